@@ -1,0 +1,75 @@
+"""The seam between Trio and asyncio: one short table of names.
+
+On Trio every name is Trio's own object. On asyncio the same names are filled by anyio, which is
+imported only there: this table is the anyio shim. Whoever opens a connection asks `runtime()`
+once, and everything below it uses the table and never imports an async library by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import sniffio
+import trio
+
+__all__ = ["Runtime", "protected", "runtime"]
+
+#: marks a function whose state a KeyboardInterrupt must not tear; it is raised elsewhere then
+protected = trio.lowlevel.enable_ki_protection
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The names both libraries have, with Trio's meaning."""
+
+    name: str
+    Event: Callable[[], Any]
+    CancelScope: Callable[..., Any]
+    open_nursery: Callable[[], AbstractAsyncContextManager[Any]]
+    move_on_after: Callable[[float], Any]
+    sleep: Callable[[float], Awaitable[None]]
+    sleep_until: Callable[[float], Awaitable[None]]
+    current_time: Callable[[], float]
+    checkpoint: Callable[[], Awaitable[None]]
+    checkpoint_if_cancelled: Callable[[], Awaitable[None]]
+    cancel_shielded_checkpoint: Callable[[], Awaitable[None]]
+    #: starts a task that no nursery of the caller's owns; nothing may escape from it
+    spawn_system_task: Callable[..., object]
+    #: returns a function that runs a sync function in this loop, callable from anywhere
+    loop_caller: Callable[[], Callable[[Callable[[], object]], object]]
+
+
+_TRIO = Runtime(
+    name="trio",
+    Event=trio.Event,
+    CancelScope=trio.CancelScope,
+    open_nursery=trio.open_nursery,
+    move_on_after=trio.move_on_after,
+    sleep=trio.sleep,
+    sleep_until=trio.sleep_until,
+    current_time=trio.current_time,
+    checkpoint=trio.lowlevel.checkpoint,
+    checkpoint_if_cancelled=trio.lowlevel.checkpoint_if_cancelled,
+    cancel_shielded_checkpoint=trio.lowlevel.cancel_shielded_checkpoint,
+    spawn_system_task=trio.lowlevel.spawn_system_task,
+    loop_caller=lambda: trio.lowlevel.current_trio_token().run_sync_soon,
+)
+
+
+def runtime() -> Runtime:
+    """The table of the library that runs the calling task.
+
+    Raises RuntimeError outside an event loop, and under any but Trio.
+    """
+    try:
+        name = sniffio.current_async_library()
+    except sniffio.AsyncLibraryNotFoundError:
+        raise RuntimeError(
+            "no async library is running: call this from a task, under trio.run(...)"
+        ) from None
+    if name != "trio":
+        raise RuntimeError(f"connections open under trio.run(...), not under {name}")
+    return _TRIO
