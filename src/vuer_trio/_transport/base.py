@@ -1,0 +1,121 @@
+"""What a transport is: it carries whole WebSocket messages, in batches, and knows no Vuer.
+
+A transport has two tasks above it, both the link's: one reader that awaits `Transport.read` and
+one owner that awaits `Transport.write`. Nobody else writes, so a cancelled caller can not cut a
+frame. Everything a transport has to say it says to its `Sink`, in sync code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+__all__ = ["LARGE", "Ending", "Message", "Outgoing", "Ping", "Sink", "Text", "Transport"]
+
+#: bytes; a message of this size or more is written and received in pieces, not joined
+LARGE = 65_536
+
+
+class Text(bytes):
+    """The payload of a text message. Vuer has none, so it is an error further up."""
+
+
+class Ping(bytes):
+    """A ping that waits its turn behind the messages enqueued before it."""
+
+
+#: what is received: the payload of one whole message
+Message: TypeAlias = bytes | bytearray
+#: what is sent: the payload of one binary message, or a ping
+Outgoing: TypeAlias = bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a connection ended.
+
+    ``by`` is "peer" for a close frame received, "us" for a fault of the peer's that made this side
+    fail the connection, "loss" for an end without a close frame (``code`` 1006).
+    """
+
+    by: Literal["peer", "us", "loss"]
+    code: int
+    reason: str = ""
+    cause: BaseException | None = None
+
+
+class Sink(Protocol):
+    """The link, as its transport sees it. All but `drained` is sync."""
+
+    def deliver(self, messages: Sequence[Message]) -> None:
+        """Whole messages, in order. The list is the transport's and is reused."""
+
+    def heard(self, size: int) -> None:
+        """``size`` bytes arrived: the peer is alive."""
+
+    def ponged(self, payload: bytes) -> None:
+        """A pong arrived."""
+
+    def wake_writer(self) -> None:
+        """Frames of the transport's own (pongs, a close) wait to be written."""
+
+    @property
+    def full(self) -> bool:
+        """Whether the reader is to stop reading."""
+
+    async def drained(self) -> None:
+        """Park until there is room again."""
+
+
+class Transport(Protocol):
+    """One open WebSocket connection."""
+
+    @property
+    def name(self) -> str:
+        """As ``transport=`` has it."""
+
+    @property
+    def subprotocol(self) -> str | None:
+        """What the server chose."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether `write` has something to do even without a batch."""
+
+    @property
+    def progress(self) -> float:
+        """When bytes last left, on the runtime's clock; for telling slow from stalled."""
+
+    @property
+    def unfinished(self) -> int:
+        """Messages that `write_now` began and `write` has not finished: 0 or 1."""
+
+    async def read(self) -> Ending:
+        """Feed the sink until the connection has ended. Cancelled: may be called again."""
+
+    async def read_on(self) -> None:
+        """After the end: discard until the peer closes the stream."""
+
+    async def write(self, batch: Sequence[Outgoing]) -> None:
+        """Write what is pending, then the batch. Cancelled: the stream may be cut; only `abort`
+        may follow. Raises OSError when the stream is broken."""
+
+    def write_now(self, payload: bytes) -> bool:
+        """Write one message at once, in sync code; what does not fit becomes pending.
+
+        False: this transport can not, use the writer.
+        """
+
+    def ping(self, payload: bytes) -> None:
+        """Queue a ping before all data."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Queue the close frame before all data."""
+
+    def abort(self, unsent: Sequence[Outgoing]) -> None:
+        """Offer ``unsent`` and a close frame to the system once, without waiting, if that can not
+        cut a frame. Only `aclose` may follow."""
+
+    async def aclose(self) -> None:
+        """Close the stream without waiting for the peer. Done even if cancelled."""

@@ -1,0 +1,70 @@
+"""Frames of a client, as bytes (RFC 6455 §5.2): the little that is on the hot path.
+
+Only whole binary messages and the smallest control frames are framed here; everything else is
+the protocol library's.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable, Iterator
+
+__all__ = ["BINARY", "CLOSE", "PING", "apply_mask", "close_payload", "frame", "header", "new_key"]
+
+#: FIN and opcode
+BINARY, CLOSE, PING = 0x82, 0x88, 0x89
+
+_MASKED = 0x80
+_header7 = struct.Struct("!BB4s").pack
+_header16 = struct.Struct("!BBH4s").pack
+_header64 = struct.Struct("!BBQ4s").pack
+
+
+def xor(data: bytes | bytearray | memoryview, key: bytes) -> bytes:
+    """Mask ``data`` without C: as two big integers."""
+    size = len(data)
+    repeated = (key * ((size + 3) >> 2))[:size]
+    return (int.from_bytes(data, "little") ^ int.from_bytes(repeated, "little")).to_bytes(
+        size, "little"
+    )
+
+
+apply_mask: Callable[[bytes | bytearray | memoryview, bytes], bytes]
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # not installed, or built without C
+    apply_mask = xor
+
+
+def _keys() -> Iterator[bytes]:
+    """Fresh and unpredictable keys (RFC 6455 §5.3), 1,024 for each system call."""
+    unpack = struct.Struct("4s").iter_unpack
+    while True:
+        for (key,) in unpack(os.urandom(4096)):
+            yield key
+
+
+#: the next masking key
+new_key: Callable[[], bytes] = _keys().__next__
+
+
+def header(first: int, size: int, key: bytes) -> bytes:
+    """The header of a masked frame of ``size`` bytes."""
+    if size < 126:
+        return _header7(first, _MASKED | size, key)
+    if size < 65_536:
+        return _header16(first, _MASKED | 126, size, key)
+    return _header64(first, _MASKED | 127, size, key)
+
+
+def frame(payload: bytes | bytearray | memoryview, first: int = BINARY) -> bytes:
+    """One whole masked frame."""
+    key = new_key()
+    return header(first, len(payload), key) + apply_mask(payload, key)
+
+
+def close_payload(code: int, reason: str) -> bytes:
+    """The payload of a close frame: at most 125 bytes, cut between characters."""
+    text = reason.encode()[:123].decode(errors="ignore").encode()
+    return struct.pack("!H", code) + text

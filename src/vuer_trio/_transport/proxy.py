@@ -1,0 +1,69 @@
+"""HTTP proxies: a tunnel by CONNECT (RFC 9110 §9.3.6), spoken by h11."""
+
+from __future__ import annotations
+
+import base64
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import h11
+import trio
+
+from .address import Address
+from .handshake import Rejected
+
+__all__ = ["find_proxy", "open_tunnel", "parse_proxy"]
+
+
+def find_proxy(address: Address) -> str | None:
+    """The proxy that the environment names for an address: HTTPS_PROXY, NO_PROXY, ..."""
+    if proxy_bypass(f"{address.host}:{address.port}"):
+        return None
+    proxies = getproxies()
+    names = ("wss", "https") if address.secure else ("ws", "https", "http")
+    return next((proxies[name] for name in names if name in proxies), None)
+
+
+def parse_proxy(proxy: str) -> tuple[bool, str, int, str | None]:
+    """(TLS to the proxy, host, port, its Proxy-Authorization). Raises ValueError."""
+    parts = urlsplit(proxy)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"proxy={proxy!r}: write http://host:port or https://host:port")
+    secure = parts.scheme == "https"
+    authorization = None
+    if parts.username is not None:
+        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        authorization = "Basic " + base64.b64encode(user.encode()).decode()
+    return secure, parts.hostname, parts.port or (443 if secure else 80), authorization
+
+
+async def open_tunnel(stream: trio.abc.Stream, address: Address, authorization: str | None) -> None:
+    """Ask the proxy at the other end of ``stream`` for a tunnel to ``address``.
+
+    Raises Rejected when it says no, OSError or a Trio stream error when it hangs up.
+    """
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    target = f"{host}:{address.port}"
+    fields = [("Host", target)]
+    if authorization is not None:
+        fields.append(("Proxy-Authorization", authorization))
+    http = h11.Connection(h11.CLIENT)
+    data = http.send(h11.Request(method="CONNECT", target=target, headers=fields))
+    await stream.send_all((data or b"") + (http.send(h11.EndOfMessage()) or b""))
+    try:
+        while True:
+            event = http.next_event()
+            if event is h11.NEED_DATA:
+                http.receive_data(bytes(await stream.receive_some(4096)))
+            elif isinstance(event, h11.Response):
+                break
+            elif isinstance(event, h11.ConnectionClosed):
+                raise Rejected("the proxy closed the stream before it answered")
+    except h11.RemoteProtocolError as exc:
+        raise Rejected(f"the proxy's answer is not HTTP: {exc}", cause=exc) from exc
+    if not 200 <= event.status_code < 300:
+        reason = event.reason.decode("latin-1")
+        raise Rejected(
+            f"the proxy answered HTTP {event.status_code} {reason}".rstrip(),
+            status=event.status_code,
+        )

@@ -1,0 +1,311 @@
+"""A WebSocket client on the ``trio-websocket`` package, over a stream of ours.
+
+The package writes from whatever task happens to send, and a cancelled ``send_all`` would cut its
+frame. So it is given a `_Cork`: a stream whose ``send_all`` only appends to a buffer, which the one
+writer empties. Data, pongs and close frames pass through it in the order in which the package made
+them, each whole.
+
+What the package leaves to its users, and is seen to here: its handshake waits for ever when the
+stream ends before the reply, its reader raises into the nursery when the server refuses, a lost
+connection leaves its ``ping()`` waiting, it reports a fault of the peer's as a close frame of the
+peer's, and it can offer no extension.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any, NoReturn
+
+import trio
+import trio_websocket as package
+
+from .address import Address
+from .base import Ending, Message, Outgoing, Ping, Sink, Text
+from .farewell import farewell
+from .framing import CLOSE, close_payload, frame
+from .handshake import Rejected
+from .wire import Wire
+
+__all__ = ["TrioWebSocket"]
+
+#: bytes in the cork before it is emptied in the middle of a batch
+_CHUNK = 262_144
+_CLOSE_BYTE = CLOSE.to_bytes()
+
+
+class _Cork(trio.abc.Stream):
+    """The stream under the package: writes wait for the writer, reads wait for room."""
+
+    def __init__(self, wire: Wire, sink: Sink) -> None:
+        self._wire = wire
+        self._sink = sink
+        self.buffer = bytearray()
+        self.corked = False  # not during the handshake, when there is no writer yet
+        self.owned = False  # the writer is at work, and need not be woken
+        self.flushing = False  # bytes are on their way: the stream may be in the middle of a frame
+        self.head = b""  # the beginning of the handshake's reply
+        self.error: OSError | None = None
+        self.ended = trio.Event()
+        self.close_sent = False
+        self._closed = False
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        if self._closed:
+            raise trio.ClosedResourceError
+        self.buffer += data
+        if data[:1] == _CLOSE_BYTE:
+            self.close_sent = True
+        if not self.corked:
+            await self.flush()
+        elif not self.owned:
+            self._sink.wake_writer()
+
+    async def flush(self) -> None:
+        """Write everything. Cancelled: the stream may be cut, and ``flushing`` stays set."""
+        while self.buffer:
+            self.flushing = True
+            data, self.buffer = self.buffer, bytearray()
+            await self._wire.send_all(memoryview(data))
+            self.flushing = False
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        if self._sink.full:
+            await self._sink.drained()
+        if self._closed:
+            raise trio.ClosedResourceError
+        try:
+            data = bytes(await self._wire.receive())
+        except OSError as exc:
+            self.error = exc
+            self.ended.set()
+            raise trio.BrokenResourceError from exc
+        if not data:
+            self.ended.set()
+        elif not self.corked:
+            self.head = (self.head + data)[:1024]
+        self._sink.heard(len(data))
+        return data
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        self._closed = True
+        await trio.lowlevel.checkpoint()
+
+
+class TrioWebSocket:
+    """See `Transport`. ``nursery`` carries the package's tasks; nothing is raised into it."""
+
+    name = "trio-websocket"
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        wire: Wire,
+        address: Address,
+        sink: Sink,
+        *,
+        max_size: int,
+        headers: Iterable[tuple[str, str]] = (),
+        subprotocols: Sequence[str] | None = None,
+        origin: str | None = None,
+    ) -> None:
+        self._nursery = nursery
+        self._wire = wire
+        self._sink = sink
+        self._address = address
+        self._max_size = max_size
+        fields = list(headers)
+        if origin is not None:
+            fields.append(("Origin", origin))
+        if address.user is not None and "authorization" not in {n.lower() for n, _ in fields}:
+            token = base64.b64encode(":".join(address.user).encode()).decode()
+            fields.append(("Authorization", f"Basic {token}"))
+        self._fields = [(n.lower().encode("ascii"), v.encode("latin-1")) for n, v in fields]
+        self._subprotocols = subprotocols
+        self._cork = _Cork(wire, sink)
+        self._socket: Any = None  # the package's WebSocketConnection
+        self._scope = trio.CancelScope()
+        self._settled = trio.Event()  # the handshake came to something
+        self._hosted = trio.Event()  # the package's tasks have ended
+        self._answered = trio.Event()  # our close frame was answered, or never will be
+        self._failure: BaseException | None = None
+        self._closing = False
+
+    # ---- opening
+
+    async def open(self) -> None:
+        """Do the opening handshake. Raises Rejected, or OSError when the stream breaks."""
+        self._nursery.start_soon(self._host)
+        await self._settled.wait()
+        if self._socket is None:
+            self._raise_failure()
+        self._cork.corked = True
+
+    async def _host(self) -> None:
+        """Carry the package's tasks, and turn what they raise into state."""
+        try:
+            with self._scope:
+                async with trio.open_nursery() as self._tasks:
+                    self._tasks.start_soon(self._watch_handshake)
+                    self._socket = await package.wrap_client_stream(
+                        self._tasks,
+                        self._cork,  # type: ignore[arg-type]  # any stream will do
+                        self._address.host_header,
+                        self._address.resource,
+                        subprotocols=self._subprotocols,
+                        extra_headers=self._fields,
+                        message_queue_size=0,
+                        max_message_size=self._max_size,
+                    )
+                    self._settled.set()
+                    await trio.sleep_forever()
+        except* Exception as group:
+            self._failure = group.exceptions[0]
+        finally:
+            self._settled.set()
+            self._answered.set()
+            self._hosted.set()
+
+    async def _watch_handshake(self) -> None:
+        """The package waits for ever for a reply that the end of the stream has overtaken."""
+        await self._cork.ended.wait()
+        if not self._settled.is_set():
+            self._scope.cancel()
+
+    def _raise_failure(self) -> NoReturn:
+        exc = self._failure
+        while isinstance(exc, BaseExceptionGroup):
+            exc = exc.exceptions[0]
+        if self._cork.error is not None:
+            raise self._cork.error
+        status = re.match(rb"HTTP/1\.\d (\d{3})([^\r\n]*)", self._cork.head)
+        if status is not None and status[1] != b"101":
+            body = (getattr(exc, "body", None) or b"")[:200].decode(errors="replace").strip()
+            raise Rejected(
+                f"the server answered HTTP {(status[1] + status[2]).decode('latin-1')}"
+                + (f": {body}" if body else ""),
+                status=int(status[1]),
+                cause=exc,
+            )
+        if exc is not None:
+            raise Rejected(f"the handshake failed: {exc or type(exc).__name__}", cause=exc)
+        if self._cork.head:
+            raise Rejected("the handshake failed: the reply is not a WebSocket's")
+        raise Rejected("the server closed the stream before it answered")
+
+    @property
+    def subprotocol(self) -> str | None:
+        name: str | None = self._socket.subprotocol
+        return name
+
+    # ---- reading
+
+    async def read(self) -> Ending:
+        batch: list[Message] = []
+        while True:
+            try:
+                message = await self._socket.get_message()
+            except package.ConnectionClosed:
+                break
+            batch.append(Text(message.encode()) if isinstance(message, str) else message)
+            self._sink.deliver(batch)
+            batch.clear()
+        if self._closing:  # a local close ends get_message before the peer has answered
+            await self._answered.wait()
+        return self._ending()
+
+    def _ending(self) -> Ending:
+        closed = self._socket.closed
+        code = 1006 if closed is None else int(closed.code)
+        reason = (closed and closed.reason) or ""
+        if self._failure is not None or code == 1006:
+            cause = self._cork.error or self._failure
+            text = str(cause) if cause else "the stream ended without a close frame"
+            return Ending("loss", 1006, text, cause)
+        if not self._cork.close_sent:
+            # A fault of the peer's; the package shows it as the peer's close, and sends nothing.
+            self._cork.buffer += frame(close_payload(code, reason), CLOSE)
+            self._cork.close_sent = True
+            self._sink.wake_writer()
+            return Ending("us", code, reason)
+        if code == 1009 and reason == f"Exceeded maximum message size: {self._max_size} bytes":
+            return Ending("us", code, f"a message is over max_size, {self._max_size:,} bytes")
+        return Ending("peer", code, reason)
+
+    async def read_on(self) -> None:
+        self._scope.cancel()
+        await self._hosted.wait()  # two tasks can not read one stream
+        try:
+            while await self._wire.receive():
+                pass
+        except OSError:
+            pass
+
+    # ---- writing
+
+    @property
+    def pending(self) -> bool:
+        return bool(self._cork.buffer)
+
+    unfinished = 0  # `write_now` begins nothing
+
+    @property
+    def progress(self) -> float:
+        return self._wire.progress
+
+    async def write(self, batch: Sequence[Outgoing]) -> None:
+        cork = self._cork
+        cork.owned = True
+        try:
+            await cork.flush()
+            for payload in batch:
+                if type(payload) is Ping:
+                    self.ping(payload)
+                    continue
+                await self._socket.send_message(payload)
+                if len(cork.buffer) >= _CHUNK:
+                    await cork.flush()
+            await cork.flush()
+        except package.ConnectionClosed as exc:
+            raise ConnectionResetError("the connection is closing") from exc
+        finally:
+            cork.owned = False
+
+    def write_now(self, payload: bytes) -> bool:
+        return False
+
+    def ping(self, payload: bytes) -> None:
+        self._start_soon(self._ping, payload)
+
+    def _start_soon(self, fn: Callable[..., Awaitable[None]], *args: object) -> None:
+        if not self._hosted.is_set():
+            self._tasks.start_soon(fn, *args)
+
+    async def _ping(self, payload: bytes) -> None:
+        with suppress(package.ConnectionClosed):
+            await self._socket.ping(bytes(payload))
+            self._sink.ponged(payload)
+
+    def close(self, code: int, reason: str) -> None:
+        if not self._closing and self._socket.closed is None:
+            self._closing = True
+            self._start_soon(self._close, code, reason)
+
+    async def _close(self, code: int, reason: str) -> None:
+        try:
+            await self._socket.aclose(code, reason or None)
+        finally:
+            self._answered.set()
+
+    def abort(self, unsent: Sequence[Outgoing]) -> None:
+        if not self._cork.flushing and not self._cork.close_sent:
+            farewell(self._wire, bytes(self._cork.buffer), unsent)
+
+    async def aclose(self) -> None:
+        self._scope.cancel()
+        await self._wire.aclose()
