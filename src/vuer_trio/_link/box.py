@@ -1,0 +1,265 @@
+"""Where one task waits for another: a bounded box of payloads.
+
+It does not hand over. An item lies in the box until the task that returns it takes it, in sync
+code; waiters only park. So no cancellation, of either library, can lose an item on its way.
+
+An inbox is filled by a link's reader and emptied by ``recv``; an outbox is filled by ``send`` and
+emptied by the link's writer, and an item counts until it has been written.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, TypeVar
+
+from .._errors import VuerError, renew
+from .._runtime import Runtime
+from .policy import Fifo
+
+__all__ = ["Box"]
+
+T = TypeVar("T")  # anything with a length, in bytes
+
+
+class _Ticket:
+    """A caller that waits for a slot, in the order of arrival."""
+
+    __slots__ = ("event", "granted", "size")
+
+    def __init__(self, event: Any, size: int) -> None:
+        self.event = event
+        self.size = size
+        self.granted = False
+
+
+class Box(Generic[T]):
+    """There is room while ``count < capacity`` and ``bytes < max_bytes``.
+
+    One item may overshoot the bytes, so that none is too large for ever. The hot paths read the
+    attributes themselves; only the box changes them.
+    """
+
+    __slots__ = (
+        "_arrival",
+        "_drained",
+        "_held",
+        "_rt",
+        "_waiting",
+        "attended",
+        "bytes",
+        "closed",
+        "direct",
+        "dropped",
+        "dropped_since",
+        "items",
+        "lone",
+        "policy",
+    )
+
+    def __init__(self, rt: Runtime | None, policy: Fifo, *, attended: bool = True) -> None:
+        self._rt = rt
+        self.policy = policy
+        self.items: deque[T] = deque()
+        #: of the items, of what is being written, and of what has been promised
+        self.bytes = 0
+        #: what a closed box raises
+        self.closed: VuerError | None = None
+        #: whether anybody takes. If not the box keeps the newest, so that a program that only
+        #: sends does not stop its own reader
+        self.attended = attended
+        #: items dropped so far, and since the last one taken
+        self.dropped = 0
+        self.dropped_since = 0
+        #: what writes one item at once instead, if the writer sleeps (`lone`) and nothing has
+        #: been written since the loop last turned (`direct`)
+        self.lone: Callable[[T], bool] | None = None
+        self.direct: Callable[[T], bool] | None = None
+        self._held = 0  # slots of what is being written or promised
+        self._waiting: deque[_Ticket] = deque()
+        self._arrival: Any = None
+        self._drained: Any = None
+
+    # ---- state
+
+    @property
+    def count(self) -> int:
+        """Items in the box, being written, or promised."""
+        return len(self.items) + self._held
+
+    @property
+    def has_room(self) -> bool:
+        """Whether an item can be put without waiting, and without overtaking who waits."""
+        return (
+            len(self.items) + self._held < self.policy.capacity
+            and self.bytes < self.policy.max_bytes
+            and not self._waiting
+        )
+
+    @property
+    def full(self) -> bool:
+        """Whether whoever fills an attended box is to stop."""
+        return (
+            len(self.items) >= self.policy.capacity or self.bytes >= self.policy.max_bytes
+        ) and self.attended
+
+    def close(self, error: VuerError) -> None:
+        """Nothing more goes in; what is in can be taken. The first error stays."""
+        if self.closed is None:
+            self.closed = error
+            self.lone = self.direct = None
+            waiting, self._waiting = self._waiting, deque()
+            for ticket in waiting:
+                ticket.event.set()
+        self.wake()
+
+    def clear(self) -> None:
+        """Throw away what is in."""
+        self.bytes -= sum(map(_size, self.items))
+        self.items.clear()
+        self._notice_room()
+
+    # ---- putting
+
+    def put(self, item: T) -> None:
+        """Put an item in. Only after `has_room` said so."""
+        self.items.append(item)
+        self.bytes += _size(item)
+        if self._arrival is not None:
+            self.wake()
+
+    def extend(self, items: Sequence[T]) -> None:
+        """Put in what the reader has read already. An unattended box drops the oldest."""
+        self.items.extend(items)
+        self.bytes += sum(map(_size, items))
+        if not self.attended:
+            policy = self.policy
+            while len(self.items) > policy.capacity or (
+                self.bytes > policy.max_bytes and len(self.items) > 1
+            ):
+                self.bytes -= _size(self.items.popleft())
+                self.dropped += 1
+                self.dropped_since += 1
+        if self._arrival is not None:
+            self.wake()
+
+    async def reserve(self, size: int = 0) -> None:
+        """Wait for a slot, and own it until `put_reserved` or `give_back`.
+
+        ``size`` is that of the item to come, if it is known. Raises what closes the box.
+        Cancelled: the slot, if it was granted already, has been given back.
+        """
+        if self.closed is None and not self.has_room:
+            assert self._rt is not None
+            ticket = _Ticket(self._rt.Event(), size)
+            self._waiting.append(ticket)
+            try:
+                await ticket.event.wait()
+            except BaseException:
+                if ticket.granted:
+                    self.give_back(size)
+                elif self.closed is None:
+                    self._waiting.remove(ticket)
+                raise
+            if ticket.granted and self.closed is None:
+                return
+            if ticket.granted:
+                self.give_back(size)
+        if self.closed is not None:
+            raise renew(self.closed)
+        self._held += 1
+        self.bytes += size
+
+    def put_reserved(self, items: Iterable[T], size: int = 0) -> None:
+        """Put items in a reserved slot. Raises what closes the box; the slot is gone anyway."""
+        self.give_back(size)
+        if self.closed is not None:
+            raise renew(self.closed)
+        for item in items:
+            self.put(item)
+
+    def give_back(self, size: int = 0) -> None:
+        """Give a slot back unused."""
+        self._held -= 1
+        self.bytes -= size
+        self._grant()
+
+    def _grant(self) -> None:
+        policy = self.policy
+        while (
+            self._waiting
+            and len(self.items) + self._held < policy.capacity
+            and self.bytes < policy.max_bytes
+        ):
+            ticket = self._waiting.popleft()
+            ticket.granted = True
+            self._held += 1
+            self.bytes += ticket.size
+            ticket.event.set()
+
+    # ---- taking
+
+    def pop(self) -> T:
+        """Take the oldest item. Raises IndexError."""
+        item = self.items.popleft()
+        self.bytes -= _size(item)
+        if self._drained is not None:
+            self._notice_room()
+        return item
+
+    def take(self, limit: int) -> list[T]:
+        """Take items up to about ``limit`` bytes; they count until `written`."""
+        items = self.items
+        if self.bytes <= limit:
+            batch = list(items)
+            items.clear()
+        else:
+            batch = []
+            while items and limit > 0:
+                item = items.popleft()
+                limit -= _size(item)
+                batch.append(item)
+        self._held += len(batch)
+        return batch
+
+    def written(self, batch: list[T]) -> None:
+        """The items of a `take` are done with."""
+        self._held -= len(batch)
+        self.bytes -= sum(map(_size, batch))
+        if self._waiting:
+            self._grant()
+
+    async def arrival(self) -> None:
+        """Park until there may be something to take. Cancelled: nothing has changed."""
+        if self._arrival is None:
+            assert self._rt is not None
+            self._arrival = self._rt.Event()
+        await self._arrival.wait()
+
+    def wake(self) -> None:
+        """Wake who parks in `arrival`."""
+        if self._arrival is not None:
+            self._arrival.set()
+            self._arrival = None
+            self.lone = self.direct = None
+
+    async def drained(self) -> None:
+        """Park until the box is half empty. Cancelled: nothing has changed."""
+        assert self._rt is not None
+        while self.full:
+            if self._drained is None:
+                self._drained = self._rt.Event()
+            await self._drained.wait()
+
+    def _notice_room(self) -> None:
+        policy = self.policy
+        if (
+            self._drained is not None
+            and len(self.items) <= policy.capacity // 2
+            and self.bytes <= policy.max_bytes // 2
+        ):
+            self._drained.set()
+            self._drained = None
+
+
+_size: Callable[[Any], int] = len

@@ -1,0 +1,89 @@
+"""Request and reply, with a deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, Generic, TypeVar
+
+from .._errors import VuerError, renew
+from .._runtime import Runtime
+
+__all__ = ["Call", "Calls"]
+
+R = TypeVar("R")
+
+
+class Call(Generic[R]):
+    """One reply that is awaited."""
+
+    __slots__ = ("_error", "_event", "_reply")
+
+    def __init__(self, event: Any) -> None:
+        self._event = event
+        self._reply: R | None = None
+        self._error: VuerError | None = None
+
+    async def wait(self) -> R:
+        """The reply. Raises what `Calls.fail` was told. Cancelled: the call goes on."""
+        await self._event.wait()
+        if self._error is not None:
+            raise renew(self._error)
+        return self._reply  # type: ignore[return-value]  # set with the event
+
+    def settle(self, reply: R | None, error: VuerError | None = None) -> None:
+        self._reply, self._error = reply, error
+        self._event.set()
+
+
+class Calls(Generic[R]):
+    """The calls of one link, in the order in which they were made.
+
+    ``with calls.expect(key) as call: ...; reply = await call.wait()``: however the block ends,
+    nothing of the call stays behind.
+    """
+
+    def __init__(self, rt: Runtime) -> None:
+        self._rt = rt
+        self._calls: dict[Hashable, Call[R]] = {}
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def expect(self, key: Hashable) -> _Expecting[R]:
+        """Expect a reply under ``key``, from now on."""
+        call: Call[R] = Call(self._rt.Event())
+        self._calls[key] = call
+        return _Expecting(self._calls, key, call)
+
+    def settle(self, key: Hashable, reply: R) -> bool:
+        """Deliver a reply; False when nobody awaits it."""
+        call = self._calls.pop(key, None)
+        if call is not None:
+            call.settle(reply)
+        return call is not None
+
+    def settle_up_to(self, key: Hashable, reply: R) -> None:
+        """Deliver a reply to ``key`` and to every call before it: one pong may answer several
+        pings (RFC 6455 §5.5.3)."""
+        if key in self._calls:
+            for earlier in list(self._calls):
+                self.settle(earlier, reply)
+                if earlier == key:
+                    break
+
+    def fail(self, error: VuerError) -> None:
+        """End all calls."""
+        for call in self._calls.values():
+            call.settle(None, error)
+        self._calls.clear()
+
+
+class _Expecting(Generic[R]):
+    def __init__(self, calls: dict[Hashable, Call[R]], key: Hashable, call: Call[R]) -> None:
+        self._calls, self._key, self._call = calls, key, call
+
+    def __enter__(self) -> Call[R]:
+        return self._call
+
+    def __exit__(self, *exc: object) -> None:
+        self._calls.pop(self._key, None)

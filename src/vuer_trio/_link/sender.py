@@ -1,0 +1,136 @@
+"""The ways to send: ``send @ event``, ``await send(event)``, ``await send @ event``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from time import perf_counter
+from typing import Any, Generic, TypeVar
+
+from .._errors import OutboxFull, VuerError, renew
+from .._transport.base import LARGE
+from .box import Box
+from .pace import Pace
+
+__all__ = ["Permit", "Sender"]
+
+E = TypeVar("E")
+
+
+class Sender(Generic[E]):
+    """Puts events into an outbox, encoded: what is sent is the event as it is now."""
+
+    __slots__ = ("_encode", "outbox", "pace", "uri")
+
+    def __init__(
+        self, outbox: Box[bytes], encode: Callable[[E], bytes], pace: Pace, uri: str
+    ) -> None:
+        self.outbox = outbox
+        self.pace = pace
+        self.uri = uri
+        self._encode = encode
+
+    def connect(self, outbox: Box[bytes], pace: Pace) -> None:
+        """Send on another link from now on."""
+        self.outbox, self.pace = outbox, pace
+
+    def __matmul__(self, event: E) -> None:
+        """``send @ event``: enqueue it now, without waiting.
+
+        Raises OutboxFull when there is no room, EncodeError, ConnectionClosed, ClientClosed.
+        """
+        outbox = self.outbox
+        if outbox.closed is not None:
+            raise renew(outbox.closed)
+        payload = self._encode(event)
+        if not outbox.has_room:
+            raise self._full()
+        outbox.put(payload)
+
+    async def __call__(self, event: E) -> None:
+        """``await send(event)``: wait for room, then enqueue it.
+
+        It yields to other tasks at least every 0.25 ms. Raises EncodeError, ConnectionClosed,
+        ClientClosed. Cancelled: the event has not been sent, and will not be.
+        """
+        payload = self._encode(event)
+        pace, outbox = self.pace, self.outbox
+        if perf_counter() < pace.due:
+            await pace.if_cancelled()
+        else:
+            await pace.turn()
+            outbox.direct = outbox.lone
+        # From here to the enqueuing there is no await, except to wait for room.
+        size = len(payload)
+        if outbox.closed is not None:
+            raise renew(outbox.closed)
+        if not outbox.has_room:
+            await outbox.reserve(size)
+            outbox.put_reserved((payload,), size)
+        elif outbox.direct is None or size >= LARGE:
+            outbox.put(payload)
+        else:
+            direct, outbox.direct = outbox.direct, None
+            if not direct(payload):
+                outbox.put(payload)
+        if size >= LARGE:
+            # Enqueued, so no longer cancellable: let the writer start while the caller encodes.
+            await pace.shielded()
+            pace.restart()
+
+    def __await__(self) -> Generator[Any, Any, Permit[E]]:
+        """``permit = await send``: wait for one slot, and own it."""
+        return self._permit().__await__()
+
+    async def _permit(self) -> Permit[E]:
+        if perf_counter() < self.pace.due:
+            await self.pace.if_cancelled()
+        else:
+            await self.pace.turn()
+        await self.outbox.reserve()
+        return Permit(self.outbox, self._encode)
+
+    async def many(self, events: Iterable[E]) -> None:
+        """Enqueue all events in one step. Cancelled: none of them."""
+        payloads = [self._encode(event) for event in events]
+        size = sum(map(len, payloads))
+        await self.pace.turn()
+        await self.outbox.reserve(size)
+        self.outbox.put_reserved(payloads, size)
+
+    def _full(self) -> VuerError:
+        policy = self.outbox.policy
+        return OutboxFull(
+            f"the outbox of {self.uri} is full: {self.outbox.count} of {policy.capacity} messages, "
+            f"{self.outbox.bytes:,} of {policy.max_bytes:,} bytes; use `await client.send(event)`, "
+            "which waits for room, or open it with a larger outbox=Fifo(...)"
+        )
+
+
+class Permit(Generic[E]):
+    """One slot of the outbox. ``permit @ event`` uses it; dropped unused, it gives it back."""
+
+    __slots__ = ("_encode", "_outbox")
+
+    def __init__(self, outbox: Box[bytes], encode: Callable[[E], bytes]) -> None:
+        self._outbox: Box[bytes] | None = outbox
+        self._encode = encode
+
+    def __matmul__(self, event: E) -> None:
+        """Enqueue ``event`` now: there is always room.
+
+        Raises EncodeError (the permit can be used again), ConnectionClosed, ClientClosed.
+        """
+        payload = self._encode(event)
+        outbox, self._outbox = self._outbox, None
+        if outbox is None:
+            raise RuntimeError("a permit is good for one event: `await client.send` for another")
+        outbox.put_reserved((payload,))
+
+    def release(self) -> None:
+        """Give the slot back. Twice is harmless."""
+        outbox, self._outbox = self._outbox, None
+        if outbox is not None:
+            outbox.give_back()
+
+    def __del__(self) -> None:
+        self.release()
