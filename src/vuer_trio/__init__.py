@@ -1,0 +1,40 @@
+"""A Trio-native, structured-concurrency client for Vuer servers."""
+
+from __future__ import annotations
+
+from ._errors import (
+    CallTimeout,
+    ClientClosed,
+    ConnectionClosed,
+    ConnectionFailed,
+    EncodeError,
+    InboxEmpty,
+    InboxFull,
+    OutboxFull,
+    ProtocolError,
+    RecvTimeout,
+    Stale,
+    VuerError,
+)
+from ._link.policy import Fifo
+from .client import VuerClient, open_vuer_client
+from .info import get_client_info
+
+__all__ = [
+    "CallTimeout",
+    "ClientClosed",
+    "ConnectionClosed",
+    "ConnectionFailed",
+    "EncodeError",
+    "Fifo",
+    "InboxEmpty",
+    "InboxFull",
+    "OutboxFull",
+    "ProtocolError",
+    "RecvTimeout",
+    "Stale",
+    "VuerClient",
+    "VuerError",
+    "get_client_info",
+    "open_vuer_client",
+]

@@ -1,0 +1,116 @@
+"""Events that arrive: light views of a decoded map."""
+
+from __future__ import annotations
+
+from math import inf
+from time import time
+from typing import Any
+
+from ._event import ClientEvent, Event, ServerEvent
+from .codec import decode
+
+__all__ = ["received_client_event", "received_server_event"]
+
+_MILLISECONDS = 1e11  # seconds until the year 5138: a float above it counts milliseconds
+_AT_FIRST = {"dropped_before": 0, "_ts": 0.0}
+
+
+class _Received(Event):
+    """A view of a decoded map, ``raw``; reads its other keys as attributes.
+
+    ``dropped_before``: how many events a delivery policy dropped just before this one.
+    """
+
+    __slots__ = ("_ts", "dropped_before", "etype", "raw")
+
+    raw: dict[str, Any]
+    etype: str
+    dropped_before: int
+    _ts: float  # read only when the map has no int
+
+    def __init__(self, raw: dict[str, Any]) -> None:
+        self.raw = raw
+        self.etype = raw["etype"]
+        try:
+            ts = raw["ts"]
+        except KeyError:
+            ts = None
+        if type(ts) is not int:  # the usual int waits for a reader
+            self._ts = _seconds(ts)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _AT_FIRST:  # a slot that is still empty; to fill it each time costs more
+            return _AT_FIRST[name]
+        # Dunders are for the interpreter, and copy and pickle ask before there is a `raw`.
+        if name[:2] == "__" or name == "raw":
+            raise AttributeError(name)
+        try:
+            return self.raw[name]
+        except KeyError:
+            raise AttributeError(f"this event has no {name!r}") from None
+
+    @property
+    def ts(self) -> float:
+        """Seconds since the epoch; the time of receipt if the map has none."""
+        ts = self.raw.get("ts")
+        return ts / 1000 if type(ts) is int else self._ts
+
+    @ts.setter
+    def ts(self, seconds: float) -> None:
+        self.raw = {**self.raw, "ts": None}
+        self._ts = seconds
+
+    @property
+    def data(self) -> Any:
+        """What a server sent, or None."""
+        return self.raw.get("data")
+
+    @property
+    def value(self) -> Any:
+        """What a client sent; ``data`` if the map has no ``value``."""
+        raw = self.raw
+        return raw["value"] if "value" in raw else raw.get("data")
+
+    def to_wire(self) -> dict[str, Any]:
+        """The map again, to pass it on; ``ts`` in integer milliseconds."""
+        wire = {**self.raw, **vars(self)}
+        if type(wire.get("ts")) is not int:
+            wire["ts"] = int(self._ts * 1000)
+        return wire
+
+    def _serialize(self) -> dict[str, Any]:
+        return {**self.raw, **vars(self)}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.raw, self._ts, self.dropped_before), vars(self) or None
+
+
+def _restore(cls: type[_Received], raw: dict[str, Any], ts: float, dropped: int) -> _Received:
+    event = cls(raw)
+    event._ts = ts
+    event.dropped_before = dropped
+    return event
+
+
+def _seconds(ts: Any) -> float:
+    if type(ts) is float and -inf < ts < inf:
+        return ts / 1000 if ts > _MILLISECONDS else ts
+    return time()
+
+
+class _ReceivedClientEvent(_Received, ClientEvent):
+    __slots__ = ()
+
+
+class _ReceivedServerEvent(_Received, ServerEvent):
+    __slots__ = ()
+
+
+def received_client_event(payload: bytes | bytearray | memoryview) -> ClientEvent:
+    """The event in one message from a client. Raises ProtocolError."""
+    return _ReceivedClientEvent(decode(payload))
+
+
+def received_server_event(payload: bytes | bytearray | memoryview) -> ServerEvent:
+    """The event in one message from a server. Raises ProtocolError."""
+    return _ReceivedServerEvent(decode(payload))

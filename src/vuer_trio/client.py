@@ -1,0 +1,266 @@
+"""The Vuer client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from ssl import SSLContext
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
+
+from ._errors import CallTimeout, ClientClosed, ConnectionClosed, renew
+from ._link.box import Box
+from ._link.connection import Connection
+from ._link.link import Link, State
+from ._link.pace import Pace
+from ._link.policy import Fifo
+from ._link.receiver import Receiver
+from ._link.sender import Sender
+from ._runtime import Runtime
+from .connecting import connection_failed, event_encoder, new_link, received
+from .events import ClientEvent, ServerEvent
+from .handlers import Dispatch, Handlers, register
+from .info import get_client_info
+from .options import Headers, Options, TransportName, WebsocketsOptions
+from .statistics import Statistics
+
+if TYPE_CHECKING:
+    from ._link.channel import ReceiveEnd, SendEnd
+
+__all__ = ["VuerClient", "open_vuer_client"]
+
+F = TypeVar("F", bound=Callable[[Any], Any])
+
+
+class VuerClient(Connection):
+    """A connection to a Vuer server.
+
+    ``async with VuerClient(uri) as client`` opens it, and closes it at the end of the block; it
+    may be entered again. `run` and `connect` keep one open beyond the function that opens it.
+
+    ``uri``, ``max_size`` (bytes) and ``ssl_verify`` fall back to the environment's
+    ``VUER_CLIENT_URI`` (``ws://localhost:8012``), ``WEBSOCKET_MAX_SIZE`` (2**28) and
+    ``VUER_SSL_VERIFY`` (true). ``headers`` may be a callable, asked at each dial. ``proxy`` is an
+    ``http://`` or ``https://`` URL, or True for the environment's. ``stream`` is an open byte
+    stream, used as it is. Timeouts are seconds, `math.inf` switches one off: ``connect_timeout``
+    for the whole of opening; ``close_timeout`` for the time without progress while the outbox
+    drains, and for the peer's answer to the close; ``heartbeat`` for a silence before a ping, and
+    as much again before the link is lost. ``floats="single"`` halves the size of floats, as the
+    reference does. ``checkpoints="every"`` yields to other tasks at every call.
+
+    Raises TypeError and ValueError for options that can not be.
+    """
+
+    def __init__(
+        self,
+        uri: str | None = None,
+        *,
+        max_size: int | None = None,
+        ssl_verify: bool | None = None,
+        ssl_context: SSLContext | None = None,
+        headers: Headers | None = None,
+        proxy: str | Literal[True] | None = None,
+        connect_timeout: float = 10.0,
+        close_timeout: float = 1.0,
+        heartbeat: float = 20.0,
+        inbox: Fifo = Fifo(1024),
+        outbox: Fifo = Fifo(1024),
+        compression: Literal["deflate"] | None = None,
+        floats: Literal["double", "single"] = "double",
+        checkpoints: Literal["amortised", "every"] = "amortised",
+        transport: TransportName = "auto",
+        stream: Any = None,
+        **websockets_options: Unpack[WebsocketsOptions],
+    ) -> None:
+        given = {name: value for name, value in locals().items() if name in Options.names()}
+        for name in ("connect_timeout", "heartbeat"):  # an alias of theirs outdoes a default
+            if given[name] == _DEFAULTS[name]:
+                del given[name]
+        self._options = Options.gather({**given, **websockets_options})
+        super().__init__(self._options.connect_timeout)
+        self._encode = event_encoder(self._options.floats)
+        self._handlers = Handlers()
+        nowhere: Box[Any] = Box(None, Fifo())
+        nowhere.close(
+            ClientClosed(
+                f"Not connected to {self.uri}: enter the client with `async with`, or await "
+                "client.connect()"
+            )
+        )
+        pace = Pace()
+        #: ``send @ e``, ``await send(e)``, ``await send @ e``; ``await send`` returns a permit
+        self.send: Sender[ClientEvent] = Sender(nowhere, self._encode, pace, self.uri)
+        self._receiver: Receiver[ServerEvent] = Receiver(nowhere, nowhere, received, pace, self.uri)
+
+    # ---- state
+
+    @property
+    def uri(self) -> str:
+        """Where it connects to, without a password."""
+        return self._options.address.shown
+
+    def statistics(self) -> Statistics:
+        """Counts, depths and times, as they are now."""
+        link, outbox, inbox = self._link, self.send.outbox, self._receiver.inbox
+        counters = link.counters if link else None
+        return Statistics(
+            sent=counters.sent if counters else 0,
+            bytes_sent=counters.bytes_sent if counters else 0,
+            received=counters.received if counters else 0,
+            bytes_received=counters.bytes_received if counters else 0,
+            outbox=outbox.count,
+            outbox_bytes=outbox.bytes,
+            inbox=inbox.count,
+            inbox_bytes=inbox.bytes,
+            dropped=inbox.dropped + outbox.dropped,
+            reconnects=max(0, self._generation - 1),
+            rtt=counters.rtt if counters else None,
+            rtt_min=counters.rtt_min if counters else None,
+            rtt_max=counters.rtt_max if counters else None,
+            silence=link.rt.current_time() - link.heard_at if link else None,
+        )
+
+    def __repr__(self) -> str:
+        state = self._link.state.value if self._link else "not connected"
+        return f"<VuerClient {self.uri} {state}>"
+
+    # ---- its connection
+
+    def _new_link(self, rt: Runtime) -> Link:
+        link = new_link(rt, self._options)
+        link.outbox.put(self._encode(ClientEvent(etype="INIT", value=get_client_info())))
+        return link
+
+    def _opened(self, link: Link) -> None:
+        pace = Pace(link.rt, every=self._options.checkpoints == "every")
+        self.send.connect(link.outbox, pace)
+        self._receiver.connect(link.rt, link.inbox, link.outbox, pace)
+        if self._handlers:
+            self._listen(link)
+
+    def _failed(self, exc: Exception) -> Exception:
+        return connection_failed(self.uri, exc)
+
+    # ---- sending
+
+    def send_nowait(self, event: ClientEvent) -> None:
+        """Enqueue an event now; the same as ``client.send @ event``.
+
+        Raises OutboxFull when there is no room, EncodeError, ConnectionClosed, ClientClosed.
+        """
+        self.send @ event
+
+    async def send_many(self, events: Iterable[ClientEvent]) -> None:
+        """Wait for room, then enqueue all events in one step. Cancelled: none of them."""
+        await self.send.many(events)
+
+    async def flush(self, timeout: float | None = None) -> None:
+        """Wait until the server has read everything enqueued so far.
+
+        It answers a WebSocket ping sent behind it. Raises CallTimeout after ``timeout`` seconds,
+        InboxFull if a full inbox keeps the answer from being read. Cancelled: nothing is undone.
+        """
+        if self._link is None:
+            raise renew(self.send.outbox.closed or ClientClosed())
+        if timeout is None:
+            return await self._link.flush()
+        with self._link.rt.move_on_after(timeout):
+            return await self._link.flush()
+        raise CallTimeout(f"{self.uri} has not read everything within {timeout:g} s")
+
+    # ---- receiving
+
+    async def recv(self, timeout: float | None = None) -> ServerEvent:
+        """Wait for the next event.
+
+        Raises RecvTimeout after ``timeout`` seconds, ConnectionClosed when everything has been
+        received and the connection has ended (in order, too), ClientClosed after a local close,
+        ProtocolError for a frame that can not be decoded, after which the next call goes on.
+        It yields to other tasks at least every 0.25 ms. Cancelled: nothing has been taken.
+        """
+        if timeout is None:
+            return await self._receiver.recv()
+        return await self._receiver.recv_within(timeout)
+
+    def recv_nowait(self) -> ServerEvent:
+        """The next event, if it is there. Raises InboxEmpty if not, else as `recv`."""
+        return self._receiver.recv_nowait()
+
+    async def recv_many(self, limit: int | None = None) -> list[ServerEvent]:
+        """Wait for one event; all that are there then, up to ``limit``. Raises as `recv`."""
+        return await self._receiver.recv_many(limit)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ServerEvent:
+        """As `recv`, but ends on a normal close: code 1000 or 1001."""
+        try:
+            return await self._receiver.recv()
+        except ConnectionClosed as exc:
+            if exc.normal:
+                raise StopAsyncIteration from None
+            raise
+
+    @property
+    def send_channel(self) -> SendEnd[ClientEvent]:
+        """The sending end, as a ``trio.abc.SendChannel``; each access makes a new one."""
+        from ._link.channel import SendEnd
+
+        return SendEnd(self.send)
+
+    @property
+    def receive_channel(self) -> ReceiveEnd[ServerEvent]:
+        """The receiving end, as a ``trio.abc.ReceiveChannel``; each access makes a new one."""
+        from ._link.channel import ReceiveEnd
+
+        return ReceiveEnd(self._receiver)
+
+    # ---- handlers
+
+    @overload
+    def on(self, etype: str, *, once: bool = ..., concurrent: bool = ...) -> Callable[[F], F]: ...
+    @overload
+    def on(
+        self, etype: str, fn: Callable[[Any], Any], *, once: bool = ..., concurrent: bool = ...
+    ) -> Callable[[], None]: ...
+    def on(
+        self,
+        etype: str,
+        fn: Callable[[Any], Any] | None = None,
+        *,
+        once: bool = False,
+        concurrent: bool = False,
+    ) -> Any:
+        """Call ``fn(event)``, sync or async, for each event of a type; `recv` gets it as well.
+
+        With ``fn`` it returns a function that takes it back; as a decorator it returns the
+        function. Handlers run one after another, in the order of the events; ``concurrent``
+        ones at once. What one raises is logged, and ends nothing.
+        """
+        return self._register(etype, fn, once=once, concurrent=concurrent)
+
+    @overload
+    def answer(self, etype: str) -> Callable[[F], F]: ...
+    @overload
+    def answer(self, etype: str, fn: Callable[[Any], Any]) -> Callable[[], None]: ...
+    def answer(self, etype: str, fn: Callable[[Any], Any] | None = None) -> Any:
+        """Answer a server's request: ``value = await fn(event)`` goes back under its ``rtype``.
+
+        An answered request does not reach `recv`. Requests are answered at once, beside each
+        other; one whose ``fn`` raises is logged and not answered. Returns as `on`.
+        """
+        return self._register(etype, fn, answers=True)
+
+    def _register(self, etype: str, fn: Callable[[Any], Any] | None, **options: bool) -> Any:
+        registered = register(self._handlers, etype, fn, **options)
+        if self._link is not None and self._link.state is State.OPEN and self._link.tap is None:
+            self._listen(self._link)
+        return registered
+
+    def _listen(self, link: Link) -> None:
+        Dispatch(link, self._handlers, received, self.send, self._options.inbox)
+
+
+#: ``async with open_vuer_client(uri, ...) as client``: the client is its own context manager
+open_vuer_client = VuerClient
+
+_DEFAULTS = {"connect_timeout": 10.0, "heartbeat": 20.0}

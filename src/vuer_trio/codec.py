@@ -1,0 +1,342 @@
+"""msgpack bytes ↔ plain data.
+
+Knows nothing of connections: what goes out is a map, what comes in is a map with an ``etype``.
+Everything the wire can not carry is an :class:`EncodeError` that says where it sits, everything a
+peer must not send is a :class:`ProtocolError` that holds its bytes. No other exception leaves this
+module for what data holds, ``MemoryError`` while encoding aside.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import Any, Literal
+
+from msgpack import ExtType, Packer, Timestamp, unpackb
+from msgpack.exceptions import ExtraData, FormatError, StackError
+
+from ._errors import EncodeError, ProtocolError
+
+__all__ = ["Encoder", "decode", "make_encoder", "plain"]
+
+Encoder = Callable[[Any], bytes]
+
+_UNDEFINED = 0  # the ext type under which the browser sends JavaScript's `undefined`
+_CONVERSIONS = 8  # `_serialize` may return what has to be converted again; a loop must end
+_DEPTH = 64  # levels that the search for a culprit descends; the packer itself takes 511
+_SHOWN = 8  # levels of a path that a message about depth shows
+_ATOMS = (str, bool, int, float, type(None), bytes, bytearray, memoryview, ExtType, Timestamp)
+_NATIVE = (dict, list, tuple, *_ATOMS)
+_AS_IS = (*_ATOMS, type)  # a class has the methods, but they are not its own
+_EXACT = frozenset((str, bool, int, float, type(None), bytes))  # the usual ones, found fast
+
+
+# -- to plain data -------------------------------------------------------------------------------
+
+
+class _NoForm(TypeError):
+    """The wire has no form for a value; says so itself, where other errors need a context."""
+
+
+def _native(obj: Any) -> Any:
+    """``obj`` as something msgpack knows, its contents not looked at; a TypeError if it has none.
+
+    Duck-typed, so that numpy need not be installed: its arrays and scalars have ``tolist``.
+    """
+    if isinstance(obj, int):
+        raise _NoForm(f"the integer {obj:#x} does not fit 64 bits")
+    if isinstance(obj, type):
+        raise _NoForm(f"cannot encode the class {obj.__name__} itself")
+    kind = type(obj).__name__
+    for _ in range(_CONVERSIONS):
+        if (serialize := getattr(obj, "_serialize", None)) is not None:
+            obj = serialize()
+        elif (tolist := getattr(obj, "tolist", None)) is not None:
+            obj = tolist()
+        elif isinstance(obj, PurePath):
+            obj = str(obj)
+        else:
+            break
+        if isinstance(obj, _NATIVE):
+            return obj
+    now = type(obj).__name__
+    raise _NoForm(f"cannot encode {_a(now)}" + ("" if now == kind else f" (from {_a(kind)})"))
+
+
+def plain(obj: Any) -> Any:
+    """A copy of ``obj`` made of dicts, lists and values that msgpack knows.
+
+    Elements, numpy arrays and scalars and paths are converted at any depth, tuples become lists,
+    and a memoryview that is not contiguous becomes bytes. What has no conversion stays as it is:
+    the encoder says where. Raises whatever a ``_serialize`` raises, a TypeError for an array of
+    what the wire does not know, and RecursionError.
+    """
+    if type(obj) in _EXACT:
+        return obj
+    if isinstance(obj, dict):
+        return {k: item if type(item) in _EXACT else plain(item) for k, item in obj.items()}
+    if isinstance(obj, (list, tuple)) and not isinstance(obj, ExtType):  # a namedtuple
+        return [item if type(item) in _EXACT else plain(item) for item in obj]
+    if isinstance(obj, memoryview):
+        return obj if obj.c_contiguous else obj.tobytes()
+    if isinstance(obj, _AS_IS):
+        return obj
+    if hasattr(obj, "_serialize") or hasattr(obj, "tolist") or isinstance(obj, PurePath):
+        return plain(_native(obj))
+    return obj
+
+
+# -- out -----------------------------------------------------------------------------------------
+
+
+def make_encoder(floats: Literal["double", "single"] = "double") -> Encoder:
+    """A function that packs one map (a dict) into one message.
+
+    ``floats`` is the precision on the wire: 64 or 32 bits. The function raises
+    :class:`EncodeError`, whose ``path`` names the value at fault, and works on after it. It may be
+    called again from within, by a ``_serialize`` that encodes.
+    """
+    if floats not in ("double", "single"):
+        raise ValueError(f'floats must be "double" or "single", not {floats!r}')
+    single = floats == "single"
+
+    # A Packer that is used again from inside its own `default` mixes the two messages without a
+    # word. So while `default` runs foreign code, `pack` is one that takes a new Packer each time.
+    # The switch back is the last thing before the return: no other thread gets in between.
+    pack: Encoder
+
+    def default(obj: Any) -> Any:
+        nonlocal pack
+        pack = pack_inside
+        try:
+            return _checked(_native(obj))
+        finally:
+            pack = pack_outside
+
+    def default_inside(obj: Any) -> Any:
+        return _checked(_native(obj))
+
+    def pack_inside(wire: Any) -> bytes:
+        payload: bytes = Packer(use_single_float=single, default=default_inside).pack(wire)
+        return payload
+
+    pack_outside: Encoder = Packer(use_single_float=single, default=default, autoreset=True).pack
+    pack = pack_outside
+
+    def encode(wire: Any) -> bytes:
+        try:
+            payload = pack(wire)
+            # msgpack packs keys of any type, and the reference server ends a session for one that
+            # is not a string. After packing, so that there is no cycle. Written out for `value`:
+            # this runs for every pose, and a call costs as much as the look at four keys.
+            for key in wire:
+                if type(key) is not str:
+                    _check_key(key)
+            value = wire.get("value")
+            if type(value) is dict:
+                for key, item in value.items():
+                    if type(key) is not str:
+                        _check_key(key)
+                    if type(item) is dict:
+                        _check_map(item)
+            elif type(value) is list:
+                _check_nodes(value)
+            if "data" in wire:
+                _check_body(wire["data"])
+            return payload
+        except BufferError:  # a memoryview with gaps: the packer asks for one block
+            return encode_copy(wire)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise _encode_error(wire, error, single) from error
+
+    def encode_copy(wire: Any) -> bytes:
+        try:
+            wire = _checked(plain(wire))
+            payload = pack(wire)
+            _check_body(wire.get("value"))
+            return payload
+        except Exception as error:
+            raise _encode_error(wire, error, single) from error
+
+    return encode
+
+
+def _check_key(key: Any) -> None:
+    if not isinstance(key, str):
+        raise _NoForm(f"a map key must be a string, not {_a(type(key).__name__)}")
+
+
+# How far the search for keys goes: the message, `value` and `data`, the dicts in these, and the
+# maps of a list of maps that is `value` or lies directly in `data`, as nodes do. Further lists are
+# not looked into: a pose is made of them, and to go through one costs more than to pack it.
+
+
+def _check_map(obj: dict[Any, Any]) -> None:
+    for key, item in obj.items():
+        if type(key) is not str:
+            _check_key(key)
+        if type(item) is dict:
+            _check_map(item)
+
+
+def _check_nodes(obj: list[Any] | tuple[Any, ...]) -> None:
+    if obj and type(obj[0]) is dict:  # as the first, so the others
+        for node in obj:
+            if type(node) is dict:
+                _check_map(node)
+
+
+def _check_body(obj: Any) -> None:
+    if isinstance(obj, dict):
+        for key, item in obj.items():
+            if type(key) is not str:
+                _check_key(key)
+            kind = type(item)
+            if kind is dict:
+                _check_map(item)
+            elif kind is list or kind is tuple:
+                _check_nodes(item)
+    elif isinstance(obj, (list, tuple)):
+        _check_nodes(obj)
+
+
+def _checked(obj: Any) -> Any:
+    _check_body(obj)
+    return obj
+
+
+# -- why it did not go out -----------------------------------------------------------------------
+
+
+def _encode_error(wire: Any, error: Exception, single: bool) -> EncodeError:
+    """Search ``wire`` for what made the packer fail with ``error``; only done after a failure."""
+    if not isinstance(wire, dict):
+        return EncodeError(f"a message is a map, not {_a(type(wire).__name__)}")
+    deep: list[str] = []
+    try:
+        found = _find(wire, (), single, deep)
+    except Exception:  # the data changes or fails while it is looked at: say what is known
+        found = None
+    if found is not None:
+        path, reason = found
+        return EncodeError(f"{path}: {reason}" if path else reason, path=path)
+    if deep:
+        return EncodeError(f"{deep[0]}: nested too deeply, or holds itself", path=deep[0])
+    return EncodeError(f"cannot encode: {error}")
+
+
+def _find(obj: Any, path: tuple[Any, ...], single: bool, deep: list[str]) -> tuple[str, str] | None:
+    if len(path) > _DEPTH:
+        deep.append(_spell(path[:_SHOWN]) + "...")
+        return None
+    if not isinstance(obj, _NATIVE):
+        try:
+            obj = _native(obj)
+        except _NoForm as error:
+            return _spell(path), str(error)
+        except Exception as error:
+            return _spell(path), f"{type(obj).__name__} failed with {error!r}"
+    if isinstance(obj, dict):
+        for key, item in obj.items():
+            try:
+                _check_key(key)
+                key.encode()
+            except (_NoForm, UnicodeEncodeError) as error:
+                return _spell((*path, key)), str(error)
+            if (found := _find(item, (*path, key), single, deep)) is not None:
+                return found
+    elif isinstance(obj, (list, tuple)) and not isinstance(obj, ExtType):
+        for index, item in enumerate(obj):
+            if (found := _find(item, (*path, index), single, deep)) is not None:
+                return found
+    elif (reason := _misfit(obj, single)) is not None:
+        return _spell(path), reason
+    return None
+
+
+def _misfit(atom: Any, single: bool) -> str | None:
+    """Why a single value does not fit its msgpack type, or None."""
+    if isinstance(atom, int) and not -(2**63) <= atom < 2**64:
+        return f"the integer {atom:#x} does not fit 64 bits"
+    if isinstance(atom, float) and single:
+        try:
+            struct.pack(">f", atom)
+        except OverflowError:
+            return f'{atom!r} does not fit a 32-bit float; use floats="double"'
+    if isinstance(atom, str):
+        try:
+            atom.encode()
+        except UnicodeEncodeError as error:
+            return str(error)
+    return None
+
+
+def _spell(path: tuple[Any, ...]) -> str:
+    text = ""
+    for step in path:
+        if isinstance(step, str) and step.isidentifier():
+            text += f".{step}" if text else step
+        else:
+            text += f"[{step!r}]"
+    return text
+
+
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[:1].lower() in "aeio" else f"a {noun}"
+
+
+# -- in ------------------------------------------------------------------------------------------
+
+
+def _ext(code: int, data: bytes) -> Any:
+    return None if code == _UNDEFINED else ExtType(code, data)
+
+
+def decode(payload: bytes | bytearray | memoryview) -> dict[str, Any]:
+    """The map in one message, which has an ``etype`` of type str.
+
+    JavaScript's ``undefined`` is None, timestamps are ``msgpack.Timestamp``, other extensions
+    ``msgpack.ExtType``. Raises :class:`ProtocolError`, with the message as ``.frame``, for all
+    else that bytes can hold; lengths that a frame claims and does not have allocate nothing.
+    """
+    try:
+        raw: dict[str, Any] = unpackb(payload, ext_hook=_ext)
+        if type(raw["etype"]) is str:
+            return raw
+    except Exception as error:
+        raise _protocol_error(payload, error) from error
+    raise _protocol_error(payload, None)
+
+
+def _protocol_error(payload: Any, error: Exception | None) -> ProtocolError:
+    frame = bytes(payload)
+    return ProtocolError(f"{_why(frame, error)} (a message of {len(frame)} bytes)", frame=frame)
+
+
+def _why(frame: bytes, error: Exception | None) -> str:
+    if error is None:
+        return "etype is not a string"
+    if not frame:
+        return "the message is empty"
+    match error:
+        case ExtraData():
+            return f"{len(error.extra)} trailing bytes after the first value"
+        case StackError() | RecursionError():
+            return "nested too deeply"
+        case FormatError():
+            return "holds a byte that msgpack does not use"
+        case UnicodeDecodeError():
+            return f"holds a string that is not UTF-8: {error}"
+        case KeyError():
+            return "the map has no etype"
+        case TypeError():  # it did decode, but not into a map
+            return f"not a map but {_a(type(unpackb(frame, ext_hook=_ext)).__name__)}"
+    reason = str(error)
+    if "map key" in reason:
+        return f"holds a map key that is not a string: {reason}"
+    if "incomplete" in reason or "exceeds max" in reason:
+        return f"truncated: {reason}"
+    return f"not msgpack: {reason or type(error).__name__}"

@@ -1,0 +1,112 @@
+"""From a client's options to an open link, and what can go wrong on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from socket import gaierror
+from ssl import SSLError
+from typing import Any, Literal
+
+from ._errors import ConnectionFailed, EncodeError, ProtocolError, VuerError, renew
+from ._link.box import Box
+from ._link.link import Link
+from ._runtime import Runtime
+from ._transport.base import Text, Transport
+from .codec import make_encoder
+from .events import Event, ServerEvent, received_server_event
+from .options import Options
+
+__all__ = ["connection_failed", "event_encoder", "new_link", "received"]
+
+
+def new_link(rt: Runtime, options: Options) -> Link:
+    """A link that is not open yet. Nobody attends its inbox so far."""
+    return Link(
+        rt,
+        options.address.shown,
+        partial(_dial, options),
+        Box(rt, options.inbox, attended=False),
+        Box(rt, options.outbox),
+        heartbeat=options.heartbeat,
+        close_timeout=options.close_timeout,
+    )
+
+
+async def _dial(options: Options, link: Link, nursery: Any) -> Transport:
+    from ._transport.dial import Dialing, dial
+
+    return await dial(
+        Dialing(
+            address=options.address,
+            max_size=options.max_size,
+            transport=options.transport,
+            headers=options.header_fields(),
+            tls=options.ssl_context,
+            verify=options.ssl_verify,
+            server_hostname=options.server_hostname,
+            proxy=options.proxy,
+            compression=options.compression,
+            subprotocols=options.subprotocols,
+            origin=options.origin,
+            stream=options.stream,
+        ),
+        link,
+        nursery,
+    )
+
+
+def connection_failed(uri: str, exc: Exception) -> Exception:
+    """What opening raises for what the dial failed with."""
+    if isinstance(exc, VuerError | TypeError) or type(exc) is ValueError:
+        return exc  # a fault of the caller's
+    reason = str(exc) or type(exc).__name__
+    certificate = next((e for e in (exc, exc.__cause__) if isinstance(e, SSLError)), None)
+    if certificate is not None:
+        reason = f"{certificate}; ssl_verify=False accepts a self-signed certificate"
+    elif isinstance(exc, OSError) and not isinstance(exc, TimeoutError):
+        reason = f"{_innermost(exc)}; is a Vuer server running there?"
+    return ConnectionFailed(
+        f"could not connect to {uri}: {reason}", uri=uri, status=getattr(exc, "status", None)
+    )
+
+
+def _innermost(exc: BaseException) -> str:
+    """Of an error that stands for one for each address of a host: the first one's text."""
+    cause = exc.__cause__
+    while isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    shown = cause if isinstance(cause, OSError) else exc
+    return (shown.strerror if isinstance(shown, gaierror | OSError) else None) or str(shown)
+
+
+def event_encoder(floats: Literal["double", "single"]) -> Callable[[Event], bytes]:
+    """From an event to a payload. It raises EncodeError, and knows no client."""
+    pack = make_encoder(floats)
+
+    def encode(event: Event) -> bytes:
+        try:
+            wire = event.to_wire()
+        except AttributeError:
+            if isinstance(event, Event):
+                raise
+            raise EncodeError(f"Expected ClientEvent, got {type(event).__name__}") from None
+        return pack(wire)
+
+    return encode
+
+
+def received(item: Any) -> ServerEvent:
+    """The event in an item of an inbox. Raises ProtocolError."""
+    kind = type(item)
+    if kind is bytes or kind is bytearray:
+        return received_server_event(item)
+    if kind is Text:
+        raise ProtocolError(
+            f"a text frame, where the wire has only binary ones: {bytes(item[:80])!r}",
+            frame=bytes(item),
+        )
+    event: ServerEvent | ProtocolError = item.event  # decoded when it was read
+    if isinstance(event, ProtocolError):
+        raise renew(event)
+    return event

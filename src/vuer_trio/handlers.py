@@ -1,0 +1,207 @@
+"""Handlers of events, and answers to a server's requests."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ._errors import ClientClosed, ConnectionClosed, ProtocolError
+from ._link.box import Box
+from ._link.link import Link
+from ._link.policy import Fifo
+from ._link.sender import Sender
+from .events import ClientEvent, Event, canonical
+
+__all__ = ["Arrived", "Dispatch", "Handlers"]
+
+log = logging.getLogger("vuer_trio.handlers")
+
+#: handlers and answers that run beside each other; those above it wait their turn
+_CONCURRENT = 64
+
+
+class Arrived:
+    """A message that was decoded when it was read: an event, or what decoding raised."""
+
+    __slots__ = ("event", "size")
+
+    def __init__(self, event: Event | ProtocolError, size: int) -> None:
+        self.event = event
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+
+@dataclass(slots=True, eq=False)
+class _Handler:
+    fn: Callable[[Any], Any]
+    once: bool = False
+    concurrent: bool = False
+    answers: bool = False
+
+
+@dataclass(slots=True)
+class Handlers:
+    """Who is to be called for which event type. It outlives the links."""
+
+    _table: dict[str, list[_Handler]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self._table)
+
+    def add(self, etype: str, handler: _Handler) -> Callable[[], None]:
+        """Register; returns what takes it back, twice is harmless."""
+        if not isinstance(etype, str):
+            raise TypeError(f"etype={etype!r}: write an event type, 'SET'")
+        if not callable(handler.fn):
+            raise TypeError(f"the handler of {etype} is not callable: {handler.fn!r}")
+        present = self._table.setdefault(canonical(etype), [])
+        if handler.answers and any(other.answers for other in present):
+            raise ValueError(f"{etype} is answered already; take that answer back first")
+        present.append(handler)
+        return lambda: self.remove(etype, handler)
+
+    def remove(self, etype: str, handler: _Handler) -> None:
+        present = self._table.get(canonical(etype), [])
+        if handler in present:
+            present.remove(handler)
+            if not present:
+                del self._table[canonical(etype)]
+
+    def of(self, etype: str) -> Sequence[_Handler]:
+        """The handlers to call now; those that are called once are gone then."""
+        present = self._table.get(canonical(etype))
+        if present is None:
+            return ()
+        found = tuple(present)
+        for handler in found:
+            if handler.once:
+                self.remove(etype, handler)
+        return found
+
+
+def register(
+    handlers: Handlers, etype: str, fn: Callable[[Any], Any] | None, **options: bool
+) -> Any:
+    """``fn`` given: register it and return its clean-up. Else: return a decorator."""
+    if fn is not None:
+        return handlers.add(etype, _Handler(fn, **options))
+
+    def decorate(fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        handlers.add(etype, _Handler(fn, **options))
+        return fn
+
+    return decorate
+
+
+class _Job:
+    """An event on its way to a handler."""
+
+    __slots__ = ("event", "handler", "size")
+
+    def __init__(self, handler: _Handler, event: Event, size: int) -> None:
+        self.handler, self.event, self.size = handler, event, size
+
+    def __len__(self) -> int:
+        return self.size
+
+
+class Dispatch:
+    """Sees what one link reads, before the inbox, and calls the handlers.
+
+    One worker calls them in the order of the events; those that asked for it run beside it.
+    A full queue of calls stops the reader, as a full inbox does.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        handlers: Handlers,
+        decode: Callable[[Any], Event],
+        sender: Sender[ClientEvent],
+        policy: Fifo,
+    ) -> None:
+        self._link = link
+        self._handlers = handlers
+        self._decode = decode
+        self._sender = sender
+        self._jobs: Box[_Job] = Box(link.rt, Fifo(policy.capacity, policy.max_bytes))
+        self._running = 0
+        self._done: Any = None
+        link.boxes.append(self._jobs)
+        link.tap = self.tap
+        link.afterwards = self.finish
+        link.nursery.start_soon(self._work)
+
+    def tap(self, messages: Sequence[Any]) -> list[Arrived]:
+        """Decode, call, and return what goes into the inbox: all but answered requests."""
+        arrived = []
+        for message in messages:
+            size = len(message)
+            try:
+                event = self._decode(message)
+            except ProtocolError as exc:
+                arrived.append(Arrived(exc, size))
+                continue
+            answered = False
+            for handler in self._handlers.of(event.etype):
+                if handler.answers:
+                    if not isinstance(getattr(event, "rtype", None), str):
+                        continue
+                    answered = True
+                self._call(_Job(handler, event, size))
+            if not answered:
+                arrived.append(Arrived(event, size))
+        return arrived
+
+    def _call(self, job: _Job) -> None:
+        handler = job.handler
+        if (handler.concurrent or handler.answers) and self._running < _CONCURRENT:
+            self._running += 1
+            self._link.nursery.start_soon(self._run_beside, job)
+        else:
+            self._jobs.put(job)
+
+    async def _work(self) -> None:
+        jobs = self._jobs
+        while True:
+            while not jobs.items:
+                self._notice_idle()
+                await jobs.arrival()
+            self._running += 1
+            await self._run_beside(jobs.pop())
+
+    async def _run_beside(self, job: _Job) -> None:
+        try:
+            await self._run(job.handler, job.event)
+        finally:
+            self._running -= 1
+            self._notice_idle()
+
+    async def _run(self, handler: _Handler, event: Event) -> None:
+        try:
+            result = handler.fn(event)
+            if inspect.isawaitable(result):
+                result = await result
+            if handler.answers:
+                key = {"key": event.key} if hasattr(event, "key") else {}
+                reply = ClientEvent(etype=event.rtype, value=result, **key)
+                await self._sender(reply)
+        except (ConnectionClosed, ClientClosed):
+            log.debug("the connection ended under the handler of %s", event.etype)
+        except Exception:
+            log.exception("the handler of %s raised", event.etype)
+
+    async def finish(self) -> None:
+        """After the end of the link: wait until every event that was read has been handled."""
+        while self._jobs.items or self._running:
+            self._done = self._link.rt.Event()
+            await self._done.wait()
+
+    def _notice_idle(self) -> None:
+        if self._done is not None:
+            self._done.set()

@@ -1,0 +1,194 @@
+"""The options of a client: documented names, the environment, and the names of the peers.
+
+A program that was written for the reference client may pass keywords of ``websockets.connect()``;
+those that mean something here are taken under their own names. Any other is a TypeError that
+names the nearest of ours.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+import ssl
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeAlias, TypedDict, get_args
+
+from ._link.policy import Fifo
+from ._transport.address import Address, parse_address
+
+__all__ = ["Headers", "Options", "WebsocketsOptions"]
+
+#: names and values of HTTP headers
+Fields: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
+#: headers, or what is asked for them at each dial
+Headers: TypeAlias = Fields | Callable[[], Fields]
+TransportName: TypeAlias = Literal["auto", "trio-websocket", "websockets"]
+
+DEFAULT_URI = "ws://localhost:8012"
+DEFAULT_MAX_SIZE = 2**28
+
+
+class WebsocketsOptions(TypedDict, total=False):
+    """Keywords of ``websockets.connect()``, and the documents' ``URI=``."""
+
+    URI: str
+    ssl: ssl.SSLContext | None
+    additional_headers: Headers | None
+    extra_headers: Headers | None
+    open_timeout: float | None
+    ping_interval: float | None
+    server_hostname: str | None
+    subprotocols: Sequence[str] | None
+    origin: str | None
+
+
+#: keyword of ``websockets.connect()``: option here
+_ALIASES = {
+    "URI": "uri",
+    "ssl": "ssl_context",
+    "additional_headers": "headers",
+    "extra_headers": "headers",
+    "open_timeout": "connect_timeout",
+    "ping_interval": "heartbeat",
+}
+#: other keywords of ``websockets.connect()`` that have something near them here
+_NEAREST = {
+    "max_queue": "inbox",
+    "write_limit": "outbox",
+    "ping_timeout": "heartbeat",
+    "sock": "stream",
+    "user_agent_header": "headers",
+    "process_exception": "reconnect",
+}
+_SECONDS = ("connect_timeout", "close_timeout", "heartbeat")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """All options of a client, checked. Times in seconds, sizes in bytes."""
+
+    uri: str
+    max_size: int
+    ssl_verify: bool
+    ssl_context: ssl.SSLContext | None = None
+    headers: Headers | None = None
+    proxy: str | Literal[True] | None = None
+    connect_timeout: float = 10.0
+    close_timeout: float = 1.0
+    heartbeat: float = 20.0
+    inbox: Fifo = Fifo()
+    outbox: Fifo = Fifo()
+    compression: Literal["deflate"] | None = None
+    floats: Literal["double", "single"] = "double"
+    checkpoints: Literal["amortised", "every"] = "amortised"
+    transport: TransportName = "auto"
+    stream: Any = None
+    server_hostname: str | None = None
+    subprotocols: Sequence[str] | None = None
+    origin: str | None = None
+
+    @classmethod
+    def names(cls) -> set[str]:
+        """The names of all options."""
+        return {field.name for field in fields(cls)}
+
+    @classmethod
+    def gather(cls, given: Mapping[str, Any]) -> Options:
+        """Options from keywords. Raises TypeError and ValueError that name the option."""
+        known = cls.names()
+        options: dict[str, Any] = {}
+        for name, value in given.items():
+            ours = _ALIASES.get(name, name)
+            if ours not in known:
+                raise TypeError(_unknown(name, known))
+            if value is None and name in ("open_timeout", "ping_interval"):
+                value = math.inf  # what None means to websockets
+            if options.get(ours) is not None and value is not None:
+                raise TypeError(f"{name}= and {ours}= are one option; give one of them")
+            if options.get(ours) is None:
+                options[ours] = value
+        if options.get("uri") is None:
+            options["uri"] = os.environ.get("VUER_CLIENT_URI") or DEFAULT_URI
+        if options.get("max_size") is None:
+            options["max_size"] = _environment_size()
+        if options.get("ssl_verify") is None:
+            options["ssl_verify"] = _environment_flag("VUER_SSL_VERIFY")
+        made = cls(**options)
+        made._check()
+        return made
+
+    def _check(self) -> None:
+        if not isinstance(self.uri, str):
+            raise TypeError(f"uri={self.uri!r}: write a string, {DEFAULT_URI!r}")
+        parse_address(self.uri)
+        if isinstance(self.max_size, bool) or not isinstance(self.max_size, int):
+            raise TypeError(f"max_size={self.max_size!r}: write a number of bytes")
+        if self.max_size < 1:
+            raise ValueError(f"max_size={self.max_size}: write a positive number of bytes")
+        for name in _SECONDS:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise TypeError(f"{name}={value!r}: write seconds, or math.inf for no limit")
+            if not value >= 0 or (value == 0 and name == "heartbeat"):
+                raise ValueError(f"{name}={value!r}: write positive seconds, or math.inf")
+        for name, allowed in (
+            ("floats", ("double", "single")),
+            ("checkpoints", ("amortised", "every")),
+            ("transport", get_args(TransportName)),
+            ("compression", (None, "deflate")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}={getattr(self, name)!r}: write one of {allowed}")
+        for name in ("inbox", "outbox"):
+            if not isinstance(getattr(self, name), Fifo):
+                raise TypeError(f"{name}={getattr(self, name)!r}: write a policy, Fifo(1024)")
+        if self.ssl_context is not None and not isinstance(self.ssl_context, ssl.SSLContext):
+            raise TypeError(f"ssl_context={self.ssl_context!r}: write an ssl.SSLContext")
+
+    @property
+    def address(self) -> Address:
+        return parse_address(self.uri)
+
+    def header_fields(self) -> list[tuple[str, str]]:
+        """The headers for one dial. Raises TypeError or ValueError for what HTTP can not carry."""
+        headers = self.headers() if callable(self.headers) else self.headers
+        pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
+        checked = []
+        for name, value in pairs:
+            if not isinstance(name, str) or not isinstance(value, str):
+                raise TypeError(f"headers: {name!r}: {value!r}: names and values are strings")
+            if not name or any(c in "\r\n\0" for c in name + value):
+                raise ValueError(f"headers: {name!r} holds what HTTP can not carry")
+            checked.append((name, value))
+        return checked
+
+
+def _unknown(name: str, known: set[str]) -> str:
+    nearest = _NEAREST.get(name)
+    if nearest not in known:
+        names = sorted(known | set(_ALIASES))
+        nearest = next(iter(difflib.get_close_matches(name, names, 1, 0.0)), None)
+    return f"a client has no option {name!r}; the nearest is {nearest!r}"
+
+
+def _environment_size() -> int:
+    text = os.environ.get("WEBSOCKET_MAX_SIZE", "")
+    if not text:
+        return DEFAULT_MAX_SIZE
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(
+            f"the environment has WEBSOCKET_MAX_SIZE={text!r}: write a number of bytes"
+        ) from None
+
+
+def _environment_flag(name: str) -> bool:
+    text = os.environ.get(name, "").strip().lower()
+    if text in ("", "1", "true", "yes", "on"):
+        return True
+    if text in ("0", "false", "no", "off"):
+        return False
+    raise ValueError(f"the environment has {name}={text!r}: write true or false")

@@ -1,0 +1,82 @@
+"""What a scene is made of: an element is a tag, a key, and properties."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import count
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from ..codec import plain
+
+__all__ = ["BlockElement", "Child", "Element", "SupportsSerialize"]
+
+_numbers = count()
+
+
+class SupportsSerialize(Protocol):
+    """Anything with ``_serialize()``: elements of this library and of the reference's."""
+
+    def _serialize(self) -> Any: ...
+
+
+Child: TypeAlias = SupportsSerialize | Mapping[str, Any] | str
+"""What may stand where an element is expected."""
+
+
+class Element:
+    """One node: ``tag`` names what the browser draws, the keywords are its properties.
+
+    Without ``key`` it gets one from a counter of this process, as a string. Properties are
+    attributes, may be changed, and go out by their names; those whose name begins with an
+    underscore stay here. Values may be numpy arrays, paths and other elements, at any depth.
+    """
+
+    tag: str = "div"
+    key: str
+
+    def __init__(self, /, *, key: str | None = None, **props: Any) -> None:
+        key = key or getattr(self, "key", None) or str(next(_numbers))
+        early = {  # set by a subclass before it came here
+            name: value
+            for name, value in vars(self).items()
+            if not name.startswith("_") and name not in ("tag", "key")
+        }
+        props = {**early, **props}
+        vars(self).update({"tag": self.tag, "key": key, **props})
+        self.__post_init__(**props)
+
+    def __post_init__(self, **props: Any) -> None:
+        """Called at the end of the construction with all properties; for subclasses."""
+
+    def _serialize(self) -> dict[str, Any]:
+        """The element as plain data, in the form of the wire."""
+        return {name: plain(value) for name, value in vars(self).items() if name[:1] != "_"}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {getattr(self, 'tag', '?')} key={vars(self).get('key')!r}>"
+
+    if TYPE_CHECKING:  # properties are open-ended
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+class BlockElement(Element):
+    """An element with children: elements, strings or plain dicts. A child that is None is left out.
+
+    No children, no ``children`` on the wire.
+    """
+
+    def __init__(self, /, *children: Child | None, **props: Any) -> None:
+        if children:
+            self.children = children
+        super().__init__(**props)
+
+    def _serialize(self) -> dict[str, Any]:
+        node = super()._serialize()
+        if children := getattr(self, "children", None):
+            node["children"] = _nodes(child for child in children if child is not None)
+        return node
+
+
+def _nodes(children: Iterable[Any]) -> list[Any]:
+    return [plain(child) for child in children]

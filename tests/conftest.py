@@ -1,0 +1,63 @@
+"""The legs: each runtime and transport that a behavioural test runs on.
+
+A behavioural test (``tests/behaviour``) takes ``open_client``, and so runs once on every leg. What
+a leg can not do stands in `LACKS`, is asked for with ``@pytest.mark.needs("...")``, and is printed
+at the end of the run; there is no other way for such a test to be skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pytest
+
+from vuer_trio import VuerClient, open_vuer_client
+
+
+@dataclass(frozen=True)
+class Leg:
+    backend: str
+    transport: Any
+
+    @property
+    def name(self) -> str:
+        return f"{self.backend}/{self.transport}"
+
+
+LEGS = [Leg("trio", "trio-websocket"), Leg("trio", "websockets")]
+
+#: leg, ability: why not
+LACKS = {
+    ("trio/trio-websocket", "compression"): "the package can offer no extension",
+    ("trio/trio-websocket", "lone writes"): "the package frames in tasks of its own",
+}
+
+
+@pytest.fixture(params=LEGS, ids=lambda leg: leg.name)
+def leg(request: pytest.FixtureRequest) -> Leg:
+    leg: Leg = request.param
+    for mark in request.node.iter_markers("needs"):
+        for ability in mark.args:
+            if (leg.name, ability) in LACKS:
+                pytest.skip(f"{leg.name}: no {ability}: {LACKS[leg.name, ability]}")
+    return leg
+
+
+@pytest.fixture
+def anyio_backend(leg: Leg) -> str:
+    return leg.backend
+
+
+@pytest.fixture
+def open_client(leg: Leg) -> Callable[..., VuerClient]:
+    """``open_vuer_client`` on this leg."""
+    return partial(open_vuer_client, transport=leg.transport)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    terminalreporter.section("what a leg can not do")
+    for (leg, ability), reason in LACKS.items():
+        terminalreporter.write_line(f"{leg:22} {ability:14} {reason}")
