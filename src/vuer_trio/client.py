@@ -125,9 +125,8 @@ class VuerClient(Connection):
     # ---- its connection
 
     def _new_link(self, rt: Runtime) -> Link:
-        link = new_link(rt, self._options)
-        link.outbox.put(self._encode(ClientEvent(etype="INIT", value=get_client_info())))
-        return link
+        init = self._encode(ClientEvent(etype="INIT", value=get_client_info()))
+        return new_link(rt, self._options, [init])
 
     def _opened(self, link: Link) -> None:
         pace = Pace(link.rt, every=self._options.checkpoints == "every")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from socket import gaierror
 from ssl import SSLError
@@ -20,7 +20,7 @@ from .options import Options
 __all__ = ["connection_failed", "event_encoder", "new_link", "received"]
 
 
-def new_link(rt: Runtime, options: Options) -> Link:
+def new_link(rt: Runtime, options: Options, preamble: Sequence[bytes]) -> Link:
     """A link that is not open yet. Nobody attends its inbox so far."""
     return Link(
         rt,
@@ -30,6 +30,7 @@ def new_link(rt: Runtime, options: Options) -> Link:
         Box(rt, options.outbox),
         heartbeat=options.heartbeat,
         close_timeout=options.close_timeout,
+        preamble=preamble,
     )
 
 

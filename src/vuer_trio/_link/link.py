@@ -47,7 +47,8 @@ class Link:
     """`run` is its life; `aclose` ends it in order, `abort` at once.
 
     ``dial(link, nursery)`` opens the transport. ``tap(messages)``, if there is one, sees what
-    arrives and returns what goes into the inbox.
+    arrives and returns what goes into the inbox. The messages of ``preamble`` go out first, and
+    do not count.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Link:
         *,
         heartbeat: float,
         close_timeout: float,
+        preamble: Sequence[bytes] = (),
     ) -> None:
         self.rt = rt
         self.uri = uri
@@ -83,6 +85,7 @@ class Link:
         self.over = rt.Event()
         self._ended = rt.Event()
         self._dial = dial
+        self._preamble = preamble
         self._transport: Transport | None = None
         self._scope = rt.CancelScope()
         self._reading = rt.CancelScope()
@@ -280,6 +283,7 @@ class Link:
 
     async def _write_all(self, transport: Transport) -> None:
         outbox = self.outbox
+        await transport.write(self._preamble)
         while True:
             if self.ending is None:
                 self._batch = outbox.take(_CHUNK)

@@ -119,16 +119,16 @@ class SansIO:
                 await sink.drained()
             try:
                 data: memoryview | None = await wire.receive()
-                for _ in range(_BURST):
-                    if data is None:
-                        break
+                reads = 1
+                while data is not None:
                     size = len(data)
                     sink.heard(size)
                     self._feed(data)
                     self._hand_over()
-                    if size < READ or self._ending is not None or sink.full:
+                    if size < READ or self._ending is not None or reads == _BURST or sink.full:
                         break
                     data = wire.receive_more()
+                    reads += 1
             except OSError as exc:
                 self._ending = Ending("loss", 1006, str(exc), exc)
         return self._ending

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -135,6 +136,7 @@ class TrioWebSocket:
         self._answered = trio.Event()  # our close frame was answered, or never will be
         self._failure: BaseException | None = None
         self._closing = False
+        self._batch: deque[Outgoing] = deque()  # what `write` has not given to the package yet
 
     # ---- opening
 
@@ -262,12 +264,15 @@ class TrioWebSocket:
         cork = self._cork
         cork.owned = True
         try:
+            self._batch.extend(batch)
             await cork.flush()
-            for payload in batch:
+            while self._batch:
+                payload = self._batch[0]
                 if type(payload) is Ping:
                     self.ping(payload)
-                    continue
-                await self._socket.send_message(payload)
+                else:
+                    await self._socket.send_message(payload)
+                self._batch.popleft()
                 if len(cork.buffer) >= _CHUNK:
                     await cork.flush()
             await cork.flush()
@@ -304,7 +309,7 @@ class TrioWebSocket:
 
     def abort(self, unsent: Sequence[Outgoing]) -> None:
         if not self._cork.flushing and not self._cork.close_sent:
-            farewell(self._wire, bytes(self._cork.buffer), unsent)
+            farewell(self._wire, bytes(self._cork.buffer), [*self._batch, *unsent])
 
     async def aclose(self) -> None:
         self._scope.cancel()

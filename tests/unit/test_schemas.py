@@ -1,0 +1,183 @@
+"""Elements and their form on the wire."""
+
+import copy
+import pathlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vuer_trio import schemas
+from vuer_trio.codec import decode, make_encoder
+from vuer_trio.events import Set
+from vuer_trio.schemas import BlockElement, DefaultScene, Element, Scene
+
+
+class Box(BlockElement):
+    tag = "Box"
+
+
+class Foreign:
+    """An element of another library: it has ``_serialize``, and that is all."""
+
+    def _serialize(self) -> dict[str, Any]:
+        return {"tag": "Foreign", "at": np.array([1, 2])}
+
+
+FOREIGN = {"tag": "Foreign", "at": [1, 2]}
+
+
+def test_an_element() -> None:
+    box = Box(key="b", args=[1, 2], color=None, _private=1)
+    assert (box.tag, box.key, box.args, box._private) == ("Box", "b", [1, 2], 1)
+    assert box._serialize() == {"tag": "Box", "key": "b", "args": [1, 2], "color": None}
+    box.args = (3,)
+    box.later = np.float32(0.5)
+    assert box._serialize() == {
+        "tag": "Box",
+        "key": "b",
+        "args": [3],
+        "color": None,
+        "later": 0.5,
+    }
+    assert Element(key="d")._serialize() == {"tag": "div", "key": "d"}
+    assert Element(tag="Own", key="o").tag == "Own"
+    assert not hasattr(box, "nope")
+    assert repr(box) == "<Box Box key='b'>"
+    assert copy.deepcopy(box)._serialize() == box._serialize()
+
+
+def test_keys_are_counted() -> None:
+    first, second = Element(), Box()
+    assert int(second.key) == int(first.key) + 1
+    assert int(Element(key="").key) == int(first.key) + 2
+
+    class Fixed(Element):
+        key = "fixed"
+
+    assert Fixed().key == "fixed"
+    assert Fixed(key="own").key == "own"
+
+
+def test_values_become_plain() -> None:
+    box = Box(
+        key="b",
+        matrix=np.eye(2),
+        path=pathlib.PurePosixPath("/a"),
+        deep={"n": (np.int8(1), [np.bool_(True)])},
+        src=b"\x00",
+        material=Element(tag="M", key="m"),
+    )
+    assert box._serialize() == {
+        "tag": "Box",
+        "key": "b",
+        "matrix": [[1.0, 0.0], [0.0, 1.0]],
+        "path": "/a",
+        "deep": {"n": [1, [True]]},
+        "src": b"\x00",
+        "material": {"tag": "M", "key": "m"},
+    }
+
+
+def test_what_a_subclass_sets_first() -> None:
+    class Robot(BlockElement):
+        tag = "Robot"
+        seen: Any = None
+
+        def __init__(self, src: str, **props: Any) -> None:
+            self.src = src
+            self.joints = 6
+            self._note = "kept here"
+            super().__init__(**props)
+
+        def __post_init__(self, **props: Any) -> None:
+            self._seen = props
+
+    robot = Robot("a.urdf", key="r", joints=7)
+    assert robot._serialize() == {"tag": "Robot", "key": "r", "src": "a.urdf", "joints": 7}
+    assert robot._seen == {"src": "a.urdf", "joints": 7}
+
+
+def test_children() -> None:
+    group = Box(Box(key="in"), None, "text", {"tag": "div"}, Foreign(), key="out")
+    assert group._serialize()["children"] == [
+        {"tag": "Box", "key": "in"},
+        "text",
+        {"tag": "div"},
+        FOREIGN,
+    ]
+    assert "children" not in Box(key="b")._serialize()
+    assert Box(key="b", children=[Box(key="c")])._serialize()["children"] == [
+        {"tag": "Box", "key": "c"}
+    ]
+    assert Box(key="b", children=[])._serialize()["children"] == []
+
+
+def test_a_scene() -> None:
+    assert Scene(key="s")._serialize() == {"tag": "Scene", "key": "s", "up": [0, 1, 0]}
+    scene = Scene(
+        Box(key="c"),
+        rawChildren=Box(key="r"),
+        htmlChildren=[Box(key="h"), None],
+        bgChildren=(Foreign(),),
+        up=[0, 0, 1],
+        background="#fff",
+        toneMapping="aces",
+        toneMappingExposure=0.0,
+        frameloop="demand",
+        camPosition=np.array([1, 2, 3]),
+        camRotation=[0, 0, 0],
+        key="s",
+        grid=False,
+    )
+    assert scene._serialize() == {
+        "tag": "Scene",
+        "key": "s",
+        "grid": False,
+        "children": [{"tag": "Box", "key": "c"}],
+        "rawChildren": [{"tag": "Box", "key": "r"}],
+        "htmlChildren": [{"tag": "Box", "key": "h"}],
+        "bgChildren": [FOREIGN],
+        "up": [0, 0, 1],
+        "background": "#fff",
+        "toneMapping": "aces",
+        "toneMappingExposure": 0.0,
+        "frameloop": "demand",
+        "camPosition": [1, 2, 3],
+        "camRotation": [0, 0, 0],
+    }
+    assert decode(make_encoder()(Set(scene).to_wire()))["data"] == scene._serialize()
+
+
+def test_empty_slots_of_a_scene() -> None:
+    scene = Scene(rawChildren=[], htmlChildren=[], bgChildren=[], background="", key="s", up=None)
+    assert scene._serialize() == {"tag": "Scene", "key": "s", "up": None, "rawChildren": []}
+    assert Scene(rawChildren=(Box(key="r"),))._serialize()["rawChildren"] == [
+        {"tag": "Box", "key": "r"}
+    ]
+    assert Scene(background=np.zeros(2))._serialize()["background"] == [0.0, 0.0]
+
+
+def test_scenes_share_nothing() -> None:
+    first = Scene()
+    first.up.append(1)
+    assert Scene().up == [0, 1, 0]
+
+
+def test_the_default_scene() -> None:
+    scene = DefaultScene(Box(key="c"), bgChildren=[Box(key="own")], up=[0, 0, 1], key="s")
+    wire = scene._serialize()
+    keys = [child["key"] for child in wire["bgChildren"]]
+    assert keys[0] == "grid"
+    assert keys[-1] == "own"
+    assert len(keys) == 10
+    assert wire["children"] == [{"tag": "Box", "key": "c"}]
+    assert wire["up"] == [0, 0, 1]
+    bare = DefaultScene(grid=False)._serialize()
+    assert [child["key"] for child in bare["bgChildren"]] == keys[1:-1]
+    assert "grid" not in bare
+
+
+@pytest.mark.parametrize("name", schemas.__all__)
+def test_the_public_names(name: str) -> None:
+    assert hasattr(schemas, name)
