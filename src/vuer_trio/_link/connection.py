@@ -31,7 +31,7 @@ class Connection:
         raise NotImplementedError
 
     def _opened(self, link: Link) -> None:
-        """``link`` is open: send on it, receive from it."""
+        """``link`` is open, and nothing has been read: send on it, receive from it."""
         raise NotImplementedError
 
     def _failed(self, exc: Exception) -> Exception:
@@ -153,6 +153,7 @@ class Connection:
         rt = runtime()
         previous = self._link
         self._link = link = self._new_link(rt)
+        link.on_open = self._opened
         failure: Exception | None = None
         try:
             with rt.move_on_after(self._connect_timeout) as scope:
@@ -168,7 +169,6 @@ class Connection:
             self._link = previous
             raise
         self._generation += 1
-        self._opened(link)
         if nursery is None:
             call = rt.loop_caller()
             self._abandon = lambda: call(link.abort)

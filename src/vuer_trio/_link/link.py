@@ -73,6 +73,8 @@ class Link:
         self.ending: Ending | None = None
         self.counters = Counters()
         self.tap: Callable[[Sequence[Message]], Sequence[Any]] | None = None
+        #: what is to be done between the handshake and the first event, once
+        self.on_open: Callable[[Link], None] | None = None
         #: what is to be done after the end, before the nursery is cancelled
         self.afterwards: Callable[[], Awaitable[None]] | None = None
         #: the boxes that stop the reader when they are full
@@ -119,6 +121,9 @@ class Link:
                         self.transport_name = self._transport.name
                         self.subprotocol = self._transport.subprotocol
                         started = True
+                        if self.on_open is not None:
+                            self.on_open(self)
+                            self.on_open = None  # a link keeps no hold on its user
                         task_status.started(None)
                         await self._carry(self._transport)
                         if self.afterwards is not None:
@@ -251,7 +256,7 @@ class Link:
     def _last_words(self) -> None:
         if self._transport is not None:
             self._close_boxes(self._closed_here())
-            self._transport.abort(list(self.outbox.items))
+            self._transport.abort([*self._preamble, *self.outbox.items])
 
     async def _drain(self) -> None:
         """Wait until everything enqueued is written, or nothing moves any more."""
@@ -283,7 +288,8 @@ class Link:
 
     async def _write_all(self, transport: Transport) -> None:
         outbox = self.outbox
-        await transport.write(self._preamble)
+        preamble, self._preamble = self._preamble, ()
+        await transport.write(preamble)
         while True:
             if self.ending is None:
                 self._batch = outbox.take(_CHUNK)

@@ -79,7 +79,7 @@ class SansIO:
         protocol = self._protocol
         request = protocol.connect()
         for name, value in self._headers:
-            if name.lower() in ("host", "user-agent", "authorization", "origin"):
+            if name.lower() in ("host", "authorization", "origin") and name in request.headers:
                 del request.headers[name]  # replaced, not repeated
             request.headers[name] = value
         protocol.send_request(request)
