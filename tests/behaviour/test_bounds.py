@@ -171,7 +171,8 @@ async def test_others_get_their_turn_within_a_millisecond(
             turns.append(clock.now)
             await anyio.lowlevel.checkpoint()
 
-    async with serve_peer(script) as peer, open_client(peer.uri, inbox=Fifo(count)) as client:
+    room = Fifo(count + 1)
+    async with serve_peer(script) as peer, open_client(peer.uri, inbox=room, outbox=room) as client:
         if direction == "recv":
             await client.recv()
             with anyio.fail_after(10):

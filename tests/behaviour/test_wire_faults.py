@@ -23,9 +23,7 @@ async def test_fragments_with_control_frames_between_are_one_message(open_client
     async def script(conn):
         await conn.accept()
         await conn.send(event(0))
-        await conn.send_fragments(
-            [whole[:1], whole[1:500], b"", whole[500:]], ping_between=True
-        )
+        await conn.send_fragments([whole[:1], whole[1:500], b"", whole[500:]], ping_between=True)
         await conn.send(event(2))
         await conn.wait_until(lambda: len(conn.pongs) == 3)
 
@@ -165,9 +163,7 @@ async def test_recv_many_stops_before_a_malformed_frame(open_client):
     async def script(conn):
         await conn.accept()
         await conn.send_raw(
-            b"".join(
-                encode_frame(Opcode.BINARY, frame) for frame in (event(1), event(2), b"\xc1")
-            )
+            b"".join(encode_frame(Opcode.BINARY, frame) for frame in (event(1), event(2), b"\xc1"))
         )
 
     async with serve_peer(script) as peer, open_client(peer.uri) as client:
