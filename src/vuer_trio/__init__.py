@@ -17,8 +17,10 @@ from ._errors import (
     VuerError,
 )
 from ._link.policy import Fifo
+from ._link.sender import Permit
 from .client import VuerClient, open_vuer_client
 from .info import get_client_info
+from .statistics import Statistics
 
 __all__ = [
     "CallTimeout",
@@ -30,9 +32,11 @@ __all__ = [
     "InboxEmpty",
     "InboxFull",
     "OutboxFull",
+    "Permit",
     "ProtocolError",
     "RecvTimeout",
     "Stale",
+    "Statistics",
     "VuerClient",
     "VuerError",
     "get_client_info",

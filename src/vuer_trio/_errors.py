@@ -135,6 +135,9 @@ class EncodeError(VuerError, TypeError):
         self.path = path
 
 
+for _name in __all__:
+    globals()[_name].__module__ = "vuer_trio"  # where users import it from, in a traceback
+
 _E = TypeVar("_E", bound=VuerError)
 
 

@@ -51,6 +51,8 @@ class Event:
 
         def __getattr__(self, name: str) -> Any: ...
 
+        __iter__: ClassVar[None]  # or an event would pass for an iterable of events
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         # Descriptors of the class (methods, properties, slots) are not hidden by a key's name.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Any
 
 import msgpack
@@ -28,10 +29,8 @@ def open_sockets() -> int:
     """File descriptors of this process that are sockets."""
     count = 0
     for name in os.listdir("/proc/self/fd"):
-        try:
+        with suppress(FileNotFoundError):
             count += os.readlink(f"/proc/self/fd/{name}").startswith("socket:")
-        except FileNotFoundError:
-            pass
     return count
 
 

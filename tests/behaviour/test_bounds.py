@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import anyio
 import msgpack
 import pytest
-from peer import serve_peer
-
 from support import Number, numbers
+
+from peer import serve_peer
 from vuer_trio import Fifo, InboxFull, OutboxFull
 from vuer_trio._transport.wire import READ
 
@@ -188,7 +190,7 @@ async def test_others_get_their_turn_within_a_millisecond(
                     await client.recv()
                 clock.now += work
             tasks.cancel_scope.cancel()
-    late = [b - a for a, b in zip(turns, turns[1:], strict=False)]
+    late = [b - a for a, b in itertools.pairwise(turns)]
     # Trio runs what is ready in random order, so two turns of the loop may lie between.
     assert max(late) <= 2 * (0.00025 + 2 * work) < 0.001
     assert len(turns) < count / 2  # amortised, not at every call

@@ -6,9 +6,9 @@ import random
 
 import anyio
 import pytest
-from peer import serve_peer
-
 from support import Number, numbers, open_sockets, task_count
+
+from peer import serve_peer
 from vuer_trio import ConnectionClosed, Fifo
 
 pytestmark = pytest.mark.anyio

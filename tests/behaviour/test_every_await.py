@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 import trio
-from peer import memory_peer
-
 from support import Number, numbers, task_count
+
+from peer import memory_peer
 from vuer_trio import Fifo, VuerError
 
 pytestmark = pytest.mark.trio
@@ -81,6 +83,10 @@ async def test_a_cancellation_at_any_step_leaves_nothing_behind(transport, autoj
     assert step > 30
 
 
+async def answer(event):
+    await trio.sleep(0.001)
+
+
 class VuerClientFactory:
     """A client with a small outbox and an answer, on a stream in memory."""
 
@@ -93,7 +99,7 @@ class VuerClientFactory:
         client = open_vuer_client(
             stream=stream, transport=self.transport, outbox=Fifo(2), heartbeat=5
         )
-        client.answer("ASK", lambda event: trio.sleep(0.001))
+        client.answer("ASK", answer)
         return client
 
 
@@ -115,10 +121,8 @@ async def test_a_cancellation_at_any_step_of_a_background_connection(transport, 
             finally:
                 trio.lowlevel.remove_instrument(cancel)
             with trio.CancelScope(shield=True), trio.fail_after(60):
-                try:
+                with suppress(VuerError):
                     await client.close()
-                except VuerError:
-                    pass
                 await peer.conn.wait_disconnected()
             assert peer.conn.protocol_error is None
             assert not client.connected

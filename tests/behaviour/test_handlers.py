@@ -6,9 +6,9 @@ import logging
 
 import anyio
 import pytest
-from peer import serve_peer
-
 from support import Number
+
+from peer import serve_peer
 from vuer_trio import ConnectionClosed, Fifo, ProtocolError
 
 pytestmark = pytest.mark.anyio

@@ -7,9 +7,9 @@ import logging
 
 import anyio
 import pytest
-from peer import serve_peer
-
 from support import Number, numbers
+
+from peer import serve_peer
 from vuer_trio import ClientClosed, ConnectionClosed, ConnectionFailed, Fifo, VuerClient
 
 pytestmark = pytest.mark.anyio
@@ -85,7 +85,7 @@ async def test_calls_before_connecting_say_so(open_client):
 @pytest.mark.parametrize("exc", [ValueError("mine"), KeyboardInterrupt(), SystemExit(3)])
 async def test_the_bodys_exception_leaves_bare(open_client, exc):
     async with serve_peer() as peer:
-        with pytest.raises(type(exc)) as caught:  # noqa: PT012
+        with pytest.raises(type(exc)) as caught:
             async with open_client(peer.uri):
                 raise exc
         assert caught.value is exc
@@ -106,7 +106,7 @@ async def test_the_bodys_group_leaves_untouched(open_client):
 async def test_a_loss_behind_the_bodys_back_is_the_context_of_what_it_raised(open_client):
     error = ValueError("mine")
     async with serve_peer() as peer:
-        with pytest.raises(ValueError, match="mine"):  # noqa: PT012
+        with pytest.raises(ValueError, match="mine"):
             async with open_client(peer.uri) as client:
                 conn = await peer.connection()
                 await conn.recv()
@@ -142,7 +142,7 @@ async def test_a_lost_link_does_not_cancel_the_body_and_every_call_raises_it(ope
 
 async def test_messages_that_could_not_be_sent_are_counted(open_client):
     async with serve_peer(receive_buffer=4096) as peer:
-        with pytest.raises(ConnectionClosed, match=r"\d+ messages were not sent") as caught:  # noqa: PT012
+        with pytest.raises(ConnectionClosed, match=r"\d+ messages were not sent") as caught:
             async with open_client(peer.uri, close_timeout=0.1) as client:
                 conn = await peer.connection()
                 await conn.wait_until(lambda: conn.messages)
@@ -213,7 +213,7 @@ async def test_any_other_close_raises_in_iteration(open_client, code):
         seen = []
         with pytest.raises(ConnectionClosed, match=f"code {code}.*: no") as caught:
             async for event in client:
-                seen.append(event.data)  # noqa: PERF401
+                seen.append(event.data)
         assert seen == [0]
         assert caught.value.code == code
         assert not caught.value.normal
@@ -325,16 +325,16 @@ async def test_a_client_may_be_entered_again(open_client):
     assert client.generation == 3
 
 
-async def test_nobody_listens(open_client, unused_port=1):
+async def test_nobody_listens(open_client):
     with pytest.raises(ConnectionFailed, match="is a Vuer server running there") as caught:
-        async with open_client(f"ws://127.0.0.1:{unused_port}"):
+        async with open_client("ws://127.0.0.1:1"):
             pytest.fail("it opened")
     assert caught.value.uri == "ws://127.0.0.1:1"
     assert caught.value.status is None
     assert isinstance(caught.value.__cause__, OSError)
     for open_it in (
-        lambda: open_client(f"ws://127.0.0.1:{unused_port}").connect(),
-        lambda: open_client(f"ws://127.0.0.1:{unused_port}").run(),
+        lambda: open_client("ws://127.0.0.1:1").connect(),
+        lambda: open_client("ws://127.0.0.1:1").run(),
     ):
         with pytest.raises(ConnectionFailed):
             await open_it()

@@ -6,9 +6,9 @@ import ssl
 
 import anyio
 import pytest
-from peer import memory_peer, serve_peer
-
 from support import Number, numbers
+
+from peer import memory_peer, serve_peer
 from vuer_trio import ConnectionFailed
 
 pytestmark = pytest.mark.anyio

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgpack
 import pytest
-from peer import encode_frame, event_frame, serve_peer
+from support import Number, numbers
 from websockets.frames import Opcode
 
-from support import Number, numbers
+from peer import encode_frame, event_frame, serve_peer
 from vuer_trio import ConnectionClosed, ProtocolError
 
 pytestmark = pytest.mark.anyio
@@ -152,7 +152,7 @@ async def test_iteration_may_be_resumed_after_a_malformed_frame(open_client):
         while True:
             try:
                 async for received in client:
-                    seen.append(received.data)  # noqa: PERF401
+                    seen.append(received.data)
                 break
             except ProtocolError:
                 errors += 1

@@ -263,7 +263,9 @@ class Link:
         transport = self._transport
         assert transport is not None
         since = self.rt.current_time()
-        while self.ending is None and (self.outbox.items or self.writing or transport.pending):
+        while self.ending is None and (
+            self._preamble or self.outbox.items or self.writing or transport.pending
+        ):
             self._idle = self.rt.Event()
             since = max(since, transport.progress)
             left = since + self.close_timeout - self.rt.current_time()
@@ -288,8 +290,10 @@ class Link:
 
     async def _write_all(self, transport: Transport) -> None:
         outbox = self.outbox
+        self.writing = True
         preamble, self._preamble = self._preamble, ()
         await transport.write(preamble)
+        self.writing = False
         while True:
             if self.ending is None:
                 self._batch = outbox.take(_CHUNK)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Generic, TypeVar
 
-from .._errors import InboxEmpty, ProtocolError, RecvTimeout, renew
+from .._errors import ConnectionClosed, InboxEmpty, ProtocolError, RecvTimeout, renew
 from .._runtime import Runtime
 from .box import Box
 from .pace import Pace
@@ -44,8 +44,11 @@ class Receiver(Generic[E]):
         """Receive from another link from now on."""
         self._rt, self.inbox, self._outbox, self.pace = rt, inbox, outbox, pace
 
-    async def recv(self) -> E:
-        """Wait for the next event. Cancelled: nothing has been taken."""
+    async def recv(self, iterating: bool = False) -> E:
+        """Wait for the next event. Cancelled: nothing has been taken.
+
+        ``iterating``: a normal close raises StopAsyncIteration.
+        """
         inbox, pace = self.inbox, self.pace
         inbox.attended = True
         if inbox.items:
@@ -54,8 +57,10 @@ class Receiver(Generic[E]):
             else:
                 await pace.turn()
         while not inbox.items:
-            await self._wait()
-        return self._take()
+            await self._wait(iterating)
+        # No await between the pop and the return: what is taken is returned.
+        event = self._decode(inbox.pop())
+        return event if not inbox.dropped_since else self._mark(event)
 
     async def recv_within(self, timeout: float) -> E:
         """As `recv`. Raises RecvTimeout after ``timeout`` seconds."""
@@ -101,20 +106,24 @@ class Receiver(Generic[E]):
             events.append(event)
         return events
 
-    async def _wait(self) -> None:
+    async def _wait(self, iterating: bool = False) -> None:
         inbox = self.inbox
-        if inbox.closed is not None:
+        error = inbox.closed
+        if error is not None:
             await self.pace.checkpoint()
-            raise renew(inbox.closed)
+            if iterating and isinstance(error, ConnectionClosed) and error.normal:
+                raise StopAsyncIteration
+            raise renew(error)
         await inbox.arrival()
         self.pace.restart()
         self._outbox.direct = self._outbox.lone  # the loop has turned
 
     def _take(self) -> E:
-        """No await between the pop and the return: what is taken is returned."""
-        inbox = self.inbox
-        event = self._decode(inbox.pop())
-        if inbox.dropped_since:
-            event.dropped_before = inbox.dropped_since  # type: ignore[attr-defined]
-            inbox.dropped_since = 0
+        event = self._decode(self.inbox.pop())
+        return event if not self.inbox.dropped_since else self._mark(event)
+
+    def _mark(self, event: E) -> E:
+        """Tell the event how many were dropped before it."""
+        event.dropped_before = self.inbox.dropped_since  # type: ignore[attr-defined]
+        self.inbox.dropped_since = 0
         return event

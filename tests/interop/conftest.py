@@ -1,0 +1,162 @@
+"""The real server, in a subprocess. The fixtures are sync: they serve tests on any event loop."""
+
+import functools
+import importlib.util
+import inspect
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+_PROGRAM = Path(__file__).with_name("reference_server.py")
+_START_DEADLINE = 30.0  # seconds; `import vuer` alone takes one
+_STOP_DEADLINE = 5.0  # seconds
+_TEST_DEADLINE = 60.0  # seconds; the slowest takes a tenth of it
+
+
+class ReferenceServer:
+    """One server process at a time, always on the same port."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._pump: threading.Thread | None = None
+        self._lines: list[str] = []
+        self._changed = threading.Condition()
+        self.port = 0
+        self._start_on_a_free_port()
+
+    @property
+    def uri(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def output(self) -> str:
+        """Everything printed so far, tracebacks included, restarts included."""
+        with self._changed:
+            return "".join(self._lines)
+
+    def restart(self) -> None:
+        """Kill it and start another on the same port; returns when that accepts connections."""
+        self.kill()
+        self._start()
+
+    def kill(self) -> None:
+        """SIGKILL: clients see TCP end without a Close. Harmless when it is dead already."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert self._pump is not None
+        process.kill()
+        process.wait(_STOP_DEADLINE)
+        self._pump.join(_STOP_DEADLINE)
+        for pipe in (process.stdin, process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+    def wait_dead(self, timeout: float = _STOP_DEADLINE) -> int:
+        """The exit status, once the process has ended by itself (DIE)."""
+        assert self._process is not None
+        return self._process.wait(timeout)
+
+    def _start_on_a_free_port(self) -> None:
+        for attempts_left in (2, 1, 0):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                self.port = probe.getsockname()[1]
+            try:
+                return self._start()
+            except RuntimeError:  # somebody else may have taken the port in between
+                if not attempts_left:
+                    raise
+
+    def _start(self) -> None:
+        # Neither the settings of whoever runs the tests nor coverage concern the peer.
+        foreign = ("VUER_", "COVERAGE_", "COV_CORE_", "WEBSOCKET_MAX_SIZE", "REQUEST_MAX_SIZE")
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
+        self._process = subprocess.Popen(
+            [sys.executable, "-u", str(_PROGRAM), "--port", str(self.port), "--exit-with-stdin"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=environment,
+            cwd=_PROGRAM.parent,
+        )
+        first_line = len(self._lines)
+        self._pump = threading.Thread(target=self._read_output, args=(self._process,), daemon=True)
+        self._pump.start()
+        ready = f"READY {self.port}\n"
+        with self._changed:
+            self._changed.wait_for(  # the empty line marks the end of the output
+                lambda: {ready, ""} & set(self._lines[first_line:]), timeout=_START_DEADLINE
+            )
+            is_ready = ready in self._lines[first_line:]
+        if not is_ready:
+            self.kill()
+            raise RuntimeError(f"the reference server did not start:\n{self.output()}")
+
+    def _read_output(self, process: "subprocess.Popen[str]") -> None:
+        # Always read: the server prints with every connection, and a full pipe would stop it.
+        assert process.stdout is not None
+        while True:
+            line = process.stdout.readline()
+            with self._changed:
+                self._lines.append(line)
+                self._changed.notify_all()
+            if not line:
+                return
+
+
+def _run() -> Iterator[ReferenceServer]:
+    if importlib.util.find_spec("vuer") is None:
+        pytest.skip("needs the dependency group `interop`")
+    server = ReferenceServer()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture(scope="module")
+def reference_server() -> Iterator[ReferenceServer]:
+    """One process for the module's tests, which therefore must leave it alive."""
+    yield from _run()
+
+
+@pytest.fixture
+def fresh_reference_server() -> Iterator[ReferenceServer]:
+    """A process for this test alone, to restart or kill."""
+    yield from _run()
+
+
+@pytest.fixture
+def tag(request: pytest.FixtureRequest) -> str:
+    """A name for this test's sessions, which no other test and no other leg uses."""
+    name: str = request.node.name
+    return name
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """An answer that never comes fails the test that waits for it."""
+    if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+        item.obj = _with_deadline(item.obj)
+
+
+def _with_deadline(test: Any) -> Any:
+    @functools.wraps(test)
+    async def within_the_deadline(*args: Any, **kwargs: Any) -> None:
+        with anyio.fail_after(_TEST_DEADLINE):
+            await test(*args, **kwargs)
+
+    return within_the_deadline

@@ -1,0 +1,84 @@
+"""The bare install: exactly the four run-time packages, and the client works on them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import requires
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.interop
+
+ROOT = Path(__file__).parents[2]
+
+PROGRAM = """
+import json, sys, trio
+from vuer_trio import open_vuer_client
+from vuer_trio.events import ClientEvent
+
+class Echo(ClientEvent):
+    etype = "ECHO"
+
+async def main():
+    async with open_vuer_client(sys.argv[1]) as client:
+        await client.send(Echo(value=[1.5, "x", b"y"]))
+        event = await client.recv(timeout=10)
+        print(json.dumps([client.transport, event.etype, event.data[:2]]))
+
+trio.run(main)
+"""
+
+
+@pytest.fixture(scope="module")
+def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of a new virtual environment with this project and no extra."""
+    folder = tmp_path_factory.mktemp("bare")
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=120)
+    python = folder / "bin" / "python"
+    subprocess.run(
+        [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", ROOT],
+        check=True,
+        timeout=300,
+    )
+    return python
+
+
+def test_the_runtime_dependencies_are_exactly_these():
+    names = {text.split(">")[0] for text in requires("vuer-trio") or () if "extra" not in text}
+    assert names == {"trio", "trio-websocket", "msgpack", "anyio"}
+
+
+def test_the_bare_install_talks_to_the_real_server(bare_python, reference_server):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("COV", "PYTHON"))}
+    result = subprocess.run(
+        [bare_python, "-W", "error", "-c", PROGRAM, reference_server.uri],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout) == ["trio-websocket", "ECHO", [1.5, "x"]]
+
+
+def test_what_needs_an_extra_says_which(bare_python):
+    program = (
+        "import trio; from vuer_trio import open_vuer_client\n"
+        "async def main():\n"
+        "    async with open_vuer_client('ws://127.0.0.1:1', {}): pass\n"
+        "trio.run(main)"
+    )
+    for option in ("transport='websockets'", "compression='deflate'"):
+        result = subprocess.run(
+            [bare_python, "-c", program.replace("{}", option)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert "pip install 'vuer-trio[fast]'" in result.stderr.splitlines()[-1]

@@ -1,0 +1,164 @@
+"""Each example runs as it stands, against the real server."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.interop
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PAIRS = ["hello", "remote_control"]
+_DEADLINE = 30.0  # seconds, for each wait
+
+
+class Server:
+    """An example's server, and what it has printed."""
+
+    def __init__(self, name: str, output: Path) -> None:
+        self._output = output
+        for attempts_left in (2, 1, 0):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                self.port = probe.getsockname()[1]
+            with output.open("wb") as file:
+                self.process = subprocess.Popen(
+                    [sys.executable, EXAMPLES / f"{name}_server.py"],
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    env=environment(VUER_PORT=str(self.port)),
+                )
+            if self._is_up():
+                return
+            self.stop()
+            assert attempts_left, f"it did not start:\n{self.output}"
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text("utf-8", "replace")
+
+    def wait_for(self, condition: Callable[[str], object]) -> None:
+        """Wait until what it has printed fulfils ``condition``."""
+        deadline = time.monotonic() + _DEADLINE
+        while not condition(self.output):
+            assert time.monotonic() < deadline, self.output
+            time.sleep(0.01)
+
+    def stop(self) -> int:
+        """Ctrl-C, and the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                return self.process.wait(_DEADLINE)
+            finally:
+                self.process.kill()
+                self.process.wait()
+        return self.process.returncode
+
+    def _is_up(self) -> bool:
+        deadline = time.monotonic() + _DEADLINE
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return True
+        return False
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """This process's, without its settings for Vuer, and with output in UTF-8."""
+    foreign = ("VUER_", "WEBSOCKET_MAX_SIZE")
+    own = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    return {**own, "PYTHONIOENCODING": "utf-8", **settings}
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    if importlib.util.find_spec("vuer") is None:
+        pytest.skip("needs the dependency group `interop`")
+    server = Server(request.param, tmp_path / "server.txt")
+    try:
+        yield server
+    finally:
+        server.process.kill()
+        server.process.wait()
+
+
+def run_client(name: str, server: Server, *arguments: str) -> str:
+    """What it prints; it must exit with 0, and say nothing on stderr."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLES / f"{name}_client.py", *arguments],
+        capture_output=True,
+        encoding="utf-8",
+        env=environment(VUER_CLIENT_URI=f"ws://127.0.0.1:{server.port}"),
+        timeout=_DEADLINE,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.mark.parametrize("server", ["hello"], indirect=True)
+def test_hello(server: Server) -> None:
+    assert run_client("hello", server).split() == ["SET", "UPSERT", "UPSERT"]
+    server.wait_for(lambda output: "MOVE_BOX" in output)
+    lines = [line for line in server.output.splitlines() if line.startswith(("HELLO", "MOVE"))]
+    assert lines == ["HELLO: Hi!", "MOVE_BOX: [1, 0.5, 0]"]
+    assert "Traceback" not in server.output
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("server", ["remote_control"], indirect=True)
+def test_remote_control(server: Server) -> None:
+    printed = run_client("remote_control", server)
+    assert (found := re.fullmatch(r"200 poses in (\d+\.\d) s\n", printed))
+    assert float(found[1]) > 3.2  # 60 Hz, and not as fast as it can
+    server.wait_for(lambda output: output.count("box at") == 201)
+    lines = [line for line in server.output.splitlines() if line.startswith("box at")]
+    for i, line in enumerate(lines[:200]):
+        t = i * 0.05
+        assert line == f"box at {math.sin(t) * 2:.3f} {0.5 + math.sin(t * 2) * 0.3:.3f} 0.000"
+    assert lines[200:] == ["box at 0.000 0.500 0.000"]
+    assert "Traceback" not in server.output
+
+    assert run_client("remote_control", server, "3").startswith("3 poses in 0.")
+    server.wait_for(lambda output: output.count("box at") == 205)
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_without_a_server_the_client_says_what_to_look_at(name: str) -> None:
+    with socket.socket() as taken:  # bound, so that nobody else can listen there
+        taken.bind(("127.0.0.1", 0))
+        done = subprocess.run(
+            [sys.executable, EXAMPLES / f"{name}_client.py"],
+            capture_output=True,
+            encoding="utf-8",
+            env=environment(VUER_CLIENT_URI=f"ws://127.0.0.1:{taken.getsockname()[1]}"),
+            timeout=_DEADLINE,
+        )
+    assert done.returncode == 1
+    *_, last = done.stderr.splitlines()
+    assert re.match(r"vuer_trio(\._errors)?\.ConnectionFailed: could not connect to ws://", last)
+    assert last.endswith("is a Vuer server running there?")
+
+
+def test_every_example_is_run_here() -> None:
+    ends = {f"{name}_{end}.py" for name in PAIRS for end in ("server", "client")}
+    assert {path.name for path in EXAMPLES.iterdir() if path.suffix == ".py"} == ends
+    assert all(f"test_{name}" in globals() for name in PAIRS)
+    for name in ends:
+        source = (EXAMPLES / name).read_text("utf-8")
+        assert f"python examples/{name}" in source.split('"""')[1]  # says how to run it

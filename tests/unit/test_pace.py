@@ -1,0 +1,111 @@
+"""Yielding by the clock, and a world without a loop."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import trio
+
+from vuer_trio._link import pace as pace_module
+from vuer_trio._link.pace import Pace
+from vuer_trio._runtime import runtime
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    class Clock:
+        now = 100.0
+
+    monkeypatch.setattr(pace_module, "perf_counter", lambda: Clock.now)
+    return Clock
+
+
+async def yields(fn):
+    """Whether another task runs while ``fn`` does."""
+    async with trio.open_nursery() as nursery:
+        ran = trio.Event()
+
+        async def other():
+            ran.set()
+
+        nursery.start_soon(other)
+        await fn()
+        yielded = ran.is_set()
+    return yielded
+
+
+@pytest.mark.trio
+async def test_a_turn_lets_the_others_run_and_is_due_again_a_quarter_of_a_millisecond_later(clock):
+    pace = Pace(runtime())
+    assert pace.due <= clock.now, "the first call is due"
+    assert await yields(pace.turn)
+    assert pace.due == pytest.approx(clock.now + 0.00025, abs=1e-9)
+    clock.now += 1
+    pace.restart()
+    assert pace.due == pytest.approx(clock.now + 0.00025, abs=1e-9)
+
+
+@pytest.mark.trio
+async def test_every_call_is_due_if_so_wished(clock):
+    pace = Pace(runtime(), every=True)
+    await pace.turn()
+    assert pace.due < clock.now
+
+
+@pytest.mark.trio
+async def test_the_cheap_check_does_not_yield_but_sees_a_cancellation():
+    pace = Pace(runtime())
+    assert not await yields(pace.if_cancelled)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await pace.if_cancelled()
+    assert scope.cancelled_caught
+
+
+@pytest.mark.trio
+async def test_a_turn_is_cancelled_and_a_shielded_one_is_not(clock):
+    pace = Pace(runtime())
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await pace.shielded()
+        await pace.turn()
+    assert scope.cancelled_caught
+    assert pace.due == 0.0, "a turn that was cancelled has not been"
+
+
+def test_before_the_first_connection_there_is_nothing_to_yield_to():
+    pace = Pace()
+    for method in (pace.turn, pace.if_cancelled, pace.shielded):
+        with pytest.raises(StopIteration):
+            method().send(None)
+
+
+# ---- the table of names
+
+
+def test_without_a_loop_there_is_no_table():
+    with pytest.raises(RuntimeError, match=r"trio\.run"):
+        runtime()
+
+
+@pytest.mark.trio
+async def test_on_trio_every_name_is_trio_s_own():
+    table = runtime()
+    assert table.name == "trio"
+    for name in ("Event", "CancelScope", "open_nursery", "move_on_after", "sleep", "sleep_until"):
+        assert getattr(table, name) is getattr(trio, name)
+    for name in ("checkpoint", "checkpoint_if_cancelled", "cancel_shielded_checkpoint"):
+        assert getattr(table, name) is getattr(trio.lowlevel, name)
+    called = trio.Event()
+    table.loop_caller()(called.set)
+    with trio.fail_after(5):
+        await called.wait()
+
+
+def test_under_another_library_the_error_names_it():
+    async def main():
+        runtime()
+
+    with pytest.raises(RuntimeError, match="asyncio"):
+        asyncio.run(main())
