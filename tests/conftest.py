@@ -27,12 +27,18 @@ class Leg:
         return f"{self.backend}/{self.transport}"
 
 
-LEGS = [Leg("trio", "trio-websocket"), Leg("trio", "websockets")]
+LEGS = [
+    Leg("trio", "trio-websocket"),
+    Leg("trio", "websockets"),
+    Leg("asyncio", "websockets"),
+    Leg("asyncio", "wsproto"),
+    Leg("uvloop", "websockets"),
+]
 
 #: leg, ability: why not
 LACKS = {
     ("trio/trio-websocket", "compression"): "the package can offer no extension",
-    ("trio/trio-websocket", "lone writes"): "the package frames in tasks of its own",
+    ("asyncio/wsproto", "compression"): "its extension is not used here",
 }
 
 
@@ -47,8 +53,8 @@ def leg(request: pytest.FixtureRequest) -> Leg:
 
 
 @pytest.fixture
-def anyio_backend(leg: Leg) -> str:
-    return leg.backend
+def anyio_backend(leg: Leg) -> str | tuple[str, dict[str, bool]]:
+    return ("asyncio", {"use_uvloop": True}) if leg.backend == "uvloop" else leg.backend
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ once, and everything below it uses the table and never imports an async library 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import sniffio
@@ -59,17 +60,56 @@ _TRIO = Runtime(
 )
 
 
+@cache
+def _asyncio() -> Runtime:
+    """asyncio's table. A background task is kept from the garbage collector while it runs."""
+    import asyncio
+
+    import anyio
+    import anyio.lowlevel
+
+    background: set[asyncio.Task[None]] = set()
+
+    def spawn(fn: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        task = asyncio.get_running_loop().create_task(fn())
+        background.add(task)
+        task.add_done_callback(background.discard)
+
+    async def nothing() -> None:
+        """A cancellation arrives where a task suspends; between two suspensions only the task
+        itself could cancel itself. So the check goes with the next full checkpoint."""
+
+    return Runtime(
+        name="asyncio",
+        Event=anyio.Event,
+        CancelScope=anyio.CancelScope,
+        open_nursery=anyio.create_task_group,
+        move_on_after=anyio.move_on_after,
+        sleep=anyio.sleep,
+        sleep_until=anyio.sleep_until,
+        current_time=anyio.current_time,
+        checkpoint=anyio.lowlevel.checkpoint,
+        checkpoint_if_cancelled=nothing,
+        cancel_shielded_checkpoint=anyio.lowlevel.cancel_shielded_checkpoint,
+        spawn_system_task=spawn,
+        loop_caller=lambda: asyncio.get_running_loop().call_soon_threadsafe,
+    )
+
+
 def runtime() -> Runtime:
     """The table of the library that runs the calling task.
 
-    Raises RuntimeError outside an event loop, and under any but Trio.
+    Raises RuntimeError outside an event loop, and under any but Trio and asyncio.
     """
     try:
         name = sniffio.current_async_library()
     except sniffio.AsyncLibraryNotFoundError:
         raise RuntimeError(
-            "no async library is running: call this from a task, under trio.run(...)"
+            "no async library is running: call this from a task, under trio.run(...) or "
+            "asyncio.run(...)"
         ) from None
-    if name != "trio":
-        raise RuntimeError(f"connections open under trio.run(...), not under {name}")
-    return _TRIO
+    if name == "trio":
+        return _TRIO
+    if name == "asyncio":
+        return _asyncio()
+    raise RuntimeError(f"connections open under Trio and asyncio, not under {name}")

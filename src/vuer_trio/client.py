@@ -14,12 +14,13 @@ from ._link.pace import Pace
 from ._link.policy import Fifo
 from ._link.receiver import Receiver
 from ._link.sender import Sender
-from ._runtime import Runtime
+from ._runtime import Runtime, runtime
+from ._transport.base import TransportName
 from .connecting import connection_failed, event_encoder, new_link, received
 from .events import ClientEvent, ServerEvent
 from .handlers import Dispatch, Handlers, register
 from .info import get_client_info
-from .options import Headers, Options, TransportName, WebsocketsOptions
+from .options import Headers, Options, WebsocketsOptions
 from .statistics import Statistics
 
 if TYPE_CHECKING:
@@ -124,9 +125,9 @@ class VuerClient(Connection):
 
     # ---- its connection
 
-    def _new_link(self, rt: Runtime) -> Link:
+    def _new_link(self, rt: Runtime, shielded: bool) -> Link:
         init = self._encode(ClientEvent(etype="INIT", value=get_client_info()))
-        return new_link(rt, self._options, [init])
+        return new_link(rt, self._options, [init], shielded)
 
     def _opened(self, link: Link) -> None:
         pace = Pace(link.rt, every=self._options.checkpoints == "every")
@@ -197,17 +198,33 @@ class VuerClient(Connection):
 
     @property
     def send_channel(self) -> SendEnd[ClientEvent]:
-        """The sending end, as a ``trio.abc.SendChannel``; each access makes a new one."""
+        """The sending end, as a ``trio.abc.SendChannel``; each access makes a new one.
+
+        Under asyncio it is an ``anyio.abc.ObjectSendStream``, with anyio's exceptions.
+        """
+        rt = runtime()
+        if rt.name == "asyncio":
+            from ._link.anyio_channel import SendStream
+
+            return SendStream(rt, self.send)  # type: ignore[return-value]  # as documented
         from ._link.channel import SendEnd
 
-        return SendEnd(self.send)
+        return SendEnd(rt, self.send)
 
     @property
     def receive_channel(self) -> ReceiveEnd[ServerEvent]:
-        """The receiving end, as a ``trio.abc.ReceiveChannel``; each access makes a new one."""
+        """The receiving end, as a ``trio.abc.ReceiveChannel``; each access makes a new one.
+
+        Under asyncio it is an ``anyio.abc.ObjectReceiveStream``, with anyio's exceptions.
+        """
+        rt = runtime()
+        if rt.name == "asyncio":
+            from ._link.anyio_channel import ReceiveStream
+
+            return ReceiveStream(rt, self._receiver)  # type: ignore[return-value]  # as documented
         from ._link.channel import ReceiveEnd
 
-        return ReceiveEnd(self._receiver)
+        return ReceiveEnd(rt, self._receiver)
 
     # ---- handlers
 

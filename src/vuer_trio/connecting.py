@@ -20,7 +20,7 @@ from .options import Options
 __all__ = ["connection_failed", "event_encoder", "new_link", "received"]
 
 
-def new_link(rt: Runtime, options: Options, preamble: Sequence[bytes]) -> Link:
+def new_link(rt: Runtime, options: Options, preamble: Sequence[bytes], shielded: bool) -> Link:
     """A link that is not open yet. Nobody attends its inbox so far."""
     return Link(
         rt,
@@ -31,6 +31,7 @@ def new_link(rt: Runtime, options: Options, preamble: Sequence[bytes]) -> Link:
         heartbeat=options.heartbeat,
         close_timeout=options.close_timeout,
         preamble=preamble,
+        shielded=shielded,
     )
 
 
@@ -38,6 +39,7 @@ async def _dial(options: Options, link: Link, nursery: Any) -> Transport:
     from ._transport.dial import Dialing, dial
 
     return await dial(
+        link.rt,
         Dialing(
             address=options.address,
             max_size=options.max_size,

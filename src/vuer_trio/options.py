@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 from ._link.policy import Fifo
 from ._transport.address import Address, parse_address
+from ._transport.base import TransportName
 
 __all__ = ["Headers", "Options", "WebsocketsOptions"]
 
@@ -24,7 +25,6 @@ __all__ = ["Headers", "Options", "WebsocketsOptions"]
 Fields: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 #: headers, or what is asked for them at each dial
 Headers: TypeAlias = Fields | Callable[[], Fields]
-TransportName: TypeAlias = Literal["auto", "trio-websocket", "websockets"]
 
 DEFAULT_URI = "ws://localhost:8012"
 DEFAULT_MAX_SIZE = 2**28

@@ -7,6 +7,7 @@ import logging
 
 import anyio
 import pytest
+import trio
 from support import Number, numbers
 
 from peer import serve_peer
@@ -22,6 +23,7 @@ async def test_everything_sent_without_waiting_arrives_before_the_close(open_cli
                 client.send @ Number(value=n)
         conn = await peer.connection()
         assert numbers(conn.messages) == list(range(5000))
+        await conn.wait_disconnected()
         assert (conn.close_code, conn.eof, conn.reset) == (1000, True, False)
     assert (client.close_code, client.connected) == (1000, False)
 
@@ -56,10 +58,11 @@ async def test_every_call_after_leaving_says_that_we_closed(open_client):
             client.recv_many,
             client.flush,
             client.__anext__,
-            client.receive_channel.receive,
         ):
             with pytest.raises(ClientClosed):
                 await call()
+        with pytest.raises((trio.ClosedResourceError, anyio.ClosedResourceError)):
+            await client.receive_channel.receive()
         with pytest.raises(ClientClosed):
             client.recv_nowait()
         await client.aclose()
@@ -220,8 +223,6 @@ async def test_any_other_close_raises_in_iteration(open_client, code):
 
 
 async def test_run_carries_a_connection_in_a_nursery(open_client):
-    import trio
-
     async def script(conn):
         await conn.accept()
         await conn.send_event({"etype": "N", "data": 0})
@@ -229,7 +230,7 @@ async def test_run_carries_a_connection_in_a_nursery(open_client):
         await conn.recv()
         await conn.close(1000)
 
-    async with serve_peer(script) as peer, trio.open_nursery() as nursery:
+    async with serve_peer(script) as peer, anyio.create_task_group() as nursery:
         client = await nursery.start(open_client(peer.uri).run)
         assert isinstance(client, VuerClient)
         assert (await client.recv()).data == 0
@@ -239,8 +240,6 @@ async def test_run_carries_a_connection_in_a_nursery(open_client):
 
 
 async def test_run_raises_a_loss(open_client):
-    import trio
-
     async def script(conn):
         await conn.accept()
         await conn.recv()
@@ -248,16 +247,14 @@ async def test_run_raises_a_loss(open_client):
 
     async with serve_peer(script) as peer:
         with pytest.raises(ExceptionGroup) as caught:
-            async with trio.open_nursery() as nursery:
+            async with anyio.create_task_group() as nursery:
                 await nursery.start(open_client(peer.uri).run)
         assert [type(e) for e in caught.value.exceptions] == [ConnectionClosed]
         assert caught.value.exceptions[0].code == 1011
 
 
 async def test_run_ends_when_the_client_is_closed(open_client):
-    import trio
-
-    async with serve_peer() as peer, trio.open_nursery() as nursery:
+    async with serve_peer() as peer, anyio.create_task_group() as nursery:
         client = await nursery.start(open_client(peer.uri).run)
         await client.send(Number(value=1))
         await client.close()
@@ -265,9 +262,7 @@ async def test_run_ends_when_the_client_is_closed(open_client):
 
 
 async def test_connect_in_a_nursery_does_not_disturb_it(open_client):
-    import trio
-
-    async with serve_peer() as peer, trio.open_nursery() as nursery:
+    async with serve_peer() as peer, anyio.create_task_group() as nursery:
         client = await open_client(peer.uri).connect(nursery)
         with pytest.raises(RuntimeError, match="already"):
             await client.connect(nursery)

@@ -6,9 +6,9 @@ import ssl
 
 import anyio
 import pytest
-from support import Number, numbers
+from support import Number, numbers, open_stream
 
-from peer import memory_peer, serve_peer
+from peer import serve_peer
 from vuer_trio import ConnectionFailed
 
 pytestmark = pytest.mark.anyio
@@ -127,11 +127,12 @@ async def test_opening_takes_at_most_connect_timeout(open_client):
 
 
 async def test_a_stream_of_the_users_is_used_as_it_is(open_client):
-    async with memory_peer() as peer:
-        async with open_client(stream=peer.stream) as client:
+    async with serve_peer() as peer:
+        async with open_client(stream=await open_stream(peer)) as client:
             await client.send(Number(value=1))
-        assert numbers(peer.conn.messages) == [1]
-        assert peer.conn.close_code == 1000
+        conn = await peer.connection()
+        assert numbers(conn.messages) == [1]
+        assert conn.close_code == 1000
 
 
 async def test_one_byte_at_a_time(open_client):
@@ -141,7 +142,10 @@ async def test_one_byte_at_a_time(open_client):
         await conn.send_fragments([b"\x82\xa5etype\xa1N", b"\xa4data\x02"], ping_between=True)
         await conn.close()
 
-    async with memory_peer(script, max_read=1) as peer, open_client(stream=peer.stream) as client:
+    async with (
+        serve_peer(script) as peer,
+        open_client(stream=await open_stream(peer, most=1)) as client,
+    ):
         assert [event.data async for event in client] == [bytes(300), 2]
 
 

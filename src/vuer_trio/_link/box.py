@@ -172,11 +172,13 @@ class Box(Generic[T]):
 
     def put_reserved(self, items: Iterable[T], size: int = 0) -> None:
         """Put items in a reserved slot. Raises what closes the box; the slot is gone anyway."""
-        self.give_back(size)
+        self._held -= 1
+        self.bytes -= size
         if self.closed is not None:
             raise renew(self.closed)
         for item in items:
             self.put(item)
+        self._grant()  # the item may be smaller than what was promised
 
     def give_back(self, size: int = 0) -> None:
         """Give a slot back unused."""

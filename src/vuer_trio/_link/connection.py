@@ -11,7 +11,7 @@ from .._errors import ConnectionClosed, renew
 from .._runtime import Runtime, runtime
 from .endings import closed_error
 from .link import Link, State
-from .opening import open_in_background, open_in_nursery, unwrap
+from .opening import open_link, unwrap
 
 __all__ = ["Connection"]
 
@@ -26,7 +26,7 @@ class Connection:
         self._block: AbstractAsyncContextManager[None] | None = None
         self._abandon: Callable[[], object] | None = None
 
-    def _new_link(self, rt: Runtime) -> Link:
+    def _new_link(self, rt: Runtime, shielded: bool) -> Link:
         """A link that is not open yet."""
         raise NotImplementedError
 
@@ -91,8 +91,7 @@ class Connection:
         leaving: BaseException | None = None
         try:
             async with runtime().open_nursery() as nursery:
-                link = await self._open(nursery)
-                link.shield()  # until the block ends, which it does: `abort` or `aclose` follows
+                link = await self._open(nursery, shielded=True)  # until the block ends
                 try:
                     yield
                 except BaseException as exc:
@@ -128,7 +127,7 @@ class Connection:
         failures are raised by the next call. Raises ConnectionFailed, and RuntimeError while it
         is connected; after a loss it opens a new connection. Cancelled: nothing is left open.
         """
-        await self._open(nursery)
+        await self._open(nursery, shielded=False)
         return self
 
     async def run(self, *, task_status: Any = None) -> None:
@@ -147,20 +146,17 @@ class Connection:
         if isinstance(error, ConnectionClosed) and not error.normal:
             raise renew(error)
 
-    async def _open(self, nursery: Any) -> Link:
+    async def _open(self, nursery: Any, *, shielded: bool) -> Link:
         if self._link is not None and self._link.state in (State.OPENING, State.OPEN):
             raise RuntimeError(f"{self!r} is connected already; close it first")
         rt = runtime()
         previous = self._link
-        self._link = link = self._new_link(rt)
+        self._link = link = self._new_link(rt, shielded)
         link.on_open = self._opened
         failure: Exception | None = None
         try:
             with rt.move_on_after(self._connect_timeout) as scope:
-                if nursery is None:
-                    failure = await open_in_background(link)
-                else:
-                    failure = await open_in_nursery(link, nursery)
+                failure = await open_link(link, nursery)
             if scope.cancelled_caught:
                 failure = TimeoutError(f"it was not open within {self._connect_timeout:g} s")
             if failure is not None:

@@ -20,7 +20,7 @@ from .counters import Counters
 from .endings import closed_error
 from .pings import Pings
 
-__all__ = ["Link", "State"]
+__all__ = ["CLEANUP", "Link", "State"]
 
 log = logging.getLogger("vuer_trio.link")
 
@@ -30,7 +30,7 @@ _CHUNK = 524_288
 _FLUSH_PATIENCE = 1.0
 _WARN_AFTER = 10.0
 #: seconds that closing a stream may take when the task is cancelled
-_CLEANUP = 1.0
+CLEANUP = 1.0
 
 
 class State(Enum):
@@ -48,7 +48,8 @@ class Link:
 
     ``dial(link, nursery)`` opens the transport. ``tap(messages)``, if there is one, sees what
     arrives and returns what goes into the inbox. The messages of ``preamble`` go out first, and
-    do not count.
+    do not count. A ``shielded`` link is ended by `aclose` and `abort` only, one of which must
+    follow: in the block of its user, clean-up in a cancelled body can still send.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Link:
         heartbeat: float,
         close_timeout: float,
         preamble: Sequence[bytes] = (),
+        shielded: bool = False,
     ) -> None:
         self.rt = rt
         self.uri = uri
@@ -89,7 +91,7 @@ class Link:
         self._dial = dial
         self._preamble = preamble
         self._transport: Transport | None = None
-        self._scope = rt.CancelScope()
+        self._scope = rt.CancelScope(shield=shielded)
         self._reading = rt.CancelScope()
         self._batch: list[Outgoing] = []  # what is being written
         self.writing = False
@@ -101,14 +103,13 @@ class Link:
     # ---- life
 
     @protected
-    async def run(self, *, task_status: Any) -> None:
+    async def run(self, task_status: Any) -> None:
         """Dial, then carry until the end.
 
         ``task_status.started()`` gets None, or what the dial failed with. Raises nothing but a
         cancellation, which ends the link at once.
         """
         failure: Exception | None = None
-        started = False
         try:
             with self._scope:
                 async with self.rt.open_nursery() as self.nursery:
@@ -120,7 +121,6 @@ class Link:
                         self.state = State.OPEN
                         self.transport_name = self._transport.name
                         self.subprotocol = self._transport.subprotocol
-                        started = True
                         if self.on_open is not None:
                             self.on_open(self)
                             self.on_open = None  # a link keeps no hold on its user
@@ -132,8 +132,7 @@ class Link:
         finally:
             await self._vanish()
             self.over.set()
-        if not started:
-            task_status.started(failure or renew(self._closed_here()))
+            task_status.started(failure or self._closed_here())
 
     async def _carry(self, transport: Transport) -> None:
         self.heard_at = self.rt.current_time()
@@ -163,7 +162,7 @@ class Link:
             self._unsent = transport.unfinished + sum(
                 type(item) is not Ping for item in (*self._batch, *self.outbox.items)
             )
-            deadline = self.rt.current_time() + _CLEANUP
+            deadline = self.rt.current_time() + CLEANUP
             with self.rt.CancelScope(shield=True, deadline=deadline):
                 await transport.aclose()
         self.state = State.GONE
@@ -190,13 +189,6 @@ class Link:
         self.inbox.close(error)
         self.outbox.close(error)
         self.pings.awaited.fail(error)
-
-    def shield(self) -> None:
-        """From now on only `aclose` and `abort` end it: they must follow.
-
-        For a link in the block of its user: clean-up in a cancelled body can still send.
-        """
-        self._scope.shield = True
 
     # ---- leaving
 

@@ -1,4 +1,4 @@
-"""Starting a link: in a nursery, or in the background."""
+"""Starting a link, and what is left of its exceptions."""
 
 from __future__ import annotations
 
@@ -6,58 +6,56 @@ import logging
 from typing import Any
 
 from .._runtime import Runtime
-from .link import Link
+from .link import CLEANUP, Link
 
-__all__ = ["open_in_background", "open_in_nursery", "unwrap"]
+__all__ = ["open_link", "unwrap"]
 
 log = logging.getLogger("vuer_trio.link")
 
 
-async def open_in_nursery(link: Link, nursery: Any) -> Exception | None:
-    """Run ``link`` in ``nursery``; None once it is open, or what it failed with.
+async def open_link(link: Link, nursery: Any) -> Exception | None:
+    """Run ``link`` in ``nursery``, or without one in a system task, from which nothing escapes.
 
-    Cancelled: nothing is left of it.
+    Returns None once it is open, or what it failed with. Cancelled: nothing is left of it. The
+    link may be shielded from its birth, because whoever waits for it here also ends it.
     """
-    failure: Exception | None = await nursery.start(_run(link))
-    return failure
+    status = _Status(link.rt)
 
+    async def vuer_link() -> None:
+        await link.run(status)
 
-def _run(link: Link) -> Any:
-    async def vuer_link(*, task_status: Any) -> None:
-        await link.run(task_status=task_status)
+    async def vuer_link_in_background() -> None:
+        try:
+            await link.run(status)
+        except Exception:
+            log.exception("the connection to %s failed", link.uri)
 
-    return vuer_link
+    if nursery is None:
+        link.rt.spawn_system_task(vuer_link_in_background)
+    else:
+        nursery.start_soon(vuer_link)
+    try:
+        await status.event.wait()
+    except BaseException:
+        link.abort()
+        with link.rt.CancelScope(shield=True, deadline=link.rt.current_time() + CLEANUP):
+            await link.over.wait()
+        raise
+    return status.failure
 
 
 class _Status:
-    """A ``task_status`` for a task that nobody's nursery starts."""
+    """What a link says of its opening."""
 
     def __init__(self, rt: Runtime) -> None:
         self.event = rt.Event()
         self.failure: Exception | None = None
 
     def started(self, failure: Exception | None) -> None:
-        self.failure = failure
-        self.event.set()
-
-
-async def open_in_background(link: Link) -> Exception | None:
-    """Run ``link`` in a system task, from which nothing escapes; as `open_in_nursery`."""
-    status = _Status(link.rt)
-
-    async def vuer_link() -> None:
-        try:
-            await link.run(task_status=status)
-        except Exception:
-            log.exception("the connection to %s failed", link.uri)
-
-    link.rt.spawn_system_task(vuer_link)
-    try:
-        await status.event.wait()
-    except BaseException:
-        link.abort()
-        raise
-    return status.failure
+        """The first word counts."""
+        if not self.event.is_set():
+            self.failure = failure
+            self.event.set()
 
 
 def unwrap(group: BaseExceptionGroup[BaseException], body: BaseException | None) -> BaseException:

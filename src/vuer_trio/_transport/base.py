@@ -11,7 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
-__all__ = ["LARGE", "Ending", "Message", "Outgoing", "Ping", "Sink", "Text", "Transport"]
+__all__ = [
+    "LARGE",
+    "Ending",
+    "Message",
+    "Outgoing",
+    "Ping",
+    "Sink",
+    "Text",
+    "Transport",
+    "TransportName",
+]
 
 #: bytes; a message of this size or more is written and received in pieces, not joined
 LARGE = 65_536
@@ -25,6 +35,8 @@ class Ping(bytes):
     """A ping that waits its turn behind the messages enqueued before it."""
 
 
+#: the transports, and the choice of one
+TransportName: TypeAlias = Literal["auto", "trio-websocket", "websockets", "wsproto"]
 #: what is received: the payload of one whole message
 Message: TypeAlias = bytes | bytearray
 #: what is sent: the payload of one binary message, or a ping

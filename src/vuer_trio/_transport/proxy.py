@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import h11
-import trio
 
 from .address import Address
-from .handshake import Rejected
+from .handshake import Rejected, basic_authorization
+from .wire import Wire
 
 __all__ = ["find_proxy", "open_tunnel", "parse_proxy"]
 
@@ -32,15 +31,15 @@ def parse_proxy(proxy: str) -> tuple[bool, str, int, str | None]:
     secure = parts.scheme == "https"
     authorization = None
     if parts.username is not None:
-        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        authorization = "Basic " + base64.b64encode(user.encode()).decode()
+        user = unquote(parts.username), unquote(parts.password or "")
+        authorization = basic_authorization(*user)
     return secure, parts.hostname, parts.port or (443 if secure else 80), authorization
 
 
-async def open_tunnel(stream: trio.abc.Stream, address: Address, authorization: str | None) -> None:
-    """Ask the proxy at the other end of ``stream`` for a tunnel to ``address``.
+async def open_tunnel(wire: Wire, address: Address, authorization: str | None) -> None:
+    """Ask the proxy at the other end of ``wire`` for a tunnel to ``address``.
 
-    Raises Rejected when it says no, OSError or a Trio stream error when it hangs up.
+    Raises Rejected when it says no or hangs up, and OSError.
     """
     host = f"[{address.host}]" if ":" in address.host else address.host
     target = f"{host}:{address.port}"
@@ -49,12 +48,12 @@ async def open_tunnel(stream: trio.abc.Stream, address: Address, authorization: 
         fields.append(("Proxy-Authorization", authorization))
     http = h11.Connection(h11.CLIENT)
     data = http.send(h11.Request(method="CONNECT", target=target, headers=fields))
-    await stream.send_all((data or b"") + (http.send(h11.EndOfMessage()) or b""))
+    await wire.send_all((data or b"") + (http.send(h11.EndOfMessage()) or b""))
     try:
         while True:
             event = http.next_event()
             if event is h11.NEED_DATA:
-                http.receive_data(bytes(await stream.receive_some(4096)))
+                http.receive_data(bytes(await wire.receive()))
             elif isinstance(event, h11.Response):
                 break
             elif isinstance(event, h11.ConnectionClosed):

@@ -1,134 +1,74 @@
-"""A WebSocket client on a sans-I/O protocol of the ``websockets`` package, over any wire."""
+"""A WebSocket client on a sans-I/O protocol, over any wire."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidHandshake, InvalidStatus, PayloadTooBig
-from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
-from websockets.frames import Frame, Opcode
-from websockets.protocol import CONNECTING, OPEN
-from websockets.typing import Origin, Subprotocol
-from websockets.uri import WebSocketURI
-
-from .address import Address
-from .base import LARGE, Ending, Message, Outgoing, Ping, Sink, Text
+from .base import LARGE, Ending, Outgoing, Ping, Sink
+from .core import Core
 from .farewell import farewell
 from .framing import BINARY, PING, apply_mask, frame, header, new_key
-from .handshake import Rejected
 from .splitter import Splitter
-from .wire import READ, Wire
+from .wire import Wire
 
 __all__ = ["SansIO"]
-
-#: reads for each wake of the reader: more help large messages, fewer help the other tasks
-_BURST = 8
 
 
 class SansIO:
     """See `Transport`. `open` does the handshake; before it nothing else may be called."""
 
-    name = "websockets"
-
-    def __init__(
-        self,
-        wire: Wire,
-        address: Address,
-        sink: Sink,
-        *,
-        max_size: int,
-        headers: Iterable[tuple[str, str]] = (),
-        subprotocols: Sequence[str] | None = None,
-        origin: str | None = None,
-        compression: str | None = None,
-    ) -> None:
+    def __init__(self, wire: Wire, core: Core, sink: Sink, max_size: int) -> None:
         self._wire = wire
+        self._core = core
         self._sink = sink
-        self._max_size = max_size
-        self._headers = headers
-        self._protocol = ClientProtocol(
-            WebSocketURI(
-                address.secure,
-                address.host,
-                address.port,
-                *address.resource.partition("?")[::2],
-                *(address.user or ()),
-            ),
-            origin=None if origin is None else Origin(origin),
-            subprotocols=None if subprotocols is None else [Subprotocol(s) for s in subprotocols],
-            extensions=[ClientPerMessageDeflateFactory(compress_settings={"memLevel": 5})]
-            if compression
-            else None,
-            max_size=max_size,
-        )
-        self._batch: list[Message] = []
-        self._splitter: Splitter | None = Splitter(max_size, self._batch.append, self._other)
-        self._parts: list[bytes] | None = None  # of a fragmented message
-        self._text = False  # ... which is text
+        self._splitter = Splitter(max_size, core.messages.append, self._other)
         self._rest = b""  # of a frame that `write_now` began
         self._begun = False
         self._control: list[bytes] = []
         self._writing = False
+        self._closing = False
         self._ending: Ending | None = None
+
+    @property
+    def name(self) -> str:
+        return self._core.name
+
+    @property
+    def subprotocol(self) -> str | None:
+        return self._core.subprotocol
 
     # ---- opening
 
     async def open(self) -> None:
-        """Do the opening handshake. Raises Rejected, or OSError when the stream ends."""
-        protocol = self._protocol
-        request = protocol.connect()
-        for name, value in self._headers:
-            if name.lower() in ("host", "authorization", "origin") and name in request.headers:
-                del request.headers[name]  # replaced, not repeated
-            request.headers[name] = value
-        protocol.send_request(request)
-        await self._wire.send_all(b"".join(protocol.data_to_send()))
+        """Do the opening handshake. Raises Rejected, or OSError when the stream breaks."""
+        core = self._core
+        await self._wire.send_all(core.request())
         seen = b""
-        while protocol.state is CONNECTING and protocol.handshake_exc is None:
+        while not core.opened:
             data = bytes(await self._wire.receive())
             if not data:
-                protocol.receive_eof()
-                break
+                core.receive_nothing()
             # The first frame may share a segment with the reply; it is the splitter's.
-            overlap = len(seen)
             end = (seen + data).find(b"\r\n\r\n")
-            cut = len(data) if end < 0 else end + 4 - overlap
+            cut = len(data) if end < 0 else end + 4 - len(seen)
             seen = (seen + data)[-3:]
-            protocol.receive_data(data[:cut])
+            core.receive_head(data[:cut])
             if cut == len(data):
                 continue
-            if protocol.state is OPEN:
+            if core.opened:
                 self._feed(memoryview(data)[cut:])
             else:
-                protocol.receive_data(data[cut:])
-        if protocol.state is CONNECTING:
-            raise _rejected(protocol.handshake_exc)
-
-    @property
-    def subprotocol(self) -> str | None:
-        return self._protocol.subprotocol
+                core.receive_head(data[cut:])
 
     # ---- reading
 
     async def read(self) -> Ending:
-        sink, wire = self._sink, self._wire
         self._hand_over()  # what came with the handshake
         while self._ending is None:
-            if sink.full:
-                await sink.drained()
+            if self._sink.full:
+                await self._sink.drained()
             try:
-                data: memoryview | None = await wire.receive()
-                reads = 1
-                while data is not None:
-                    size = len(data)
-                    sink.heard(size)
-                    self._feed(data)
-                    self._hand_over()
-                    if size < READ or self._ending is not None or reads == _BURST or sink.full:
-                        break
-                    data = wire.receive_more()
-                    reads += 1
+                await self._wire.pump(self._take)
             except OSError as exc:
                 self._ending = Ending("loss", 1006, str(exc), exc)
         return self._ending
@@ -140,63 +80,45 @@ class SansIO:
         except OSError:
             pass
 
-    def _feed(self, data: memoryview) -> None:
-        if not data:
-            self._protocol.receive_eof()
+    def _take(self, data: memoryview) -> bool:
+        """Some bytes, or none at the end; whether to read on."""
+        self._sink.heard(len(data))
+        if data:
+            self._feed(data)
+        else:
             self._ending = Ending("loss", 1006, "the stream ended without a close frame")
-        elif self._protocol.extensions:
-            self._other(bytes(data))  # compressed: every frame is the library's
-        elif self._splitter is not None:
+        self._hand_over()
+        return self._ending is None and not self._sink.full
+
+    def _feed(self, data: memoryview) -> None:
+        if self._core.compressed:
+            self._other(bytes(data))  # every frame is the library's
+        else:
             self._splitter.feed(data)
 
     def _hand_over(self) -> None:
-        if self._batch:
-            self._sink.deliver(self._batch)
-            self._batch.clear()
+        if self._core.messages:
+            self._sink.deliver(self._core.messages)
+            self._core.messages.clear()
 
     def _other(self, data: bytes) -> bool:
         """Bytes for the protocol library; whether the stream goes on after them."""
-        protocol = self._protocol
-        protocol.receive_data(data)
-        for event in protocol.events_received():
-            if isinstance(event, Frame):
-                self._received(event)
-        # An empty write asks to half-close the stream, which is the link's to decide.
-        self._control += filter(None, protocol.data_to_send())
-        if self._control:
+        core = self._core
+        goes_on = core.receive(data)
+        self._send_replies()
+        for payload in core.pongs:
+            self._hand_over()  # what came before it
+            self._sink.ponged(payload)
+        core.pongs.clear()
+        if self._ending is None:
+            self._ending = core.ending
+        return goes_on
+
+    def _send_replies(self) -> None:
+        if self._core.out:
+            self._control += self._core.out
+            self._core.out.clear()
             self._sink.wake_writer()
-        if protocol.state is OPEN:
-            return True
-        if self._ending is None and protocol.parser_exc is not None:
-            self._ending = self._failed(protocol.parser_exc)
-        return False if self._ending is not None else protocol.close_rcvd is None
-
-    def _received(self, event: Frame) -> None:
-        opcode = event.opcode
-        if opcode is Opcode.PONG:
-            self._sink.ponged(bytes(event.data))
-        elif opcode is Opcode.CLOSE:
-            received = self._protocol.close_rcvd
-            assert received is not None
-            self._ending = Ending("peer", received.code, received.reason)
-        elif opcode is not Opcode.PING:
-            if opcode is not Opcode.CONT:
-                self._text = opcode is Opcode.TEXT
-                self._parts = []
-            assert self._parts is not None  # the library refuses a stray continuation
-            self._parts.append(bytes(event.data))
-            if event.fin:
-                payload = b"".join(self._parts)
-                self._batch.append(Text(payload) if self._text else payload)
-                self._parts = None
-
-    def _failed(self, exc: Exception) -> Ending:
-        sent = self._protocol.close_sent
-        code = 1006 if sent is None else sent.code
-        reason = str(exc)
-        if isinstance(exc, PayloadTooBig):
-            reason = f"a message is over max_size, {self._max_size:,} bytes"
-        return Ending("us", code, reason, exc)
 
     # ---- writing
 
@@ -220,12 +142,10 @@ class SansIO:
         self._control.clear()
         for payload in batch:
             size = len(payload)
-            kind = type(payload)
-            if kind is Ping:
+            if type(payload) is Ping:
                 out.append(frame(payload, PING))
-            elif self._protocol.extensions:
-                self._protocol.send_binary(payload)
-                out += self._protocol.data_to_send()
+            elif self._core.compressed:
+                out.append(self._core.encode(payload))
             elif size < LARGE:
                 key = new_key()
                 out += (header(BINARY, size, key), apply_mask(payload, key))
@@ -242,7 +162,7 @@ class SansIO:
         self._writing = self._begun = False
 
     def write_now(self, payload: bytes) -> bool:
-        if self._protocol.extensions or self._rest or self._control:
+        if self._core.compressed or self._rest or self._control:
             return False
         data = frame(payload)
         try:
@@ -260,32 +180,14 @@ class SansIO:
         self._sink.wake_writer()
 
     def close(self, code: int, reason: str) -> None:
-        if self._protocol.state is OPEN:
-            self._protocol.send_close(code, reason)
-            self._control += self._protocol.data_to_send()
-            self._sink.wake_writer()
+        self._closing = True
+        self._core.close(code, reason)
+        self._send_replies()
 
     def abort(self, unsent: Sequence[Outgoing]) -> None:
-        if self._writing or self._ending is not None or self._protocol.state is not OPEN:
-            return
-        head = b"".join((self._rest, *self._control))
-        farewell(self._wire, head, () if self._protocol.extensions else unsent)
+        if not (self._writing or self._closing or self._ending is not None):
+            head = b"".join((self._rest, *self._control))
+            farewell(self._wire, head, () if self._core.compressed else unsent)
 
     async def aclose(self) -> None:
         await self._wire.aclose()
-
-
-def _rejected(exc: Exception | None) -> Rejected:
-    if isinstance(exc, InvalidStatus):
-        response = exc.response
-        body = (response.body or b"")[:200].decode(errors="replace").strip()
-        return Rejected(
-            f"the server answered HTTP {response.status_code} {response.reason_phrase}".rstrip()
-            + (f": {body}" if body else ""),
-            status=response.status_code,
-            cause=exc,
-        )
-    if isinstance(exc, InvalidHandshake):
-        text = str(exc.__cause__ or exc)
-        return Rejected(f"the handshake failed: {text}", cause=exc)
-    return Rejected("the server closed the stream before it answered", cause=exc)

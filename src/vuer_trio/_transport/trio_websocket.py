@@ -13,21 +13,20 @@ peer's, and it can offer no extension.
 
 from __future__ import annotations
 
-import base64
 import re
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
 import trio
 import trio_websocket as package
 
-from .address import Address
 from .base import Ending, Message, Outgoing, Ping, Sink, Text
+from .core import Request
 from .farewell import farewell
 from .framing import CLOSE, close_payload, frame
-from .handshake import Rejected
+from .handshake import Rejected, basic_authorization, refusal
 from .wire import Wire
 
 __all__ = ["TrioWebSocket"]
@@ -107,27 +106,20 @@ class TrioWebSocket:
         self,
         nursery: trio.Nursery,
         wire: Wire,
-        address: Address,
+        request: Request,
         sink: Sink,
-        *,
-        max_size: int,
-        headers: Iterable[tuple[str, str]] = (),
-        subprotocols: Sequence[str] | None = None,
-        origin: str | None = None,
     ) -> None:
         self._nursery = nursery
         self._wire = wire
         self._sink = sink
-        self._address = address
-        self._max_size = max_size
-        fields = list(headers)
-        if origin is not None:
-            fields.append(("Origin", origin))
+        self._request = request
+        address = request.address
+        fields = list(request.headers)
+        if request.origin is not None:
+            fields.append(("Origin", request.origin))
         if address.user is not None and "authorization" not in {n.lower() for n, _ in fields}:
-            token = base64.b64encode(":".join(address.user).encode()).decode()
-            fields.append(("Authorization", f"Basic {token}"))
+            fields.append(("Authorization", basic_authorization(*address.user)))
         self._fields = [(n.lower().encode("ascii"), v.encode("latin-1")) for n, v in fields]
-        self._subprotocols = subprotocols
         self._cork = _Cork(wire, sink)
         self._socket: Any = None  # the package's WebSocketConnection
         self._scope = trio.CancelScope()
@@ -157,12 +149,12 @@ class TrioWebSocket:
                     self._socket = await package.wrap_client_stream(
                         self._tasks,
                         self._cork,  # type: ignore[arg-type]  # any stream will do
-                        self._address.host_header,
-                        self._address.resource,
-                        subprotocols=self._subprotocols,
+                        self._request.address.host_header,
+                        self._request.address.resource,
+                        subprotocols=self._request.subprotocols,
                         extra_headers=self._fields,
                         message_queue_size=0,
-                        max_message_size=self._max_size,
+                        max_message_size=self._request.max_size,
                     )
                     self._settled.set()
                     await trio.sleep_forever()
@@ -187,13 +179,8 @@ class TrioWebSocket:
             raise self._cork.error
         status = re.match(rb"HTTP/1\.\d (\d{3})([^\r\n]*)", self._cork.head)
         if status is not None and status[1] != b"101":
-            body = (getattr(exc, "body", None) or b"")[:200].decode(errors="replace").strip()
-            raise Rejected(
-                f"the server answered HTTP {(status[1] + status[2]).decode('latin-1')}"
-                + (f": {body}" if body else ""),
-                status=int(status[1]),
-                cause=exc,
-            )
+            phrase = status[2].decode("latin-1").strip()
+            raise refusal(int(status[1]), phrase, getattr(exc, "body", None) or b"", cause=exc)
         if exc is not None:
             raise Rejected(f"the handshake failed: {exc or type(exc).__name__}", cause=exc)
         if self._cork.head:
@@ -235,8 +222,13 @@ class TrioWebSocket:
             self._cork.close_sent = True
             self._sink.wake_writer()
             return Ending("us", code, reason)
-        if code == 1009 and reason == f"Exceeded maximum message size: {self._max_size} bytes":
-            return Ending("us", code, f"a message is over max_size, {self._max_size:,} bytes")
+        if (
+            code == 1009
+            and reason == f"Exceeded maximum message size: {self._request.max_size} bytes"
+        ):
+            return Ending(
+                "us", code, f"a message is over max_size, {self._request.max_size:,} bytes"
+            )
         return Ending("peer", code, reason)
 
     async def read_on(self) -> None:

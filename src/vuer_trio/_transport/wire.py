@@ -6,34 +6,40 @@ A wire raises OSError when the other side is gone, and nothing else.
 from __future__ import annotations
 
 import socket
+import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
 import trio
 
-__all__ = ["READ", "SocketWire", "StreamWire", "Wire"]
+__all__ = ["READ", "SocketWire", "StreamWire", "Take", "Wire"]
 
 #: bytes; one read. Larger ones gain nothing for small messages and cost cache for large ones.
 READ = 65_536
 #: bytes; the step of a long write, and so of `Wire.progress`
-_SLICE = 262_144
+SLICE = 262_144
+#: reads for each wake of the reader: more help large messages, fewer help the other tasks
+_BURST = 8
+
+#: takes some bytes, or none at the end; returns whether to read on
+Take = Callable[[memoryview], bool]
 
 # Reading and feeding is one sync step, so one buffer serves every connection of the thread.
 _buffer = memoryview(bytearray(READ))
-_nothing = memoryview(b"")
 
 
 class Wire(Protocol):
     """A byte stream."""
 
-    #: when bytes last left, on Trio's clock
+    #: when bytes last left, on the runtime's clock
     progress: float
 
     async def receive(self) -> memoryview:
         """Some bytes, or none at the end; valid until the next await of any task."""
 
-    def receive_more(self) -> memoryview | None:
-        """Like `receive`, but None when nothing is there yet."""
+    async def pump(self, take: Take) -> None:
+        """Read and hand over, until ``take`` wants no more. May be called again."""
 
     def try_send(self, data: bytes) -> int:
         """Send what the system takes at once; how many bytes that was."""
@@ -46,8 +52,8 @@ class Wire(Protocol):
 
 
 class SocketWire:
-    """A connected socket, read and written without a layer between: a tenth faster than a
-    stream object, and half its CPU time for many small messages."""
+    """A connected socket on Trio, without a layer between: a tenth faster than a stream object,
+    and half its CPU time for many small messages."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -60,15 +66,29 @@ class SocketWire:
                 await trio.lowlevel.wait_readable(self._sock)
             except (trio.ClosedResourceError, ValueError) as exc:
                 raise ConnectionAbortedError("closed by this side") from exc
-            data = self.receive_more()
+            data = self._receive_more()
             if data is not None:
                 return data
 
-    def receive_more(self) -> memoryview | None:
+    def _receive_more(self) -> memoryview | None:
+        """Like `receive`, but None when nothing is there yet."""
         try:
             return _buffer[: self._sock.recv_into(_buffer)]
         except (BlockingIOError, InterruptedError):
             return None
+
+    async def pump(self, take: Take) -> None:
+        while True:
+            data: memoryview | None = await self.receive()
+            reads = 1
+            while data is not None:
+                more = len(data) == READ
+                if not take(data):
+                    return
+                if not more or reads == _BURST:
+                    break
+                data = self._receive_more()
+                reads += 1
 
     def try_send(self, data: bytes | memoryview) -> int:
         try:
@@ -99,7 +119,7 @@ class SocketWire:
         with suppress(OSError):
             # Closing a socket with unread data resets it, and may destroy what was just sent.
             for _ in range(64):
-                if not self.receive_more():
+                if not self._receive_more():
                     break
             self._sock.shutdown(socket.SHUT_WR)
         self._sock.close()
@@ -118,8 +138,19 @@ class StreamWire:
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
             raise _broken(exc) from exc
 
-    def receive_more(self) -> memoryview | None:
-        return None
+    async def pump(self, take: Take) -> None:
+        while take(await self.receive()):
+            pass
+
+    async def do_handshake(self) -> None:
+        """Of TLS. Raises ssl.SSLError, OSError."""
+        assert isinstance(self._stream, trio.SSLStream)
+        try:
+            await self._stream.do_handshake()
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
+            if isinstance(exc.__cause__, ssl.SSLError):
+                raise exc.__cause__ from exc
+            raise _broken(exc) from exc
 
     def try_send(self, data: bytes) -> int:
         return 0
@@ -127,8 +158,8 @@ class StreamWire:
     async def send_all(self, data: bytes | memoryview) -> None:
         view = memoryview(data)
         try:
-            for start in range(0, len(view), _SLICE):
-                await self._stream.send_all(view[start : start + _SLICE])
+            for start in range(0, len(view), SLICE):
+                await self._stream.send_all(view[start : start + SLICE])
                 self.progress = trio.current_time()
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
             raise _broken(exc) from exc

@@ -1,0 +1,196 @@
+"""Byte streams on asyncio: the loop's own transports, and anyio's streams."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from contextlib import suppress
+from typing import Any
+
+import anyio
+import anyio.abc
+
+from .wire import READ, SLICE, Take
+
+__all__ = ["AnyioWire", "LoopWire"]
+
+# Filling and feeding is one sync step, so one buffer serves every connection of the thread.
+_buffer = memoryview(bytearray(READ))
+
+
+class LoopWire(asyncio.BufferedProtocol):
+    """A connection of the loop's. While it is pumped the loop feeds it without waking a task."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: Any = None
+        self._early = bytearray()  # what arrived while nobody pumped
+        self._take: Take | None = None
+        self._changed = asyncio.Event()  # for the reader: bytes, the end, or `take` had enough
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._lost = asyncio.Event()
+        self._secure = False
+        self._ended = False
+        self._error: Exception | None = None
+        self.progress = self._loop.time()
+
+    @classmethod
+    async def connect(cls, host: str, port: int, **options: Any) -> LoopWire:
+        """Open a connection. Raises OSError, ssl.SSLError. Cancelled: nothing is left open."""
+        _, wire = await asyncio.get_running_loop().create_connection(cls, host, port, **options)
+        return wire
+
+    async def start_tls(self, context: ssl.SSLContext, server_hostname: str) -> None:
+        """Go on in TLS. Nothing may have been read beyond what the peer said in the clear."""
+        transport = await self._loop.start_tls(
+            self._transport, self, context, server_hostname=server_hostname
+        )
+        self.connection_made(transport)
+
+    # ---- the loop's calls
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        self._secure = transport.get_extra_info("sslcontext") is not None
+        transport.set_write_buffer_limits(high=1, low=0)  # in TLS, 0 would pause for ever
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return _buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._arrived(_buffer[:nbytes])
+
+    def _arrived(self, data: memoryview) -> None:
+        if self._take is None:
+            self._early += data
+            self._transport.pause_reading()
+            self._changed.set()
+        elif not self._take(data):
+            self._take = None
+            if data:
+                self._transport.pause_reading()
+            self._changed.set()
+
+    def eof_received(self) -> bool:
+        self._end()
+        return not self._secure  # a close frame may still be answered, though not in TLS
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._error = self._error or exc
+        self._end()
+        self._writable.set()
+        self._lost.set()
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self.progress = self._loop.time()
+        self._writable.set()
+
+    def _end(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._changed.set()
+
+    # ---- Wire
+
+    async def receive(self) -> memoryview:
+        while not self._early:
+            if self._ended:
+                self._raise_error()
+                return memoryview(b"")
+            await self._wait()
+        data, self._early = self._early, bytearray()
+        return memoryview(data)
+
+    async def _wait(self) -> None:
+        self._changed.clear()
+        self._transport.resume_reading()
+        await self._changed.wait()
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise _as_oserror(self._error)
+
+    async def pump(self, take: Take) -> None:
+        if (self._early or self._ended) and not take(await self.receive()):
+            return
+        self._take = take
+        try:
+            while self._take is not None and not self._ended:
+                await self._wait()
+        finally:
+            finished, self._take = self._take is None, None
+        if not finished:
+            self._raise_error()
+            take(memoryview(b""))
+
+    def try_send(self, data: bytes) -> int:
+        if not self._writable.is_set() or self._ended:
+            return 0
+        self._transport.write(data)
+        return len(data)
+
+    async def send_all(self, data: bytes | memoryview) -> None:
+        for start in range(0, len(data), SLICE):
+            await self._writable.wait()
+            if self._error is not None or self._transport.is_closing():
+                raise _as_oserror(self._error or ConnectionResetError("the stream has ended"))
+            self._transport.write(data[start : start + SLICE])
+            self.progress = self._loop.time()
+        await self._writable.wait()
+
+    async def aclose(self) -> None:
+        if self._writable.is_set() and not self._secure:
+            self._transport.close()
+        else:
+            self._transport.abort()
+        await self._lost.wait()
+
+
+class AnyioWire:
+    """Any byte stream of anyio's, or of the user's."""
+
+    def __init__(self, stream: anyio.abc.ByteStream) -> None:
+        self._stream = stream
+        self.progress = anyio.current_time()
+
+    async def receive(self) -> memoryview:
+        try:
+            return memoryview(await self._stream.receive(READ))
+        except anyio.EndOfStream:
+            return memoryview(b"")
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError, ssl.SSLError) as exc:
+            raise _as_oserror(exc) from exc
+
+    async def pump(self, take: Take) -> None:
+        while take(await self.receive()):
+            pass
+
+    def try_send(self, data: bytes) -> int:
+        return 0
+
+    async def send_all(self, data: bytes | memoryview) -> None:
+        try:
+            for start in range(0, len(data), SLICE):
+                await self._stream.send(bytes(data[start : start + SLICE]))
+                self.progress = anyio.current_time()
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError, ssl.SSLError) as exc:
+            raise _as_oserror(exc) from exc
+
+    async def aclose(self) -> None:
+        with suppress(Exception):
+            await anyio.aclose_forcefully(self._stream)
+
+
+def _as_oserror(exc: BaseException) -> OSError:
+    if isinstance(exc, OSError):
+        return exc
+    cause = exc.__cause__
+    return cause if isinstance(cause, OSError) else ConnectionResetError(str(exc) or repr(exc))

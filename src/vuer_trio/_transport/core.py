@@ -1,0 +1,76 @@
+"""What a sans-I/O transport asks of a WebSocket library: bytes in, what they mean out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from .address import Address
+from .base import Ending, Message
+
+__all__ = ["Core", "Request"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the opening handshake asks for."""
+
+    address: Address
+    max_size: int
+    headers: Sequence[tuple[str, str]] = ()
+    subprotocols: Sequence[str] | None = None
+    origin: str | None = None
+    compression: str | None = None
+
+
+class Core(Protocol):
+    """One connection's protocol. Sync, and owns no socket.
+
+    It is asked for the handshake, and after it for every frame that is not a whole binary message;
+    those it never sees, unless ``compressed``. `receive` adds to the four lists, and sets
+    ``ending``; whoever reads them empties them.
+    """
+
+    #: whole messages, in order; shared with who cuts out the others
+    messages: list[Message]
+    #: payloads of pongs
+    pongs: list[bytes]
+    #: frames to be written: pongs, a close
+    out: list[bytes]
+    #: how the peer, or a fault of the peer's, ended the connection
+    ending: Ending | None
+
+    @property
+    def name(self) -> str:
+        """As ``transport=`` has it."""
+
+    @property
+    def opened(self) -> bool:
+        """The handshake came to something good."""
+
+    @property
+    def compressed(self) -> bool:
+        """Messages are packed and unpacked by the library."""
+
+    @property
+    def subprotocol(self) -> str | None:
+        """What the server chose."""
+
+    def request(self) -> bytes:
+        """The request of the handshake."""
+
+    def receive_head(self, data: bytes) -> None:
+        """Bytes of the handshake's reply, not beyond its head if it is good. Raises Rejected."""
+
+    def receive_nothing(self) -> None:
+        """The stream ended during the handshake. Raises Rejected."""
+
+    def receive(self, data: bytes) -> bool:
+        """Bytes of frames; whether more may follow."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Queue a close frame. Twice is harmless."""
+
+    def encode(self, payload: bytes) -> bytes:
+        """One message, compressed."""

@@ -1,0 +1,46 @@
+"""Opening a byte stream on Trio."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+import trio
+
+from .dial import Dialing
+from .proxy import open_tunnel, parse_proxy
+from .wire import SocketWire, StreamWire, Wire
+
+__all__ = ["open_wire"]
+
+
+async def open_wire(dialing: Dialing) -> Wire:
+    """A stream to the server. Raises OSError, Rejected. Cancelled: nothing is left open."""
+    address, context, proxy = dialing.address, dialing.context, dialing.proxy_url
+    if dialing.stream is not None:
+        return StreamWire(dialing.stream)
+    if proxy is None and context is None:
+        tcp = await trio.open_tcp_stream(address.host, address.port)
+        # Trio's socket is taken off its stream: nobody else will read or write it.
+        return SocketWire(socket.socket(fileno=tcp.socket.detach()))
+    stream: trio.abc.Stream
+    if proxy is None:
+        stream = await trio.open_tcp_stream(address.host, address.port)
+    else:
+        to_proxy_tls, host, port, authorization = parse_proxy(proxy)
+        stream = await trio.open_tcp_stream(host, port)
+        if to_proxy_tls:
+            stream = trio.SSLStream(stream, ssl.create_default_context(), server_hostname=host)
+    wire = StreamWire(stream)
+    try:
+        if proxy is not None:
+            await open_tunnel(wire, address, authorization)
+        if context is not None:
+            name = dialing.server_hostname or address.host
+            secure = trio.SSLStream(stream, context, server_hostname=name, https_compatible=True)
+            wire = StreamWire(secure)
+            await wire.do_handshake()
+    except BaseException:
+        await wire.aclose()
+        raise
+    return wire

@@ -1,0 +1,136 @@
+"""The protocol of the ``websockets`` package."""
+
+from __future__ import annotations
+
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidHandshake, InvalidStatus, PayloadTooBig
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+from websockets.frames import Frame, Opcode
+from websockets.protocol import OPEN
+from websockets.typing import Origin, Subprotocol
+from websockets.uri import WebSocketURI
+
+from .base import Ending, Message, Text
+from .core import Request
+from .handshake import Rejected, refusal
+
+__all__ = ["WebsocketsCore"]
+
+
+class WebsocketsCore:
+    """See `Core`."""
+
+    name = "websockets"
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        address = request.address
+        self._protocol = ClientProtocol(
+            WebSocketURI(
+                address.secure,
+                address.host,
+                address.port,
+                *address.resource.partition("?")[::2],
+                *(address.user or ()),
+            ),
+            origin=None if request.origin is None else Origin(request.origin),
+            subprotocols=None
+            if request.subprotocols is None
+            else [Subprotocol(name) for name in request.subprotocols],
+            extensions=[ClientPerMessageDeflateFactory(compress_settings={"memLevel": 5})]
+            if request.compression
+            else None,
+            max_size=request.max_size,
+        )
+        self.messages: list[Message] = []
+        self.pongs: list[bytes] = []
+        self.out: list[bytes] = []
+        self.ending: Ending | None = None
+        self.opened = False
+        self._parts: list[bytes] = []  # of a fragmented message
+        self._text = False  # ... which is text
+
+    @property
+    def compressed(self) -> bool:
+        return bool(self._protocol.extensions)
+
+    @property
+    def subprotocol(self) -> str | None:
+        return self._protocol.subprotocol
+
+    def request(self) -> bytes:
+        request = self._protocol.connect()
+        for name, value in self._request.headers:
+            if name.lower() in ("host", "authorization", "origin") and name in request.headers:
+                del request.headers[name]  # replaced, not repeated
+            request.headers[name] = value
+        self._protocol.send_request(request)
+        return b"".join(self._protocol.data_to_send())
+
+    def receive_head(self, data: bytes) -> None:
+        self._protocol.receive_data(data)
+        self._protocol.events_received()  # the response
+        if self._protocol.handshake_exc is not None:
+            raise _rejected(self._protocol.handshake_exc)
+        self.opened = self._protocol.state is OPEN
+
+    def receive_nothing(self) -> None:
+        self._protocol.receive_eof()
+        raise _rejected(self._protocol.handshake_exc)
+
+    def receive(self, data: bytes) -> bool:
+        protocol = self._protocol
+        protocol.receive_data(data)
+        for event in protocol.events_received():
+            if isinstance(event, Frame):
+                self._received(event)
+        # An empty write asks to half-close the stream, which is the link's to decide.
+        self.out += filter(None, protocol.data_to_send())
+        if self.ending is None and protocol.parser_exc is not None:
+            self.ending = self._failed(protocol.parser_exc)
+        return self.ending is None
+
+    def _received(self, frame: Frame) -> None:
+        opcode = frame.opcode
+        if opcode is Opcode.PONG:
+            self.pongs.append(bytes(frame.data))
+        elif opcode is Opcode.CLOSE:
+            received = self._protocol.close_rcvd
+            assert received is not None
+            self.ending = Ending("peer", received.code, received.reason)
+        elif opcode is not Opcode.PING:
+            if opcode is not Opcode.CONT:
+                self._text = opcode is Opcode.TEXT
+            self._parts.append(bytes(frame.data))
+            if frame.fin:
+                payload = b"".join(self._parts)
+                self.messages.append(Text(payload) if self._text else payload)
+                self._parts.clear()
+
+    def _failed(self, exc: Exception) -> Ending:
+        sent = self._protocol.close_sent
+        code = 1006 if sent is None else sent.code
+        reason = str(exc)
+        if isinstance(exc, PayloadTooBig):
+            reason = f"a message is over max_size, {self._request.max_size:,} bytes"
+        return Ending("us", code, reason, exc)
+
+    def close(self, code: int, reason: str) -> None:
+        if self._protocol.state is OPEN:
+            self._protocol.send_close(code, reason)
+            self.out += self._protocol.data_to_send()
+
+    def encode(self, payload: bytes) -> bytes:
+        self._protocol.send_binary(payload)
+        return b"".join(self._protocol.data_to_send())
+
+
+def _rejected(exc: Exception | None) -> Rejected:
+    if isinstance(exc, InvalidStatus):
+        response = exc.response
+        return refusal(
+            response.status_code, response.reason_phrase, bytes(response.body or b""), cause=exc
+        )
+    if isinstance(exc, InvalidHandshake) and not isinstance(exc.__cause__, EOFError):
+        return Rejected(f"the handshake failed: {exc.__cause__ or exc}", cause=exc)
+    return Rejected("the server closed the stream before it answered", cause=exc)

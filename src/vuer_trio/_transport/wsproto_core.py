@@ -1,0 +1,141 @@
+"""The protocol of the ``wsproto`` package, which every install has."""
+
+from __future__ import annotations
+
+from wsproto import ConnectionType, WSConnection
+from wsproto.connection import ConnectionState
+from wsproto.events import (
+    AcceptConnection,
+    BytesMessage,
+    CloseConnection,
+    Event,
+    Ping,
+    Pong,
+    RejectConnection,
+    RejectData,
+    TextMessage,
+)
+from wsproto.events import Request as Handshake
+from wsproto.utilities import RemoteProtocolError
+
+from .base import Ending, Message, Text
+from .core import Request
+from .framing import CLOSE, close_payload, frame
+from .handshake import Rejected, basic_authorization, refusal
+
+__all__ = ["WsprotoCore"]
+
+
+class WsprotoCore:
+    """See `Core`."""
+
+    name = "wsproto"
+    compressed = False
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._protocol = WSConnection(ConnectionType.CLIENT)
+        self.messages: list[Message] = []
+        self.pongs: list[bytes] = []
+        self.out: list[bytes] = []
+        self.ending: Ending | None = None
+        self.opened = False
+        self.subprotocol: str | None = None
+        self._parts: list[bytes] = []  # of a message that is not whole yet
+        self._size = 0
+        self._refusal: RejectConnection | None = None
+        self._body = b""
+
+    def request(self) -> bytes:
+        request, address = self._request, self._request.address
+        fields = [(n.lower().encode("ascii"), v.encode("latin-1")) for n, v in request.headers]
+        names = {name for name, _ in fields}
+        if request.origin is not None and b"origin" not in names:
+            fields.append((b"origin", request.origin.encode("ascii")))
+        if address.user is not None and b"authorization" not in names:
+            fields.append((b"authorization", basic_authorization(*address.user).encode()))
+        return self._protocol.send(
+            Handshake(
+                host=address.host_header,
+                target=address.resource,
+                subprotocols=list(request.subprotocols or ()),
+                extra_headers=fields,
+            )
+        )
+
+    def receive_head(self, data: bytes) -> None:
+        try:
+            self._protocol.receive_data(data)
+            for event in self._protocol.events():
+                self._answered(event)
+        except RemoteProtocolError as exc:
+            raise Rejected(f"the handshake failed: {exc}", cause=exc) from exc
+
+    def receive_nothing(self) -> None:
+        if self._refusal is not None:
+            raise self._refused()
+        raise Rejected("the server closed the stream before it answered")
+
+    def _answered(self, event: Event) -> None:
+        if isinstance(event, AcceptConnection):
+            self.opened = True
+            self.subprotocol = event.subprotocol
+        elif isinstance(event, RejectConnection):
+            self._refusal = event
+            if not event.has_body:
+                raise self._refused()
+        elif isinstance(event, RejectData):
+            self._body += event.data  # the beginning will do
+            raise self._refused()
+
+    def _refused(self) -> Rejected:
+        assert self._refusal is not None
+        return refusal(self._refusal.status_code, "", self._body)
+
+    def receive(self, data: bytes) -> bool:
+        if self._protocol.state is ConnectionState.CLOSED:
+            return False
+        self._protocol.receive_data(data)
+        for event in self._protocol.events():
+            if self.ending is None:
+                self._received(event)
+        return self.ending is None
+
+    def _received(self, event: Event) -> None:
+        if isinstance(event, BytesMessage | TextMessage):
+            text = isinstance(event, TextMessage)
+            part = event.data.encode() if isinstance(event, TextMessage) else bytes(event.data)
+            self._parts.append(part)
+            self._size += len(part)
+            if self._size > self._request.max_size:
+                limit = f"a message is over max_size, {self._request.max_size:,} bytes"
+                self._fail(1009, limit)
+            elif event.message_finished:
+                payload = b"".join(self._parts)
+                self.messages.append(Text(payload) if text else payload)
+                self._parts.clear()
+                self._size = 0
+        elif isinstance(event, Ping):
+            if self._protocol.state is ConnectionState.OPEN:
+                self.out.append(bytes(self._protocol.send(event.response())))
+        elif isinstance(event, Pong):
+            self.pongs.append(bytes(event.payload))
+        elif isinstance(event, CloseConnection):
+            if self._protocol.state is ConnectionState.REMOTE_CLOSING:
+                self.out.append(bytes(self._protocol.send(event.response())))
+            elif self._protocol.state is ConnectionState.OPEN:
+                # A fault of the peer's: the package shows it as a close, and sends nothing.
+                self._fail(int(event.code), event.reason or "")
+                return
+            self.ending = Ending("peer", int(event.code), event.reason or "")
+
+    def _fail(self, code: int, reason: str) -> None:
+        self.out.append(frame(close_payload(code, reason), CLOSE))
+        self.ending = Ending("us", code, reason)
+
+    def close(self, code: int, reason: str) -> None:
+        if self._protocol.state is ConnectionState.OPEN and self.ending is None:
+            self.out.append(bytes(self._protocol.send(CloseConnection(code, reason or None))))
+
+    def encode(self, payload: bytes) -> bytes:
+        raise NotImplementedError("nothing is compressed here")
