@@ -90,15 +90,18 @@ class PeerConnection:
 
     async def wait_request(self) -> Request:
         await self.wait_until(lambda: self.request is not None or self._reader_done)
-        if self.request is None or self.protocol.state is not CONNECTING:
-            raise anyio.BrokenResourceError("the client left before its request was answered")
+        if self.request is None:
+            raise anyio.BrokenResourceError("the client left before its request was complete")
         return self.request
 
     async def accept(
         self, extra_headers: Mapping[str, str] | None = None, trailing: bytes = b""
     ) -> None:
         """Answer 101; `trailing` goes out in the same write, hence in the same segment."""
-        response = self.protocol.accept(await self.wait_request())
+        request = await self.wait_request()
+        if self.protocol.state is not CONNECTING:
+            raise anyio.BrokenResourceError("the client left before it was answered")
+        response = self.protocol.accept(request)
         if response.status_code != 101:
             raise AssertionError("not a WebSocket handshake") from self.protocol.handshake_exc
         response.headers.update(extra_headers or {})

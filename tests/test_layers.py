@@ -32,7 +32,12 @@ LAYERS = [
 ]
 #: may name an async library
 ASYNC_LIBRARIES = {"trio", "anyio", "asyncio"}
-KNOW_AN_ASYNC_LIBRARY = {"_errors.py", "_runtime.py", "_link/channel.py"}
+KNOW_AN_ASYNC_LIBRARY = {
+    "_errors.py",
+    "_runtime.py",
+    "_link/channel.py",
+    "_link/anyio_channel.py",
+}
 #: lines
 LONGEST = 400
 #: packages that a program pays for only when it uses them
@@ -55,17 +60,17 @@ class Imports(ast.NodeVisitor):
         self.package = ("vuer_trio", *Path(name).parent.parts)
         self.found: list[str] = []
 
-    def visit_Import(self, node: ast.Import) -> None:  # noqa: N802
+    def visit_Import(self, node: ast.Import) -> None:
         self.found += [alias.name for alias in node.names]
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:  # noqa: N802
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         base = node.module or ""
         if node.level:
             parts = self.package[: len(self.package) - node.level + 1]
             base = ".".join([*parts, *filter(None, [base])])
         self.found += [f"{base}.{alias.name}" for alias in node.names]
 
-    def visit_If(self, node: ast.If) -> None:  # noqa: N802
+    def visit_If(self, node: ast.If) -> None:
         if not (isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
             self.generic_visit(node)
         for other in node.orelse:

@@ -7,16 +7,18 @@ from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
 from ._errors import CallTimeout, ClientClosed, renew
+from ._link.backoff import Backoff
 from ._link.box import Box
 from ._link.connection import Connection
-from ._link.link import Link, State
+from ._link.keeper import Keeper
+from ._link.link import State
 from ._link.pace import Pace
 from ._link.policy import Fifo
 from ._link.receiver import Receiver
 from ._link.sender import Sender
 from ._runtime import Runtime, runtime
 from ._transport.base import TransportName
-from .connecting import connection_failed, event_encoder, new_link, received
+from .connecting import event_encoder, new_keeper, received
 from .events import ClientEvent, ServerEvent
 from .handlers import Dispatch, Handlers, register
 from .info import get_client_info
@@ -64,6 +66,7 @@ class VuerClient(Connection):
         heartbeat: float = 20.0,
         inbox: Fifo = Fifo(1024),
         outbox: Fifo = Fifo(1024),
+        reconnect: bool | Backoff | None = None,
         compression: Literal["deflate"] | None = None,
         floats: Literal["double", "single"] = "double",
         checkpoints: Literal["amortised", "every"] = "amortised",
@@ -76,9 +79,10 @@ class VuerClient(Connection):
             if given[name] == _DEFAULTS[name]:
                 del given[name]
         self._options = Options.gather({**given, **websockets_options})
-        super().__init__(self._options.connect_timeout)
+        super().__init__()
         self._encode = event_encoder(self._options.floats)
         self._handlers = Handlers()
+        self._retained: dict[str, bytes] = {}  # the newest of each type, for every new link
         nowhere: Box[Any] = Box(None, Fifo())
         nowhere.close(
             ClientClosed(
@@ -100,8 +104,8 @@ class VuerClient(Connection):
 
     def statistics(self) -> Statistics:
         """Counts, depths and times, as they are now."""
-        link, outbox, inbox = self._link, self.send.outbox, self._receiver.inbox
-        counters = link.counters if link else None
+        keeper, outbox, inbox = self._keeper, self.send.outbox, self._receiver.inbox
+        counters = keeper.counters if keeper else None
         return Statistics(
             sent=counters.sent if counters else 0,
             bytes_sent=counters.bytes_sent if counters else 0,
@@ -112,32 +116,31 @@ class VuerClient(Connection):
             inbox=inbox.count,
             inbox_bytes=inbox.bytes,
             dropped=inbox.dropped + outbox.dropped,
-            reconnects=max(0, self._generation - 1),
+            lost=counters.lost if counters else 0,
+            reconnects=max(0, self.generation - 1),
             rtt=counters.rtt if counters else None,
             rtt_min=counters.rtt_min if counters else None,
             rtt_max=counters.rtt_max if counters else None,
-            silence=link.rt.current_time() - link.heard_at if link else None,
+            silence=keeper.rt.current_time() - keeper.heard_at if keeper else None,
         )
 
     def __repr__(self) -> str:
-        state = self._link.state.value if self._link else "not connected"
+        state = self._keeper.state.value if self._keeper else "not connected"
         return f"<VuerClient {self.uri} {state}>"
 
     # ---- its connection
 
-    def _new_link(self, rt: Runtime, shielded: bool) -> Link:
+    def _new_keeper(self, rt: Runtime, shielded: bool) -> Keeper:
         init = self._encode(ClientEvent(etype="INIT", value=get_client_info()))
-        return new_link(rt, self._options, [init], shielded)
+        retained = self._retained
+        return new_keeper(rt, self._options, lambda: [init, *retained.values()], shielded)
 
-    def _opened(self, link: Link) -> None:
-        pace = Pace(link.rt, every=self._options.checkpoints == "every")
-        self.send.connect(link.outbox, pace)
-        self._receiver.connect(link.rt, link.inbox, link.outbox, pace)
+    def _opened(self, keeper: Keeper) -> None:
+        pace = Pace(keeper.rt, every=self._options.checkpoints == "every")
+        self.send.connect(keeper.outbox, pace)
+        self._receiver.connect(keeper.rt, keeper.inbox, keeper.outbox, pace)
         if self._handlers:
-            self._listen(link)
-
-    def _failed(self, exc: Exception) -> Exception:
-        return connection_failed(self.uri, exc)
+            self._listen(keeper)
 
     # ---- sending
 
@@ -158,12 +161,12 @@ class VuerClient(Connection):
         It answers a WebSocket ping sent behind it. Raises CallTimeout after ``timeout`` seconds,
         InboxFull if a full inbox keeps the answer from being read. Cancelled: nothing is undone.
         """
-        if self._link is None:
+        if self._keeper is None:
             raise renew(self.send.outbox.closed or ClientClosed())
         if timeout is None:
-            return await self._link.flush()
-        with self._link.rt.move_on_after(timeout):
-            return await self._link.flush()
+            return await self._keeper.flush()
+        with self._keeper.rt.move_on_after(timeout):
+            return await self._keeper.flush()
         raise CallTimeout(f"{self.uri} has not read everything within {timeout:g} s")
 
     # ---- receiving
@@ -271,12 +274,16 @@ class VuerClient(Connection):
         self, etype: str, fn: Callable[[ServerEvent], object] | None, **options: bool
     ) -> Any:
         registered = register(self._handlers, etype, fn, **options)
-        if self._link is not None and self._link.state is State.OPEN and self._link.tap is None:
-            self._listen(self._link)
+        if (
+            self._keeper is not None
+            and self._keeper.state is State.OPEN
+            and self._keeper.tap is None
+        ):
+            self._listen(self._keeper)
         return registered
 
-    def _listen(self, link: Link) -> None:
-        Dispatch(link, self._handlers, received, self.send, self._options.inbox)
+    def _listen(self, keeper: Keeper) -> None:
+        Dispatch(keeper, self._handlers, received, self.send, self._options.inbox)
 
 
 #: ``async with open_vuer_client(uri, ...) as client``: the client is its own context manager

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from ._errors import ConnectionFailed, EncodeError, ProtocolError, VuerError, renew
 from ._link.box import Box
+from ._link.keeper import Keeper
 from ._link.link import Link
 from ._runtime import Runtime
 from ._transport.base import Text, Transport
@@ -17,25 +18,35 @@ from .codec import make_encoder
 from .events import Event, ServerEvent, received_server_event
 from .options import Options
 
-__all__ = ["connection_failed", "event_encoder", "new_link", "received"]
+__all__ = ["connection_failed", "event_encoder", "new_keeper", "received"]
 
 
-def new_link(rt: Runtime, options: Options, preamble: Sequence[bytes], shielded: bool) -> Link:
-    """A link that is not open yet. Nobody attends its inbox so far."""
-    return Link(
+def new_keeper(
+    rt: Runtime, options: Options, preamble: Callable[[], Sequence[bytes]], shielded: bool
+) -> Keeper:
+    """A connection that is not open yet. Nobody attends its inbox so far."""
+    return Keeper(
         rt,
         options.address.shown,
         partial(_dial, options),
+        connection_failed,
         Box(rt, options.inbox, attended=False),
         Box(rt, options.outbox),
         heartbeat=options.heartbeat,
         close_timeout=options.close_timeout,
         preamble=preamble,
+        backoff=options.backoff,
         shielded=shielded,
     )
 
 
 async def _dial(options: Options, link: Link, nursery: Any) -> Transport:
+    with link.rt.move_on_after(options.connect_timeout):
+        return await _dial_now(options, link, nursery)
+    raise TimeoutError(f"it was not open within {options.connect_timeout:g} s")
+
+
+async def _dial_now(options: Options, link: Link, nursery: Any) -> Transport:
     from ._transport.dial import Dialing, dial
 
     return await dial(

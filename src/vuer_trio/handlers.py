@@ -10,7 +10,7 @@ from typing import Any
 
 from ._errors import ClientClosed, ConnectionClosed, ProtocolError
 from ._link.box import Box
-from ._link.link import Link
+from ._link.keeper import Keeper
 from ._link.policy import Fifo
 from ._link.sender import Sender
 from .events import ClientEvent, Event, canonical
@@ -119,23 +119,23 @@ class Dispatch:
 
     def __init__(
         self,
-        link: Link,
+        keeper: Keeper,
         handlers: Handlers,
         decode: Callable[[Any], Event],
         sender: Sender[ClientEvent],
         policy: Fifo,
     ) -> None:
-        self._link = link
+        self._keeper = keeper
         self._handlers = handlers
         self._decode = decode
         self._sender = sender
-        self._jobs: Box[_Job] = Box(link.rt, Fifo(policy.capacity, policy.max_bytes))
+        self._jobs: Box[_Job] = Box(keeper.rt, Fifo(policy.capacity, policy.max_bytes))
         self._running = 0
         self._done: Any = None
-        link.boxes.append(self._jobs)
-        link.tap = self.tap
-        link.afterwards = self.finish
-        link.nursery.start_soon(self._work)
+        keeper.boxes.append(self._jobs)
+        keeper.tap = self.tap
+        keeper.afterwards = self.finish
+        keeper.nursery.start_soon(self._work)
 
     def tap(self, messages: Sequence[Any]) -> list[Arrived]:
         """Decode, call, and return what goes into the inbox: all but answered requests."""
@@ -162,7 +162,7 @@ class Dispatch:
         handler = job.handler
         if (handler.concurrent or handler.answers) and self._running < _CONCURRENT:
             self._running += 1
-            self._link.nursery.start_soon(self._run_beside, job)
+            self._keeper.nursery.start_soon(self._run_beside, job)
         else:
             self._jobs.put(job)
 
@@ -199,7 +199,7 @@ class Dispatch:
     async def finish(self) -> None:
         """After the end of the link: wait until every event that was read has been handled."""
         while self._jobs.items or self._running:
-            self._done = self._link.rt.Event()
+            self._done = self._keeper.rt.Event()
             await self._done.wait()
 
     def _notice_idle(self) -> None:

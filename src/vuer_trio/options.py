@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
+from ._link.backoff import Backoff
 from ._link.policy import Fifo
 from ._transport.address import Address, parse_address
 from ._transport.base import TransportName
@@ -85,6 +86,7 @@ class Options:
     checkpoints: Literal["amortised", "every"] = "amortised"
     transport: TransportName = "auto"
     stream: Any = None
+    reconnect: bool | Backoff | None = None
     server_hostname: str | None = None
     subprotocols: Sequence[str] | None = None
     origin: str | None = None
@@ -144,8 +146,32 @@ class Options:
         for name in ("inbox", "outbox"):
             if not isinstance(getattr(self, name), Fifo):
                 raise TypeError(f"{name}={getattr(self, name)!r}: write a policy, Fifo(1024)")
+        if self.headers is not None and not (
+            callable(self.headers) or isinstance(self.headers, Mapping | Iterable)
+        ):
+            raise TypeError(f"headers={self.headers!r}: write a mapping, pairs, or a callable")
+        if isinstance(self.proxy, str):
+            from ._transport.proxy import parse_proxy
+
+            parse_proxy(self.proxy)
+        elif self.proxy is not None and self.proxy is not True:
+            raise TypeError(f"proxy={self.proxy!r}: write a URL, or True for the environment's")
+        names = self.subprotocols
+        if names is not None and (
+            isinstance(names, str) or not all(isinstance(name, str) for name in names)
+        ):
+            raise TypeError(f"subprotocols={names!r}: write a list of strings")
+        if self.reconnect is not None and not isinstance(self.reconnect, bool | Backoff):
+            raise TypeError(f"reconnect={self.reconnect!r}: write True, or a Backoff(...)")
+        if self.stream is not None and self.reconnect:
+            raise ValueError("stream= can not be opened again; leave reconnect= out")
         if self.ssl_context is not None and not isinstance(self.ssl_context, ssl.SSLContext):
             raise TypeError(f"ssl_context={self.ssl_context!r}: write an ssl.SSLContext")
+
+    @property
+    def backoff(self) -> Backoff | None:
+        """When to dial again; None for never."""
+        return Backoff() if self.reconnect is True else self.reconnect or None
 
     @property
     def address(self) -> Address:

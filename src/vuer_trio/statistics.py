@@ -24,6 +24,8 @@ class Statistics:
     inbox_bytes: int
     #: messages that a policy dropped
     dropped: int
+    #: messages that were on their way when a connection was lost, and were not sent again
+    lost: int
     #: connections opened after the first one
     reconnects: int
     #: of heartbeat pings; None before the first answer

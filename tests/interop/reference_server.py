@@ -95,7 +95,7 @@ def send_exact(session: VuerSession, event: ServerEvent) -> None:
 async def drain(session: VuerSession, high: int = 0) -> None:
     """Wait until the uplink task has taken all but `high` messages from the queue."""
     await asyncio.sleep(0)
-    while len(session.uplink_queue) > high:  # noqa: ASYNC110 - the server signals nothing
+    while len(session.uplink_queue) > high:
         await asyncio.sleep(0.001)  # the client reads slowly; `sleep(0)` would burn a core
 
 
@@ -227,7 +227,7 @@ def keep_logs(app: Vuer) -> None:
 
 async def announce(app: Vuer) -> None:
     # The runner is asked, not the port: that might be somebody else's.
-    while not (app._runner and app._runner.addresses):  # noqa: ASYNC110 - nothing signals it
+    while not (app._runner and app._runner.addresses):
         await asyncio.sleep(0.01)
     print(f"READY {app.port}", flush=True)
 

@@ -91,6 +91,6 @@ def test_what_is_wrong_with_an_address_is_said(uri, what):
 
 
 def test_a_password_is_not_shown_in_an_error_either():
-    with pytest.raises(ValueError, match="[Pp]ort") as error:
+    with pytest.raises(ValueError, match=r"[Pp]ort") as error:
         parse_address("ws://me:secret@host:99999")
     assert "secret" not in str(error.value)

@@ -65,7 +65,7 @@ def test_the_tree_is_complete():
 @each_error
 def test_an_error_is_caught_by_each_of_its_bases(name):
     for base in (VuerError, *BASES[name]):
-        with pytest.raises(base, match="^it happened$") as caught:
+        with pytest.raises(base, match=r"^it happened$") as caught:
             raise make(name)
         assert type(caught.value) is getattr(vuer_trio, name)
 

@@ -6,16 +6,16 @@ import random
 
 import pytest
 import wsproto.events
-from test_splitter import MemoryWire, RecordingSink, reply_to, run, written_frames
+from test_splitter import MemoryWire, RecordingSink, make_core, open_over, run, written_frames
 from websockets.frames import Opcode
 from wsproto.connection import Connection, ConnectionType
 
 from vuer_trio._transport import framing
-from vuer_trio._transport.address import parse_address
 from vuer_trio._transport.base import LARGE, Ping
 from vuer_trio._transport.farewell import farewell
 from vuer_trio._transport.framing import CLOSE, PING, apply_mask, close_payload, frame, header, xor
 from vuer_trio._transport.sansio import SansIO
+from vuer_trio._transport.websockets_core import WebsocketsCore
 
 SIZES = (0, 1, 2, 3, 4, 5, 124, 125, 126, 127, 65_534, 65_535, 65_536, 65_537, 200_003)
 NOISE = random.Random(2).randbytes(200_003)
@@ -158,15 +158,8 @@ class SlicedWire(MemoryWire):
 
 def opened():
     wire, sink = SlicedWire(), RecordingSink()
-    transport = SansIO(wire, parse_address("ws://x/"), sink, max_size=1000)
-
-    async def receive_reply():
-        reply = reply_to(bytes(wire.outgoing))
-        del wire.receive
-        return memoryview(reply)
-
-    wire.receive = receive_reply
-    run(transport.open())
+    transport = SansIO(wire, make_core(WebsocketsCore), sink, max_size=1000)
+    open_over(wire, transport)
     wire.outgoing.clear()
     wire.writes.clear()
     return wire, transport

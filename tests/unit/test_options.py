@@ -7,8 +7,8 @@ import ssl
 
 import pytest
 import trio
-from peer import memory_peer, serve_peer
 
+from peer import memory_peer, serve_peer
 from vuer_trio import Fifo, VuerClient, open_vuer_client
 from vuer_trio.options import Options
 
@@ -64,8 +64,10 @@ def test_an_empty_variable_is_none(monkeypatch):
 
 @pytest.mark.parametrize(
     ("text", "flag"),
-    [("1", True), ("true", True), ("YES", True), (" on ", True)]
-    + [("0", False), ("False", False), ("no", False), ("OFF", False)],
+    [
+        *((text, True) for text in ("1", "true", "YES", " on ")),
+        *((text, False) for text in ("0", "False", "no", "OFF")),
+    ],
 )
 def test_a_flag_in_the_environment_has_several_spellings(monkeypatch, text, flag):
     monkeypatch.setenv("VUER_SSL_VERIFY", text)
@@ -265,17 +267,17 @@ def test_no_headers_are_none():
 )
 def test_a_header_that_would_make_two_is_refused(name, value):
     for headers in ({name: value}, lambda: [(name, value)]):
-        with pytest.raises(ValueError, match="headers: .*HTTP can not carry"):
+        with pytest.raises(ValueError, match=r"headers: .*HTTP can not carry"):
             gather(headers=headers).header_fields()
 
 
 @pytest.mark.parametrize(("name", "value"), [("X", 1), ("X", b"1"), (b"X", "1"), ("X", None)])
 def test_a_header_that_is_no_string_is_refused(name, value):
-    with pytest.raises(TypeError, match="headers: .*are strings"):
+    with pytest.raises(TypeError, match=r"headers: .*are strings"):
         gather(headers=[(name, value)]).header_fields()
 
 
-TRANSPORTS = pytest.mark.parametrize("transport", ["websockets", "trio-websocket"])
+TRANSPORTS = pytest.mark.parametrize("transport", ["websockets", "wsproto", "trio-websocket"])
 
 
 async def enter(client):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import types
 
 import pytest
 import trio
@@ -21,18 +22,17 @@ def clock(monkeypatch):
     return Clock
 
 
-async def yields(fn):
-    """Whether another task runs while ``fn`` does."""
-    async with trio.open_nursery() as nursery:
-        ran = trio.Event()
-
-        async def other():
-            ran.set()
-
-        nursery.start_soon(other)
-        await fn()
-        yielded = ran.is_set()
-    return yielded
+@types.coroutine
+def yields(fn):
+    """Await ``fn()``; whether it yielded to the scheduler."""
+    coroutine, count, value = fn(), 0, None
+    try:
+        while True:
+            message = coroutine.send(value)
+            count += 1
+            value = yield message
+    except StopIteration:
+        return count > 0
 
 
 @pytest.mark.trio
@@ -103,9 +103,35 @@ async def test_on_trio_every_name_is_trio_s_own():
         await called.wait()
 
 
-def test_under_another_library_the_error_names_it():
+def test_on_asyncio_the_same_names_are_there_and_mean_the_same():
     async def main():
-        runtime()
+        table = runtime()
+        assert table is runtime()
+        assert table.name == "asyncio"
+        start = table.current_time()
+        with table.move_on_after(60):
+            await table.sleep_until(start)
+            await table.sleep(0)
+            await table.checkpoint()
+            await table.checkpoint_if_cancelled()
+            await table.cancel_shielded_checkpoint()
+        with table.CancelScope() as scope:
+            scope.cancel()
+            await table.checkpoint()
+        assert scope.cancelled_caught
+        done = table.Event()
 
-    with pytest.raises(RuntimeError, match="asyncio"):
-        asyncio.run(main())
+        async def background():
+            table.loop_caller()(done.set)
+
+        table.spawn_system_task(background)
+        async with table.open_nursery() as nursery:
+            nursery.start_soon(done.wait)
+
+    asyncio.run(main())
+
+
+def test_under_another_library_the_error_names_it(monkeypatch):
+    monkeypatch.setattr("sniffio.current_async_library", lambda: "curio")
+    with pytest.raises(RuntimeError, match="curio"):
+        runtime()

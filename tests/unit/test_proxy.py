@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 import trustme
-from peer import event_frame, serve_peer
 
+from peer import event_frame, serve_peer
 from vuer_trio import ConnectionFailed, open_vuer_client
 from vuer_trio._transport.address import parse_address
 from vuer_trio._transport.proxy import find_proxy, parse_proxy
@@ -109,7 +109,7 @@ async def greet(conn):
     await conn.accept(trailing=event_frame({"etype": "HELLO", "data": 1}))
 
 
-transports = pytest.mark.parametrize("transport", ["websockets", "trio-websocket"])
+transports = pytest.mark.parametrize("transport", ["websockets", "wsproto", "trio-websocket"])
 
 
 async def succeeds(uri, **options):

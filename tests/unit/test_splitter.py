@@ -2,7 +2,8 @@
 
 Seeded random streams, right and wrong, go through a whole `SansIO` (handshake included, over a
 wire in memory) and through the library alone; whatever the cuts, both receive the same messages
-and pongs, write the same frames, and end in the same way.
+and pongs, write the same frames, and end in the same way. For ``websockets`` the library is asked
+directly, for ``wsproto``, whose events need more interpretation, through its `Core`.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from websockets.uri import parse_uri
 
 from vuer_trio._transport.address import parse_address
 from vuer_trio._transport.base import LARGE, Text
+from vuer_trio._transport.core import Request
 from vuer_trio._transport.sansio import SansIO
 from vuer_trio._transport.splitter import Splitter
+from vuer_trio._transport.websockets_core import WebsocketsCore
+from vuer_trio._transport.wsproto_core import WsprotoCore
 
 URI = "ws://x/"
 MAX_SIZE = 100_000  # bytes; above LARGE
-STREAMS = 10_000
 NOISE = random.Random(1).randbytes(300_000)
 
 
@@ -53,8 +56,9 @@ class MemoryWire:
     async def receive(self):
         return memoryview(self.incoming.pop(0)) if self.incoming else memoryview(b"")
 
-    def receive_more(self):
-        return memoryview(self.incoming.pop(0)) if self.incoming else None
+    async def pump(self, take):
+        while take(await self.receive()):
+            pass
 
     def try_send(self, data):
         self.outgoing += data
@@ -88,6 +92,10 @@ class RecordingSink:
         pass
 
 
+def make_core(kind):
+    return kind(Request(parse_address(URI), MAX_SIZE))
+
+
 def reply_to(request: bytes) -> bytes:
     key = request.split(b"Sec-WebSocket-Key: ")[1].split(b"\r\n")[0]
     accept = b64encode(sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
@@ -108,39 +116,43 @@ def written_frames(data: bytes):
     return [(f.opcode, f.fin, bytes(f.data)) for f in server.events_received()]
 
 
-def through_us(chunks, *, with_handshake: bool):
-    wire, sink = MemoryWire(), RecordingSink()
-    transport = SansIO(wire, parse_address(URI), sink, max_size=MAX_SIZE)
-    opening = transport.open()
+def open_over(wire, transport, *, trailing=b""):
+    """Do the handshake; ``trailing`` shares a segment with the reply."""
+    receive = wire.receive
 
     async def receive_reply():
-        # the key is known only once the request is out
-        reply = reply_to(bytes(wire.outgoing))
+        reply = reply_to(bytes(wire.outgoing))  # its key is known only once the request is out
         wire.outgoing.clear()
-        del wire.receive
-        wire.incoming = list(chunks)
-        if with_handshake and chunks:  # the first frames share a segment with the reply
-            reply += wire.incoming.pop(0)
-        return memoryview(reply)
+        wire.receive = receive
+        return memoryview(reply + trailing)
 
     wire.receive = receive_reply
-    run(opening)
+    run(transport.open())
+
+
+def through_us(chunks, core, *, with_handshake):
+    wire, sink = MemoryWire(), RecordingSink()
+    transport = SansIO(wire, core, sink, MAX_SIZE)
+    wire.incoming = list(chunks)
+    trailing = wire.incoming.pop(0) if with_handshake and chunks else b""
+    open_over(wire, transport, trailing=trailing)
     ending = run(transport.read())
     run(transport.write([]))
-    protocol = transport._protocol
     return {
         "messages": sink.messages,
         "pongs heard": sink.pongs,
         "written": written_frames(wire.outgoing),
-        "state": protocol.state,
-        "close sent": protocol.close_sent,
-        "close received": protocol.close_rcvd,
-        "error": type(protocol.parser_exc),
         "ending": (ending.by, ending.code, type(ending.cause)),
+        "protocol": state_of(core._protocol) if type(core) is WebsocketsCore else None,
     }
 
 
-def through_the_library_alone(chunks):
+def state_of(protocol):
+    error = type(protocol.parser_exc)
+    return protocol.state, protocol.close_sent, protocol.close_rcvd, error
+
+
+def through_websockets_alone(chunks):
     protocol = ClientProtocol(parse_uri(URI), max_size=MAX_SIZE)
     protocol.state = OPEN
     protocol.parser = super(ClientProtocol, protocol).parse()
@@ -159,24 +171,43 @@ def through_the_library_alone(chunks):
                     messages.append((text, b"".join(parts)))
                     parts = []
         written += b"".join(protocol.data_to_send())
+    ending = ("loss", 1006, type(None))
     if protocol.close_rcvd is not None:
         ending = ("peer", protocol.close_rcvd.code, type(None))
     elif protocol.parser_exc is not None:
         code = protocol.close_sent.code if protocol.close_sent else 1006
         ending = ("us", code, type(protocol.parser_exc))
-    else:
-        protocol.receive_eof()
-        ending = ("loss", 1006, type(None))
     return {
         "messages": messages,
         "pongs heard": pongs,
         "written": written_frames(written),
-        "state": protocol.state,
-        "close sent": protocol.close_sent,
-        "close received": protocol.close_rcvd,
-        "error": type(protocol.parser_exc),
         "ending": ending,
+        "protocol": state_of(protocol),
     }
+
+
+def through_wsproto_alone(chunks):
+    core = make_core(WsprotoCore)
+    core.receive_head(reply_to(core.request()))
+    for chunk in chunks:
+        if not core.receive(chunk):
+            break
+    ending = core.ending
+    return {
+        "messages": [(type(m) is Text, bytes(m)) for m in core.messages],
+        "pongs heard": core.pongs,
+        "written": written_frames(b"".join(core.out)),
+        "ending": (ending.by, ending.code, type(ending.cause))
+        if ending
+        else ("loss", 1006, type(None)),
+        "protocol": None,
+    }
+
+
+KINDS = {
+    "websockets": (WebsocketsCore, through_websockets_alone),
+    "wsproto": (WsprotoCore, through_wsproto_alone),
+}
 
 
 # ---- streams, right and wrong
@@ -259,12 +290,20 @@ FAULTS = {
 }
 
 
-def random_stream(rng):
+#: wsproto refuses it, websockets does not, and RFC 6455 §5.2 forbids it to the sender only
+LENIENT = "binary, length not minimal"
+
+
+def random_stream(rng, kind):
     """The stream, the names of its pieces, and whether it ends before its last frame does."""
-    names = rng.choices(list(PIECES), (8, 1, 1, 1, 2, 0.5, 0.5), k=rng.randint(0, 8))
+    weights = {"binary": 8, "fragments": 2, "text, length not minimal": 0.5, LENIENT: 0.5}
+    if kind == "wsproto":
+        weights[LENIENT] = 0
+    weights = [weights.get(name, 1) for name in PIECES]
+    names = rng.choices(list(PIECES), weights, k=rng.randint(0, 8))
     if rng.random() < 0.5:  # something that ends it, and perhaps more behind it
         names.append(rng.choice(list(FAULTS)))
-        names += rng.choices(list(PIECES), k=rng.randint(0, 2))
+        names += rng.choices(list(PIECES), weights, k=rng.randint(0, 2))
     stream = b"".join((PIECES.get(name) or FAULTS[name])(rng) for name in names)
     if rng.random() < 0.8:
         return stream, names, False
@@ -284,15 +323,19 @@ def cut(rng, stream):
     return chunks
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_whatever_the_cuts_the_outcome_is_the_library_s_own(seed):
+@pytest.mark.parametrize(
+    ("kind", "streams", "seed"),
+    [("websockets", 2500, seed) for seed in range(4)] + [("wsproto", 1500, 4)],
+)
+def test_whatever_the_cuts_the_outcome_is_the_library_s_own(kind, streams, seed):
+    make, alone = KINDS[kind]
     rng = random.Random(seed)
     endings = Counter()
-    for _ in range(STREAMS // 4):
-        stream, names, truncated = random_stream(rng)
+    for _ in range(streams):
+        stream, names, truncated = random_stream(rng, kind)
         chunks = cut(rng, stream)
-        expected = through_the_library_alone(chunks)
-        found = through_us(chunks, with_handshake=rng.random() < 0.3)
+        expected = alone(chunks)
+        found = through_us(chunks, make_core(make), with_handshake=rng.random() < 0.3)
         if truncated and found["ending"] != expected["ending"]:
             # The library fails at a header; the splitter waits for the whole of a small frame,
             # which never came.
@@ -308,8 +351,17 @@ def test_whatever_the_cuts_the_outcome_is_the_library_s_own(seed):
     }
 
 
-@pytest.mark.parametrize("name", [*PIECES, *FAULTS])
-def test_each_kind_of_frame_whole_and_byte_by_byte_between_two_others(name):
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (kind, name)
+        for kind in KINDS
+        for name in (*PIECES, *FAULTS)
+        if (kind, name) != ("wsproto", LENIENT)
+    ],
+)
+def test_each_kind_of_frame_whole_and_byte_by_byte_between_two_others(kind, name):
+    make, alone = KINDS[kind]
     rng = random.Random(name)
     for _ in range(5):
         before, after = make_frame(2, b"before"), make_frame(2, b"after")
@@ -318,16 +370,17 @@ def test_each_kind_of_frame_whole_and_byte_by_byte_between_two_others(name):
             chunks = [stream[i : i + 1] for i in range(len(stream))]
         else:  # byte by byte where the headers are
             chunks = [stream[i : i + 1] for i in range(40)] + [stream[40:]]
-        expected = through_the_library_alone(chunks)
-        assert through_us(chunks, with_handshake=False) == expected
-        assert through_us([stream], with_handshake=False) == expected
-        assert through_us([stream], with_handshake=True) == expected
+        expected = alone(chunks)
+        assert through_us(chunks, make_core(make), with_handshake=False) == expected
+        assert through_us([stream], make_core(make), with_handshake=False) == expected
+        assert through_us([stream], make_core(make), with_handshake=True) == expected
         assert expected["messages"][0] == (False, b"before")
 
 
 def test_a_fault_ends_the_connection_as_ours_and_names_the_limit():
     for name, code, kind in (("oversize", 1009, PayloadTooBig), ("masked", 1002, ProtocolError)):
-        found = through_us([FAULTS[name](random.Random(0))], with_handshake=False)
+        stream = FAULTS[name](random.Random(0))
+        found = through_us([stream], make_core(WebsocketsCore), with_handshake=False)
         assert found["ending"] == ("us", code, kind)
 
 
@@ -401,10 +454,10 @@ def test_a_message_of_exactly_max_size_is_taken_and_one_byte_more_is_not():
 
 def test_what_the_reference_side_of_this_file_writes_down_can_differ():
     """The comparison is not blind: another pong, another message, another ending all show."""
-    base = through_the_library_alone([make_frame(9, b"a") + make_frame(2, b"m")])
+    base = through_websockets_alone([make_frame(9, b"a") + make_frame(2, b"m")])
     assert base["written"] == [(Opcode.PONG, True, b"a")]
     assert base["messages"] == [(False, b"m")]
     for other in (make_frame(9, b"b") + make_frame(2, b"m"), make_frame(9, b"a"), FAULTS["close"]):
         stream = other if isinstance(other, bytes) else other(random.Random(0))
-        assert through_us([stream], with_handshake=False) != base
+        assert through_websockets_alone([stream]) != base
     assert Frame(Opcode.PONG, b"a").serialize(mask=False) == make_frame(10, b"a")

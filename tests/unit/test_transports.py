@@ -10,17 +10,18 @@ from pathlib import Path
 
 import pytest
 import trio
-from peer import encode_frame, event_frame, memory_peer, serve_peer
 from trio.testing import wait_all_tasks_blocked
 from websockets.frames import Opcode
 
+from peer import encode_frame, event_frame, memory_peer, serve_peer
 from vuer_trio import ConnectionClosed, ConnectionFailed, VuerClient, open_vuer_client
+from vuer_trio._transport import dial as dial_module
 from vuer_trio._transport.address import parse_address
-from vuer_trio._transport.dial import Dialing, choose
+from vuer_trio._transport.dial import Dialing
 from vuer_trio.events import ClientEvent
 
 pytestmark = pytest.mark.trio
-transports = pytest.mark.parametrize("transport", ["websockets", "trio-websocket"])
+transports = pytest.mark.parametrize("transport", ["websockets", "wsproto", "trio-websocket"])
 DEADLINE = 10  # seconds; only broken code gets there
 HELLO = event_frame({"etype": "HELLO", "data": 1})
 
@@ -134,7 +135,7 @@ async def test_a_close_may_share_a_segment_with_the_reply(autojump_clock, transp
         open_vuer_client(peer.uri, stream=peer.stream, transport=transport) as client,
     ):
         assert (await client.recv()).etype == "HELLO"
-        with pytest.raises(ConnectionClosed, match="going away.*: away") as error:
+        with pytest.raises(ConnectionClosed, match=r"going away.*: away") as error:
             await client.recv()
         assert (error.value.code, error.value.reason) == (1001, "away")
 
@@ -166,7 +167,8 @@ async def test_the_transport_and_the_subprotocol_are_told(autojump_clock, transp
             "404 Not Found: no",
         ),
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", 404, "404 Not Found$"),
-        (b"HTTP/1.1 503 \r\nContent-Length: 0\r\n\r\n", 503, "503$"),
+        (b"HTTP/1.1 503 \r\nContent-Length: 0\r\n\r\n", 503, "503 Service Unavailable$"),
+        (b"HTTP/1.1 599 \r\nContent-Length: 0\r\n\r\n", 599, "599$"),
         (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", 401, "401 Unauthorized"),
         (b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", 302, "302 Found"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\na\r\n\r\nb", 200, "200 OK: a"),
@@ -362,20 +364,46 @@ async def test_a_reply_without_an_end_fails_before_it_fills_the_memory(
 # ---- which transport
 
 
-async def test_auto_takes_websockets_where_it_is_installed(monkeypatch):
-    def dialing(**options):
-        return Dialing(parse_address("ws://h"), 1000, **options)
+@pytest.mark.parametrize(
+    ("library", "wish", "full", "bare"),
+    [
+        ("trio", "auto", "websockets", "trio-websocket"),
+        ("asyncio", "auto", "websockets", "wsproto"),
+        ("trio", "websockets", "websockets", "pip install 'vuer-trio\\[fast\\]'"),
+        ("asyncio", "websockets", "websockets", "pip install 'vuer-trio\\[fast\\]'"),
+        ("trio", "wsproto", "wsproto", "wsproto"),
+        ("asyncio", "wsproto", "wsproto", "wsproto"),
+        ("trio", "trio-websocket", "trio-websocket", "trio-websocket"),
+        ("asyncio", "trio-websocket", "runs on Trio only", "runs on Trio only"),
+    ],
+)
+@pytest.mark.parametrize("installed", [True, False])
+async def test_the_transport_follows_from_the_library_and_what_is_installed(
+    monkeypatch, library, wish, full, bare, installed
+):
+    if not installed:
+        monkeypatch.setattr(dial_module, "find_spec", lambda name: None)
+    expected = full if installed else bare
+    dialing = Dialing(parse_address("ws://h"), 1000, wish)
+    if " " in expected:
+        with pytest.raises(ValueError, match=expected):
+            dial_module._choose(library, dialing)
+    else:
+        assert dial_module._choose(library, dialing) == expected
 
-    assert choose(dialing()) == "websockets"
-    assert choose(dialing(transport="trio-websocket")) == "trio-websocket"
-    with pytest.raises(ValueError, match="trio-websocket' can not compress"):
-        choose(dialing(transport="trio-websocket", compression="deflate"))
-    monkeypatch.setattr("vuer_trio._transport.dial.find_spec", lambda name: None)
-    assert choose(dialing()) == "trio-websocket"
-    with pytest.raises(ValueError, match="pip install 'vuer-trio\\[fast\\]'"):
-        choose(dialing(transport="websockets"))
+
+@pytest.mark.parametrize("wish", ["trio-websocket", "wsproto"])
+async def test_only_one_transport_can_compress(monkeypatch, wish):
+    def choose(wish):
+        dialing = Dialing(parse_address("ws://h"), 1000, wish, compression="deflate")
+        return dial_module._choose("trio", dialing)
+
+    assert choose("auto") == choose("websockets") == "websockets"
+    with pytest.raises(ValueError, match=f"'{wish}' can not compress"):
+        choose(wish)
+    monkeypatch.setattr(dial_module, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="compression needs the websockets package"):
-        choose(dialing(compression="deflate"))
+        choose("auto")
 
 
 async def test_compression_is_offered_and_used(autojump_clock):
@@ -472,27 +500,6 @@ async def test_opening_cancelled_at_any_time_leaves_nothing_in_memory(
         cancelled += 1
     assert cancelled > 5
     assert done
-
-
-@transports
-async def test_a_cancellation_in_the_tick_of_the_opening_is_no_other_error(
-    autojump_clock, transport
-):
-    """A block that shields its link just after it was cancelled makes Trio raise AssertionError
-    in the link's tasks. The tasks of one tick run in any order, so it is tried often."""
-
-    class Cancelled(VuerClient):
-        def _opened(self, link):
-            super()._opened(link)
-            self.nursery.start_soon(cancel_after, 0, self.nursery.cancel_scope)
-
-    for _ in range(100):
-        async with memory_peer() as peer, trio.open_nursery() as nursery:
-            client = Cancelled(peer.uri, stream=peer.stream, transport=transport)
-            client.nursery = nursery
-            async with client:
-                await trio.sleep_forever()
-        assert not client.connected
 
 
 @transports

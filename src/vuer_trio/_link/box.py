@@ -103,6 +103,11 @@ class Box(Generic[T]):
             len(self.items) >= self.policy.capacity or self.bytes >= self.policy.max_bytes
         ) and self.attended
 
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody parks in `drained`."""
+        return self._drained is not None
+
     def close(self, error: VuerError) -> None:
         """Nothing more goes in; what is in can be taken. The first error stays."""
         if self.closed is None:
@@ -230,6 +235,18 @@ class Box(Generic[T]):
         self.bytes -= sum(map(_size, batch))
         if self._waiting:
             self._grant()
+
+    def put_back(self, batch: Sequence[T]) -> None:
+        """The items of a `take` are to be taken again, before all others."""
+        self._held -= len(batch)
+        self.items.extendleft(reversed(batch))
+        self.wake()
+
+    def put_first(self, items: Sequence[T]) -> None:
+        """Put items in before all others, whether there is room or not."""
+        self.bytes += sum(map(_size, items))
+        self.items.extendleft(reversed(items))
+        self.wake()
 
     async def arrival(self) -> None:
         """Park until there may be something to take. Cancelled: nothing has changed."""

@@ -49,6 +49,10 @@ class Calls(Generic[R]):
     def __len__(self) -> int:
         return len(self._calls)
 
+    def pending(self) -> list[Any]:
+        """Under what replies are awaited, in order."""
+        return list(self._calls)
+
     def expect(self, key: Hashable) -> _Expecting[R]:
         """Expect a reply under ``key``, from now on."""
         call: Call[R] = Call(self._rt.Event())

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Self
 
-from .._errors import ConnectionClosed, renew
+from .._errors import ClientClosed, ConnectionClosed, renew
 from .._runtime import Runtime, runtime
+from .changes import Watch
 from .endings import closed_error
-from .link import Link, State
-from .opening import open_link, unwrap
+from .keeper import Keeper
+from .link import State
+from .opening import open_connection, unwrap
 
 __all__ = ["Connection"]
 
@@ -19,23 +21,17 @@ __all__ = ["Connection"]
 class Connection:
     """What every client has. A subclass makes the links, and wires them up once they are open."""
 
-    def __init__(self, connect_timeout: float) -> None:
-        self._connect_timeout = connect_timeout
-        self._link: Link | None = None
-        self._generation = 0
+    def __init__(self) -> None:
+        self._keeper: Keeper | None = None
         self._block: AbstractAsyncContextManager[None] | None = None
         self._abandon: Callable[[], object] | None = None
 
-    def _new_link(self, rt: Runtime, shielded: bool) -> Link:
-        """A link that is not open yet."""
+    def _new_keeper(self, rt: Runtime, shielded: bool) -> Keeper:
+        """A connection that is not open yet."""
         raise NotImplementedError
 
-    def _opened(self, link: Link) -> None:
-        """``link`` is open, and nothing has been read: send on it, receive from it."""
-        raise NotImplementedError
-
-    def _failed(self, exc: Exception) -> Exception:
-        """What opening raises for what the dial failed with."""
+    def _opened(self, keeper: Keeper) -> None:
+        """``keeper`` is open, and nothing has been read: send on it, receive from it."""
         raise NotImplementedError
 
     # ---- state
@@ -43,34 +39,43 @@ class Connection:
     @property
     def connected(self) -> bool:
         """Whether it is open, in both directions."""
-        return self._link is not None and self._link.state is State.OPEN
+        return self._keeper is not None and self._keeper.state is State.OPEN
 
     @property
     def transport(self) -> str | None:
         """The transport in use: "trio-websocket" or "websockets"; None before a connection."""
-        return self._link.transport_name if self._link else None
+        return self._keeper.transport_name if self._keeper else None
 
     @property
     def subprotocol(self) -> str | None:
         """What the server chose of ``subprotocols``."""
-        return self._link.subprotocol if self._link else None
+        return self._keeper.subprotocol if self._keeper else None
 
     @property
     def generation(self) -> int:
         """How many connections have been opened."""
-        return self._generation
+        return self._keeper.generation if self._keeper else 0
 
     @property
     def close_code(self) -> int | None:
         """The close code of the latest connection (RFC 6455 §7.4.1), None while it is open."""
-        ending = self._link.ending if self._link else None
+        ending = self._keeper.ending if self._keeper else None
         return ending.code if ending else None
 
     @property
     def close_reason(self) -> str | None:
         """The reason that came with `close_code`."""
-        ending = self._link.ending if self._link else None
+        ending = self._keeper.ending if self._keeper else None
         return ending.reason if ending else None
+
+    def link_changes(self) -> Watch:
+        """Iterate `Connected` and `Disconnected`, from now on, until no more can come.
+
+        Each call makes a watch of its own, which keeps the newest 1,000 changes.
+        """
+        if self._keeper is None:
+            raise ClientClosed(f"{self!r}: there is no connection to watch yet")
+        return self._keeper.changes.watch(self._keeper.rt)
 
     # ---- opening
 
@@ -91,12 +96,12 @@ class Connection:
         leaving: BaseException | None = None
         try:
             async with runtime().open_nursery() as nursery:
-                link = await self._open(nursery, shielded=True)  # until the block ends
+                keeper = await self._open(nursery, shielded=True)  # until the block ends
                 try:
                     yield
                 except BaseException as exc:
                     body = exc
-                    link.abort()
+                    keeper.abort()
                     raise
                 await self.aclose()
         except BaseExceptionGroup as group:
@@ -109,16 +114,16 @@ class Connection:
 
     def _tell_of_loss(self, exc: BaseException) -> None:
         """A connection lost behind the body's back is the context of what the body raised."""
-        link = self._link
+        keeper = self._keeper
         if (
-            link is not None
-            and link.ending is not None
-            and link.ending.by == "loss"
+            keeper is not None
+            and keeper.ending is not None
+            and keeper.ending.by == "loss"
             and isinstance(exc, Exception)
             and exc.__context__ is None
             and not isinstance(exc, ConnectionClosed)
         ):
-            exc.__context__ = closed_error(link.ending, link.uri)
+            exc.__context__ = closed_error(keeper.ending, keeper.uri)
 
     async def connect(self, nursery: Any = None) -> Self:
         """Open the connection, and keep it open until `close`.
@@ -137,38 +142,39 @@ class Connection:
         and ConnectionClosed on a loss. Cancelled: leaves at once.
         """
         async with self:
-            assert self._link is not None
-            link = self._link
+            assert self._keeper is not None
+            keeper = self._keeper
             if task_status is not None:
                 task_status.started(self)
-            await link.over.wait()
-        error = link.inbox.closed
+            await keeper.over.wait()
+        error = keeper.inbox.closed
         if isinstance(error, ConnectionClosed) and not error.normal:
             raise renew(error)
 
-    async def _open(self, nursery: Any, *, shielded: bool) -> Link:
-        if self._link is not None and self._link.state in (State.OPENING, State.OPEN):
+    async def _open(self, nursery: Any, *, shielded: bool) -> Keeper:
+        if self._keeper is not None and self._keeper.state in (
+            State.OPENING,
+            State.OPEN,
+            State.GAP,
+        ):
             raise RuntimeError(f"{self!r} is connected already; close it first")
         rt = runtime()
-        previous = self._link
-        self._link = link = self._new_link(rt, shielded)
-        link.on_open = self._opened
-        failure: Exception | None = None
+        previous = self._keeper
+        keeper = self._new_keeper(rt, shielded)
+        keeper.generation = self.generation
+        keeper.on_open = self._opened
+        self._keeper = keeper
         try:
-            with rt.move_on_after(self._connect_timeout) as scope:
-                failure = await open_link(link, nursery)
-            if scope.cancelled_caught:
-                failure = TimeoutError(f"it was not open within {self._connect_timeout:g} s")
+            failure = await open_connection(keeper, nursery)
             if failure is not None:
-                raise self._failed(failure) from failure
+                raise keeper.explain(keeper.uri, failure) from failure
         except BaseException:
-            self._link = previous
+            self._keeper = previous
             raise
-        self._generation += 1
         if nursery is None:
             call = rt.loop_caller()
-            self._abandon = lambda: call(link.abort)
-        return link
+            self._abandon = lambda: call(keeper.abort)
+        return keeper
 
     # ---- closing
 
@@ -180,15 +186,15 @@ class Connection:
         Without a connection it does nothing. Cancelled: leaves at once.
         """
         self._abandon = None
-        if self._link is not None:
-            await self._link.aclose(code, reason)
+        if self._keeper is not None:
+            await self._keeper.aclose(code, reason)
 
     close = aclose
 
     async def wait_closed(self) -> None:
         """Wait until the connection has ended, whoever ended it, and its handlers with it."""
-        if self._link is not None:
-            await self._link.over.wait()
+        if self._keeper is not None:
+            await self._keeper.over.wait()
 
     def __del__(self) -> None:
         abandon = getattr(self, "_abandon", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = ["Counters"]
@@ -16,9 +17,16 @@ class Counters:
     bytes_sent: int = 0
     #: of the stream, framing included
     bytes_received: int = 0
+    #: messages that were on their way when a link was lost, and were not sent again
+    lost: int = 0
     rtt: float | None = None
     rtt_min: float | None = None
     rtt_max: float | None = None
+
+    def count_sent(self, payloads: Sequence[bytes]) -> None:
+        """Messages, and pings, that were written."""
+        self.sent += len(payloads)
+        self.bytes_sent += sum(map(len, payloads))
 
     def round_trip(self, seconds: float) -> None:
         """A pong answered a ping that had not waited behind data."""

@@ -1,24 +1,22 @@
-"""One connection's life, in one nursery: a reader, one owner that writes, a heartbeat, the close.
+"""One connection: a reader, one owner that writes, a heartbeat, the close.
 
-The link knows no Vuer. It carries payloads from an outbox to a transport and from the transport
-to an inbox, and says how it ended by closing both with the error that their users are to raise.
+The link knows no Vuer, and no other link. It carries payloads from its keeper's outbox to a
+transport and from the transport to the keeper's inbox, and returns how it ended.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .._errors import ClientClosed, ConnectionClosed, InboxFull, VuerError, renew
-from .._runtime import Runtime, protected
-from .._transport.base import Ending, Message, Outgoing, Ping, Transport
-from .box import Box
-from .counters import Counters
-from .endings import closed_error
-from .pings import Pings
+from .._runtime import protected
+from .._transport.base import Ending, Message, Outgoing, Transport
+
+if TYPE_CHECKING:
+    from .keeper import Keeper
 
 __all__ = ["CLEANUP", "Link", "State"]
 
@@ -26,246 +24,138 @@ log = logging.getLogger("vuer_trio.link")
 
 #: bytes joined into one write; a pong waits for no more than this, or for one message
 _CHUNK = 524_288
-#: seconds that a full inbox stops the reader before pending flushes fail, and before a warning
-_FLUSH_PATIENCE = 1.0
-_WARN_AFTER = 10.0
 #: seconds that closing a stream may take when the task is cancelled
 CLEANUP = 1.0
 
 
 class State(Enum):
-    """Of a link."""
+    """Of a connection."""
 
     OPENING = "opening"
     OPEN = "open"
+    GAP = "reconnecting"
     LEAVING = "leaving"  # this side closes: drain, close frame, answer
-    ENDED = "ended"  # the peer closed, or the link is lost; the stream may still be open
+    ENDED = "ended"  # the peer closed, or it is lost; the stream may still be open
     GONE = "gone"  # nothing of it is left
 
 
 class Link:
-    """`run` is its life; `aclose` ends it in order, `abort` at once.
+    """`run` is its life; `leave` ends it in order. ``preamble`` goes out first."""
 
-    ``dial(link, nursery)`` opens the transport. ``tap(messages)``, if there is one, sees what
-    arrives and returns what goes into the inbox. The messages of ``preamble`` go out first, and
-    do not count. A ``shielded`` link is ended by `aclose` and `abort` only, one of which must
-    follow: in the block of its user, clean-up in a cancelled body can still send.
-    """
-
-    def __init__(
-        self,
-        rt: Runtime,
-        uri: str,
-        dial: Callable[[Any, Any], Awaitable[Transport]],
-        inbox: Box[Any],
-        outbox: Box[Any],
-        *,
-        heartbeat: float,
-        close_timeout: float,
-        preamble: Sequence[bytes] = (),
-        shielded: bool = False,
-    ) -> None:
-        self.rt = rt
-        self.uri = uri
-        self.inbox = inbox
-        self.outbox = outbox
-        self.heartbeat = heartbeat
-        self.close_timeout = close_timeout
-        self.state = State.OPENING
+    def __init__(self, keeper: Keeper, preamble: Sequence[Outgoing]) -> None:
+        self.keeper = keeper
+        self.rt = keeper.rt
         self.ending: Ending | None = None
-        self.counters = Counters()
-        self.tap: Callable[[Sequence[Message]], Sequence[Any]] | None = None
-        #: what is to be done between the handshake and the first event, once
-        self.on_open: Callable[[Link], None] | None = None
-        #: what is to be done after the end, before the nursery is cancelled
-        self.afterwards: Callable[[], Awaitable[None]] | None = None
-        #: the boxes that stop the reader when they are full
-        self.boxes: list[Box[Any]] = [inbox]
-        self.nursery: Any = None
-        self.heard_at = rt.current_time()
-        self.transport_name = ""
-        self.subprotocol: str | None = None
-        self.gone = rt.Event()  # the connection is; handlers may still run
-        self.over = rt.Event()
-        self._ended = rt.Event()
-        self._dial = dial
-        self._preamble = preamble
-        self._transport: Transport | None = None
-        self._scope = rt.CancelScope(shield=shielded)
-        self._reading = rt.CancelScope()
-        self._batch: list[Outgoing] = []  # what is being written
+        self.heard_at = self.rt.current_time()
+        self.opened_at: float | None = None
+        self.transport: Transport | None = None
         self.writing = False
+        #: what is being written, and has not been counted as written
+        self.batch: list[Outgoing] = []
+        self._preamble = list(preamble)
+        self._ended = self.rt.Event()
+        self._reading = self.rt.CancelScope()
         self._idle: Any = None  # an event for the writer to set when nothing is left
-        self.stopped = False  # the reader waits for room
-        self.pings = Pings(self)
-        self._unsent = 0  # messages that never went out whole; known when the link is gone
 
     # ---- life
 
-    @protected
-    async def run(self, task_status: Any) -> None:
-        """Dial, then carry until the end.
+    async def run(self) -> Ending:
+        """Dial, then carry until the end; nothing of the connection is left then.
 
-        ``task_status.started()`` gets None, or what the dial failed with. Raises nothing but a
-        cancellation, which ends the link at once.
+        Raises what the dial raises. Cancelled: ends at once, with `Transport.abort`.
         """
         failure: Exception | None = None
         try:
-            with self._scope:
-                async with self.rt.open_nursery() as self.nursery:
-                    try:
-                        self._transport = await self._dial(self, self.nursery)
-                    except Exception as exc:
-                        failure = exc
-                    else:
-                        self.state = State.OPEN
-                        self.transport_name = self._transport.name
-                        self.subprotocol = self._transport.subprotocol
-                        if self.on_open is not None:
-                            self.on_open(self)
-                            self.on_open = None  # a link keeps no hold on its user
-                        task_status.started(None)
-                        await self._carry(self._transport)
-                        if self.afterwards is not None:
-                            await self.afterwards()
-                    self.nursery.cancel_scope.cancel()
+            async with self.rt.open_nursery() as nursery:
+                try:
+                    self.transport = await self.keeper.dial(self, nursery)
+                except Exception as exc:
+                    failure = exc
+                else:
+                    self.opened_at = self.heard_at = self.rt.current_time()
+                    self.keeper.opened(self)
+                    await self._carry(self.transport)
+                nursery.cancel_scope.cancel()
         finally:
             await self._vanish()
-            self.over.set()
-            task_status.started(failure or self._closed_here())
+        if failure is not None:
+            raise failure
+        assert self.ending is not None
+        return self.ending
 
     async def _carry(self, transport: Transport) -> None:
-        self.heard_at = self.rt.current_time()
         async with self.rt.open_nursery() as tasks:
             tasks.start_soon(self._write, transport)
-            if self.heartbeat != math.inf:
-                tasks.start_soon(self.pings.beat, transport)
+            if self.keeper.heartbeat != math.inf:
+                tasks.start_soon(self.keeper.pings.beat, self, transport)
             try:
                 with self._reading:
                     self._end(await transport.read())
             except Exception as exc:  # a fault of ours: told to the user as what it is
-                log.exception("the reader of %s failed", self.uri)
+                log.exception("the reader of %s failed", self.keeper.uri)
                 self._end(Ending("loss", 1006, f"the reader failed: {exc!r}", exc))
             if self.ending is not None and self.ending.by != "loss":
-                with self.rt.move_on_after(self.close_timeout):
+                with self.rt.move_on_after(self.keeper.close_timeout):
                     await transport.read_on()
             tasks.cancel_scope.cancel()
-        await self._vanish()
 
     async def _vanish(self) -> None:
-        """Nothing of the connection is left after this, whatever ended it."""
+        transport = self.transport
+        if transport is None:
+            return
         if self.ending is None:
-            self._last_words()
+            transport.abort([*self._preamble, *self.keeper.outbox.items])
             self._end(Ending("us", 1001, "this side left at once"))
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            self._unsent = transport.unfinished + sum(
-                type(item) is not Ping for item in (*self._batch, *self.outbox.items)
-            )
-            deadline = self.rt.current_time() + CLEANUP
-            with self.rt.CancelScope(shield=True, deadline=deadline):
-                await transport.aclose()
-        self.state = State.GONE
-        self.gone.set()
+        deadline = self.rt.current_time() + CLEANUP
+        with self.rt.CancelScope(shield=True, deadline=deadline):
+            await transport.aclose()
 
     def _end(self, ending: Ending) -> None:
-        """The link has ended: say so to everybody. The first ending stays."""
-        if self.ending is not None:
-            return
-        self.ending = ending
-        if self.state is State.OPEN:
-            self.state = State.ENDED
-        self._close_boxes(closed_error(ending, self.uri))
-        self._ended.set()
-        if self._idle is not None:
-            self._idle.set()
+        """The first ending stays."""
+        if self.ending is None:
+            self.ending = ending
+            self._ended.set()
+            self._notice_idle()
+            self.keeper.ended(self, ending)
 
     def lose(self, reason: str, cause: BaseException | None = None) -> None:
         """The link is lost."""
         self._end(Ending("loss", 1006, reason, cause))
         self._reading.cancel()
 
-    def _close_boxes(self, error: VuerError) -> None:
-        self.inbox.close(error)
-        self.outbox.close(error)
-        self.pings.awaited.fail(error)
+    @property
+    def unfinished(self) -> int:
+        """Messages that were begun and not finished, one by one: 0 or 1."""
+        return self.transport.unfinished if self.transport is not None else 0
 
     # ---- leaving
 
-    async def aclose(self, code: int = 1000, reason: str = "") -> None:
-        """Drain the outbox, close, and wait for the peer's answer.
+    async def leave(self, code: int, reason: str) -> None:
+        """Drain the outbox, then queue the close frame.
 
-        ``close_timeout`` bounds the time without progress, and the wait for the answer. Raises
-        ConnectionClosed, once, with the number of messages that were not sent. Cancelled: as
-        `abort`.
+        ``close_timeout`` bounds the time without progress, after which the link is lost.
         """
-        try:
-            if self.state is State.OPEN:
-                self._leave()
-                await self._drain()
-                if self.ending is None and self._transport is not None:
-                    self._transport.close(code, reason)
-            with self.rt.move_on_after(self.close_timeout):
-                await self.gone.wait()
-        finally:
-            self._scope.cancel()
-        await self.gone.wait()
-        if self._unsent:
-            count, self._unsent = self._unsent, 0
-            assert self.ending is not None
-            error = ConnectionClosed(
-                f"{count} message{'s were' if count > 1 else ' was'} not sent to {self.uri}: "
-                + (self.ending.reason or f"it closed with code {self.ending.code}"),
-                code=self.ending.code,
-                reason=self.ending.reason,
-            )
-            error.__cause__ = self.ending.cause
-            raise error
-
-    def abort(self) -> None:
-        """End the link at once. What is enqueued is offered to the system, without waiting."""
-        if self.state in (State.OPENING, State.OPEN):
-            self._leave()
-            count = len(self.outbox.items) + len(self._batch)
-            if count:
-                log.warning(
-                    "left %s with %d messages enqueued; those that the system did not take at "
-                    "once are lost",
-                    self.uri,
-                    count,
-                )
-        self._scope.cancel()
-
-    def _leave(self) -> None:
-        self.state = State.LEAVING
-        self._close_boxes(self._closed_here())
-        self.inbox.attended = False  # the reader reads on, and discards
-        self.inbox.clear()
-
-    def _closed_here(self) -> ClientClosed:
-        return ClientClosed(f"the connection to {self.uri} was closed by this side")
-
-    def _last_words(self) -> None:
-        if self._transport is not None:
-            self._close_boxes(self._closed_here())
-            self._transport.abort([*self._preamble, *self.outbox.items])
-
-    async def _drain(self) -> None:
-        """Wait until everything enqueued is written, or nothing moves any more."""
-        transport = self._transport
+        transport, close_timeout = self.transport, self.keeper.close_timeout
         assert transport is not None
         since = self.rt.current_time()
-        while self.ending is None and (
-            self._preamble or self.outbox.items or self.writing or transport.pending
-        ):
+        while self.ending is None and self._busy(transport):
             self._idle = self.rt.Event()
             since = max(since, transport.progress)
-            left = since + self.close_timeout - self.rt.current_time()
+            left = since + close_timeout - self.rt.current_time()
             if left <= 0:
-                self.lose(f"nothing could be written for {self.close_timeout:g} s")
+                self.lose(f"nothing could be written for {close_timeout:g} s")
                 break
             with self.rt.move_on_after(left):
                 await self._idle.wait()
+        if self.ending is None:
+            transport.close(code, reason)
+
+    def _busy(self, transport: Transport) -> bool:
+        return bool(self._preamble or self.keeper.outbox.items or self.writing or transport.pending)
+
+    def _notice_idle(self) -> None:
+        if self._idle is not None:
+            self._idle.set()
 
     # ---- writing
 
@@ -276,112 +166,69 @@ class Link:
             await self._write_all(transport)
         except OSError as exc:
             # The reader knows better why: a close frame may be on its way.
-            with self.rt.move_on_after(self.close_timeout):
+            with self.rt.move_on_after(self.keeper.close_timeout):
                 await self._ended.wait()
             self.lose(f"a write failed: {exc}", exc)
 
     async def _write_all(self, transport: Transport) -> None:
-        outbox = self.outbox
-        self.writing = True
-        preamble, self._preamble = self._preamble, ()
-        await transport.write(preamble)
-        self.writing = False
+        keeper, outbox = self.keeper, self.keeper.outbox
+        preamble, self._preamble = self._preamble, []
+        if preamble:
+            await self._write_batch(transport, preamble)
         while True:
             if self.ending is None:
-                self._batch = outbox.take(_CHUNK)
-            if self._batch or transport.pending:
-                self.writing = True
-                await transport.write(self._batch)
-                self.writing = False
-                self._count(self._batch)
-                outbox.written(self._batch)
-                self._batch = []
+                self.batch = outbox.take(_CHUNK)
+            if self.batch or transport.pending:
+                keeper.before_write(self.batch)
+                await self._write_batch(transport, self.batch)
+                batch, self.batch = self.batch, []
+                keeper.after_write(batch)
             else:
-                if self._idle is not None:
-                    self._idle.set()
-                if self.ending is None:
+                self._notice_idle()
+                if self.ending is None and keeper.lone_writes:
                     outbox.lone = outbox.direct = self._write_now
                 await outbox.arrival()
 
+    async def _write_batch(self, transport: Transport, batch: Sequence[Outgoing]) -> None:
+        self.writing = True
+        await transport.write(batch)
+        self.writing = False
+
     def _write_now(self, payload: Outgoing) -> bool:
         """Write a lone message in the caller's own step: no other task need wake."""
-        assert self._transport is not None
-        done = self._transport.write_now(payload)
+        assert self.transport is not None
+        done = self.transport.write_now(payload)
         if done:
-            self.counters.sent += 1
-            self.counters.bytes_sent += len(payload)
+            self.keeper.counters.count_sent((payload,))
         return done
-
-    def _count(self, batch: list[Outgoing]) -> None:
-        self.counters.sent += len(batch)
-        self.counters.bytes_sent += sum(map(len, batch))
 
     # ---- the transport's view (Sink)
 
     def deliver(self, messages: Sequence[Message]) -> None:
         """Messages for the inbox."""
-        if self.state is State.OPEN:
-            self.counters.received += len(messages)
-            self.inbox.extend(messages if self.tap is None else self.tap(messages))
+        self.keeper.deliver(messages)
 
     def heard(self, size: int) -> None:
         """The peer is alive."""
         self.heard_at = self.rt.current_time()
-        self.counters.bytes_received += size
+        self.keeper.counters.bytes_received += size
 
     def ponged(self, payload: bytes) -> None:
         """The peer has read everything before that ping."""
-        self.pings.ponged(payload)
+        self.keeper.pings.ponged(payload)
 
     def wake_writer(self) -> None:
         """The transport has frames of its own to write."""
-        self.outbox.wake()
+        self.keeper.outbox.wake()
 
     @property
     def full(self) -> bool:
         """Whether the reader is to stop."""
-        return any(box.full for box in self.boxes)
+        return self.keeper.full
 
     async def drained(self) -> None:
-        """Keep the reader waiting while the inbox is full."""
-        self.stopped = True
+        """Keep the reader waiting for room."""
         try:
-            with self.rt.move_on_after(_FLUSH_PATIENCE):
-                await self._room()
-                return
-            self.pings.awaited.fail(self._stalled())
-            with self.rt.move_on_after(_WARN_AFTER - _FLUSH_PATIENCE):
-                await self._room()
-                return
-            log.warning(
-                "the inbox of %s has been full for %g s, so nothing is read: receive more often, "
-                "or open it with a larger inbox=Fifo(...)",
-                self.uri,
-                _WARN_AFTER,
-            )
-            await self._room()
+            await self.keeper.drained()
         finally:
-            self.stopped = False
             self.heard_at = self.rt.current_time()
-
-    async def _room(self) -> None:
-        while self.full:
-            for box in self.boxes:
-                await box.drained()
-
-    def _stalled(self) -> InboxFull:
-        return InboxFull(
-            f"the inbox of {self.uri} is full ({len(self.inbox.items)} messages), so no answer "
-            "can be read: receive first"
-        )
-
-    async def flush(self) -> None:
-        """Wait until the peer has read everything enqueued so far: it answers a ping behind it.
-
-        Raises InboxFull when the answer can not be read, or what ended the link.
-        """
-        if self.outbox.closed is not None:
-            raise renew(self.outbox.closed)
-        if self.stopped:
-            raise self._stalled()
-        await self.pings.flush()

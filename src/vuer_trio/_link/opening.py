@@ -1,4 +1,4 @@
-"""Starting a link, and what is left of its exceptions."""
+"""Starting a connection, and what is left of its exceptions."""
 
 from __future__ import annotations
 
@@ -6,46 +6,47 @@ import logging
 from typing import Any
 
 from .._runtime import Runtime
-from .link import CLEANUP, Link
+from .keeper import Keeper
+from .link import CLEANUP
 
-__all__ = ["open_link", "unwrap"]
+__all__ = ["open_connection", "unwrap"]
 
 log = logging.getLogger("vuer_trio.link")
 
 
-async def open_link(link: Link, nursery: Any) -> Exception | None:
-    """Run ``link`` in ``nursery``, or without one in a system task, from which nothing escapes.
+async def open_connection(keeper: Keeper, nursery: Any) -> Exception | None:
+    """Run ``keeper`` in ``nursery``, or without one in a system task, from which nothing escapes.
 
     Returns None once it is open, or what it failed with. Cancelled: nothing is left of it. The
-    link may be shielded from its birth, because whoever waits for it here also ends it.
+    connection may be shielded from its birth, because whoever waits for it here also ends it.
     """
-    status = _Status(link.rt)
+    status = _Status(keeper.rt)
 
     async def vuer_link() -> None:
-        await link.run(status)
+        await keeper.run(status)
 
     async def vuer_link_in_background() -> None:
         try:
-            await link.run(status)
+            await keeper.run(status)
         except Exception:
-            log.exception("the connection to %s failed", link.uri)
+            log.exception("the connection to %s failed", keeper.uri)
 
     if nursery is None:
-        link.rt.spawn_system_task(vuer_link_in_background)
+        keeper.rt.spawn_system_task(vuer_link_in_background)
     else:
         nursery.start_soon(vuer_link)
     try:
         await status.event.wait()
     except BaseException:
-        link.abort()
-        with link.rt.CancelScope(shield=True, deadline=link.rt.current_time() + CLEANUP):
-            await link.over.wait()
+        keeper.abort()
+        with keeper.rt.CancelScope(shield=True, deadline=keeper.rt.current_time() + CLEANUP):
+            await keeper.over.wait()
         raise
     return status.failure
 
 
 class _Status:
-    """What a link says of its opening."""
+    """What a connection says of its opening."""
 
     def __init__(self, rt: Runtime) -> None:
         self.event = rt.Event()

@@ -9,59 +9,69 @@ from .._transport.base import Ping, Transport
 from .calls import Calls
 
 if TYPE_CHECKING:
+    from .keeper import Keeper
     from .link import Link
 
 __all__ = ["Pings"]
 
 
 class Pings:
-    """All pings of one link. A heartbeat overtakes data; a flush waits its turn behind it."""
+    """All pings of a connection. A heartbeat overtakes data; a flush waits its turn behind it."""
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
-        self._rt = link.rt
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+        self._rt = keeper.rt
         self._count = 0
         self._beat_key = b""
         self._beat_at = 0.0
-        self.awaited: Calls[None] = Calls(link.rt)
+        self.awaited: Calls[None] = Calls(keeper.rt)
+
+    def new_key(self) -> bytes:
+        """A payload that no other ping of this connection has."""
+        self._count += 1
+        return b"%x" % self._count
 
     async def flush(self) -> None:
         """Wait for the answer to a ping behind everything enqueued so far."""
-        key = self._new_key()
+        key = self.new_key()
         with self.awaited.expect(key) as call:
-            self._link.outbox.put(Ping(key))
+            self._keeper.outbox.put(Ping(key))
             await call.wait()
+
+    def again(self) -> list[Ping]:
+        """The flushes that a lost link took with it, for the next one."""
+        queued = {bytes(item) for item in self._keeper.outbox.items if type(item) is Ping}
+        return [Ping(key) for key in self.awaited.pending() if key not in queued]
 
     def ponged(self, payload: bytes) -> None:
         """A pong arrived."""
         if payload == self._beat_key:
-            self._link.counters.round_trip(self._rt.current_time() - self._beat_at)
+            self._keeper.counters.round_trip(self._rt.current_time() - self._beat_at)
+        self._keeper.confirmed(payload)
         self.awaited.settle_up_to(payload, None)
 
-    def _new_key(self) -> bytes:
-        self._count += 1
-        return b"%x" % self._count
-
     @protected
-    async def beat(self, transport: Transport) -> None:
+    async def beat(self, link: Link, transport: Transport) -> None:
         """Ask for a sign of life after a silence; end the link after as much again.
 
         Any received data is life. A ping that is stuck behind a large message is not late while
         that message moves, and none is while a full inbox keeps the reader from reading.
         """
-        link, rt, interval = self._link, self._rt, self._link.heartbeat
+        rt, interval, counters = self._rt, self._keeper.heartbeat, self._keeper.counters
         while True:
             if rt.current_time() < link.heard_at + interval:
                 await rt.sleep_until(link.heard_at + interval)
                 continue
-            asked = rt.current_time()
-            self._beat_key, self._beat_at = self._new_key(), asked
+            asked, heard = rt.current_time(), counters.bytes_received
+            stuck = link.writing or transport.pending
+            self._beat_key, self._beat_at = self.new_key(), asked
             transport.ping(self._beat_key)
             since = asked
             while rt.current_time() < since + interval:
                 await rt.sleep_until(since + interval)
-                if link.writing or transport.pending:
+                if stuck:
                     since = max(asked, transport.progress)
-            if link.heard_at <= asked and not link.stopped:
+                    stuck = link.writing or transport.pending
+            if counters.bytes_received == heard and not self._keeper.stopped:
                 link.lose(f"no sign of life within {interval:g} s of a ping")
                 return

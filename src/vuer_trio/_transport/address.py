@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
-__all__ = ["Address", "parse_address"]
+__all__ = ["Address", "parse_address", "without_password"]
 
 #: the gen-delims and sub-delims of RFC 3987 §2.2, and "%": left as they are when an IRI is quoted
 _SAFE = ":/?#[]@!$&'()*+,;=%"
@@ -25,10 +25,7 @@ class Address:
     @property
     def shown(self) -> str:
         """The URI without its password, for messages and logs."""
-        if self.user is None:
-            return self.uri
-        before, _, after = self.uri.partition("@")
-        return f"{before.partition('//')[0]}//{self.user[0]}:***@{after}"
+        return without_password(self.uri)
 
     @property
     def host_header(self) -> str:
@@ -37,11 +34,22 @@ class Address:
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
 
+def without_password(uri: str) -> str:
+    """A URI, or what was meant as one, as it may be shown."""
+    scheme, slashes, rest = uri.partition("//")
+    authority, slash, path = rest.partition("/")
+    user, at, host = authority.rpartition("@")
+    name = user.partition(":")[0]
+    return scheme + slashes + (f"{name}:***@" if at else "") + host + slash + path
+
+
 def parse_address(uri: str) -> Address:
     """Take ``ws://`` or ``wss://`` apart. Raises ValueError that says what is wrong with it."""
 
     def wrong(what: str) -> ValueError:
-        return ValueError(f"{uri!r} is no WebSocket URI: {what}; write ws://host:port")
+        return ValueError(
+            f"{without_password(uri)!r} is no WebSocket URI: {what}; write ws://host:port"
+        )
 
     try:
         parts = urlsplit(uri)

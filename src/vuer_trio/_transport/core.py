@@ -8,6 +8,7 @@ from typing import Protocol
 
 from .address import Address
 from .base import Ending, Message
+from .handshake import basic_authorization
 
 __all__ = ["Core", "Request"]
 
@@ -22,6 +23,21 @@ class Request:
     subprotocols: Sequence[str] | None = None
     origin: str | None = None
     compression: str | None = None
+
+    def fields(self) -> tuple[str, list[tuple[bytes, bytes]]]:
+        """The Host header, and the other fields, as wsproto wants them: each once."""
+        host = self.address.host_header
+        fields: dict[bytes, bytes] = {}
+        if self.origin is not None:
+            fields[b"origin"] = self.origin.encode("ascii")
+        if self.address.user is not None:
+            fields[b"authorization"] = basic_authorization(*self.address.user).encode("ascii")
+        given = [(n.lower().encode("ascii"), v.encode("latin-1")) for n, v in self.headers]
+        for name, value in given:
+            fields.pop(name, None)
+            if name == b"host":
+                host = value.decode("latin-1")
+        return host, [*fields.items(), *(field for field in given if field[0] != b"host")]
 
 
 class Core(Protocol):

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
-import h11
-
-from .address import Address
+from .address import Address, without_password
 from .handshake import Rejected, basic_authorization
 from .wire import Wire
 
@@ -16,6 +13,8 @@ __all__ = ["find_proxy", "open_tunnel", "parse_proxy"]
 
 def find_proxy(address: Address) -> str | None:
     """The proxy that the environment names for an address: HTTPS_PROXY, NO_PROXY, ..."""
+    from urllib.request import getproxies, proxy_bypass
+
     if proxy_bypass(f"{address.host}:{address.port}"):
         return None
     proxies = getproxies()
@@ -25,15 +24,20 @@ def find_proxy(address: Address) -> str | None:
 
 def parse_proxy(proxy: str) -> tuple[bool, str, int, str | None]:
     """(TLS to the proxy, host, port, its Proxy-Authorization). Raises ValueError."""
-    parts = urlsplit(proxy)
+    wrong = f"proxy={without_password(proxy)!r}: write http://host:port or https://host:port"
+    try:
+        parts = urlsplit(proxy)
+        port = parts.port
+    except ValueError as exc:
+        raise ValueError(f"{wrong}: {exc}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"proxy={proxy!r}: write http://host:port or https://host:port")
+        raise ValueError(wrong)
     secure = parts.scheme == "https"
     authorization = None
     if parts.username is not None:
         user = unquote(parts.username), unquote(parts.password or "")
         authorization = basic_authorization(*user)
-    return secure, parts.hostname, parts.port or (443 if secure else 80), authorization
+    return secure, parts.hostname, port or (443 if secure else 80), authorization
 
 
 async def open_tunnel(wire: Wire, address: Address, authorization: str | None) -> None:
@@ -41,6 +45,8 @@ async def open_tunnel(wire: Wire, address: Address, authorization: str | None) -
 
     Raises Rejected when it says no or hangs up, and OSError.
     """
+    import h11
+
     host = f"[{address.host}]" if ":" in address.host else address.host
     target = f"{host}:{address.port}"
     fields = [("Host", target)]
@@ -53,11 +59,12 @@ async def open_tunnel(wire: Wire, address: Address, authorization: str | None) -
         while True:
             event = http.next_event()
             if event is h11.NEED_DATA:
-                http.receive_data(bytes(await wire.receive()))
+                data = bytes(await wire.receive())
+                if not data:
+                    raise Rejected("the proxy closed the stream before it answered")
+                http.receive_data(data)
             elif isinstance(event, h11.Response):
                 break
-            elif isinstance(event, h11.ConnectionClosed):
-                raise Rejected("the proxy closed the stream before it answered")
     except h11.RemoteProtocolError as exc:
         raise Rejected(f"the proxy's answer is not HTTP: {exc}", cause=exc) from exc
     if not 200 <= event.status_code < 300:

@@ -101,7 +101,7 @@ class Splitter:
                         self._large_size = size
                         position = end
                     break
-                if stop > end and (size < LARGE or first & _CONTROL):
+                if stop > end and size < LARGE:
                     break  # a small frame is passed on whole
             if not self._other(data[position:stop]):
                 self._over = True

@@ -26,13 +26,15 @@ from .base import Ending, Message, Outgoing, Ping, Sink, Text
 from .core import Request
 from .farewell import farewell
 from .framing import CLOSE, close_payload, frame
-from .handshake import Rejected, basic_authorization, refusal
+from .handshake import Rejected, refusal
 from .wire import Wire
 
 __all__ = ["TrioWebSocket"]
 
 #: bytes in the cork before it is emptied in the middle of a batch
 _CHUNK = 262_144
+#: bytes of a handshake's reply, after which it is refused
+_REPLY = 1 << 20
 _CLOSE_BYTE = CLOSE.to_bytes()
 
 
@@ -46,6 +48,7 @@ class _Cork(trio.abc.Stream):
         self.corked = False  # not during the handshake, when there is no writer yet
         self.owned = False  # the writer is at work, and need not be woken
         self.flushing = False  # bytes are on their way: the stream may be in the middle of a frame
+        self._size = 0  # of the handshake's reply
         self.head = b""  # the beginning of the handshake's reply
         self.error: OSError | None = None
         self.ended = trio.Event()
@@ -86,6 +89,10 @@ class _Cork(trio.abc.Stream):
             self.ended.set()
         elif not self.corked:
             self.head = (self.head + data)[:1024]
+            self._size += len(data)
+            if self._size > _REPLY:
+                self.ended.set()
+                return b""
         self._sink.heard(len(data))
         return data
 
@@ -113,13 +120,7 @@ class TrioWebSocket:
         self._wire = wire
         self._sink = sink
         self._request = request
-        address = request.address
-        fields = list(request.headers)
-        if request.origin is not None:
-            fields.append(("Origin", request.origin))
-        if address.user is not None and "authorization" not in {n.lower() for n, _ in fields}:
-            fields.append(("Authorization", basic_authorization(*address.user)))
-        self._fields = [(n.lower().encode("ascii"), v.encode("latin-1")) for n, v in fields]
+        self._host_header, self._fields = request.fields()
         self._cork = _Cork(wire, sink)
         self._socket: Any = None  # the package's WebSocketConnection
         self._scope = trio.CancelScope()
@@ -149,7 +150,7 @@ class TrioWebSocket:
                     self._socket = await package.wrap_client_stream(
                         self._tasks,
                         self._cork,  # type: ignore[arg-type]  # any stream will do
-                        self._request.address.host_header,
+                        self._host_header,
                         self._request.address.resource,
                         subprotocols=self._request.subprotocols,
                         extra_headers=self._fields,
@@ -180,7 +181,8 @@ class TrioWebSocket:
         status = re.match(rb"HTTP/1\.\d (\d{3})([^\r\n]*)", self._cork.head)
         if status is not None and status[1] != b"101":
             phrase = status[2].decode("latin-1").strip()
-            raise refusal(int(status[1]), phrase, getattr(exc, "body", None) or b"", cause=exc)
+            body = getattr(exc, "body", None) or self._cork.head.partition(b"\r\n\r\n")[2]
+            raise refusal(int(status[1]), phrase, body, cause=exc)
         if exc is not None:
             raise Rejected(f"the handshake failed: {exc or type(exc).__name__}", cause=exc)
         if self._cork.head:

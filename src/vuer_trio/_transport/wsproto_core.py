@@ -21,7 +21,7 @@ from wsproto.utilities import RemoteProtocolError
 from .base import Ending, Message, Text
 from .core import Request
 from .framing import CLOSE, close_payload, frame
-from .handshake import Rejected, basic_authorization, refusal
+from .handshake import Rejected, refusal
 
 __all__ = ["WsprotoCore"]
 
@@ -47,18 +47,12 @@ class WsprotoCore:
         self._body = b""
 
     def request(self) -> bytes:
-        request, address = self._request, self._request.address
-        fields = [(n.lower().encode("ascii"), v.encode("latin-1")) for n, v in request.headers]
-        names = {name for name, _ in fields}
-        if request.origin is not None and b"origin" not in names:
-            fields.append((b"origin", request.origin.encode("ascii")))
-        if address.user is not None and b"authorization" not in names:
-            fields.append((b"authorization", basic_authorization(*address.user).encode()))
+        host, fields = self._request.fields()
         return self._protocol.send(
             Handshake(
-                host=address.host_header,
-                target=address.resource,
-                subprotocols=list(request.subprotocols or ()),
+                host=host,
+                target=self._request.address.resource,
+                subprotocols=list(self._request.subprotocols or ()),
                 extra_headers=fields,
             )
         )

@@ -1,0 +1,87 @@
+"""What happens to a connection, as a stream of changes."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Self
+from weakref import WeakSet
+
+from .._runtime import Runtime
+
+__all__ = ["Change", "Changes", "Connected", "Disconnected", "Watch"]
+
+#: changes that a watcher may be behind; of more the oldest are dropped
+_MOST = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A connection opened, the ``generation``-th of this client."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """A connection ended. ``last_activity``: when anything arrived last, on the loop's clock."""
+
+    code: int
+    reason: str
+    last_activity: float
+
+
+Change = Connected | Disconnected
+
+
+class Watch:
+    """Iterates the changes since it was made; ends when no more can come."""
+
+    def __init__(self, rt: Runtime, changes: Changes) -> None:
+        self._rt = rt
+        self._seen: deque[Change] = deque(maxlen=_MOST)
+        self._changes = changes
+        self._event: Any = None
+
+    def notice(self, change: Change | None) -> None:
+        """A change, or None for the end."""
+        if change is not None:
+            self._seen.append(change)
+        if self._event is not None:
+            self._event.set()
+            self._event = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Change:
+        await self._rt.checkpoint()
+        while not self._seen:
+            if self._changes.over:
+                raise StopAsyncIteration
+            if self._event is None:
+                self._event = self._rt.Event()
+            await self._event.wait()
+        return self._seen.popleft()
+
+
+class Changes:
+    """Tells every watcher. A watcher that is gone is forgotten."""
+
+    def __init__(self) -> None:
+        self._watches: WeakSet[Watch] = WeakSet()
+        self.over = False
+
+    def watch(self, rt: Runtime) -> Watch:
+        watch = Watch(rt, self)
+        self._watches.add(watch)
+        return watch
+
+    def tell(self, change: Change) -> None:
+        for watch in list(self._watches):
+            watch.notice(change)
+
+    def end(self) -> None:
+        self.over = True
+        for watch in list(self._watches):
+            watch.notice(None)
