@@ -87,7 +87,8 @@ def _asyncio() -> Runtime:
         move_on_after=anyio.move_on_after,
         sleep=anyio.sleep,
         sleep_until=anyio.sleep_until,
-        current_time=anyio.current_time,
+        # anyio's asks which library runs, and in a callback of the loop's nobody can tell
+        current_time=lambda: asyncio.get_running_loop().time(),
         checkpoint=anyio.lowlevel.checkpoint,
         checkpoint_if_cancelled=nothing,
         cancel_shielded_checkpoint=anyio.lowlevel.cancel_shielded_checkpoint,

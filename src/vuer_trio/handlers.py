@@ -113,8 +113,9 @@ class _Job:
 class Dispatch:
     """Sees what one link reads, before the inbox, and calls the handlers.
 
-    One worker calls them in the order of the events; those that asked for it run beside it.
-    A full queue of calls stops the reader, as a full inbox does.
+    One task calls them in the order of the events; another starts those that are not to wait. A
+    full queue of calls stops the reader, as a full inbox does. Reading only fills the queues: on
+    asyncio it happens in a callback of the loop's, where no task can be started.
     """
 
     def __init__(
@@ -129,13 +130,16 @@ class Dispatch:
         self._handlers = handlers
         self._decode = decode
         self._sender = sender
-        self._jobs: Box[_Job] = Box(keeper.rt, Fifo(policy.capacity, policy.max_bytes))
+        bounds = Fifo(policy.capacity, policy.max_bytes)
+        self._in_order: Box[_Job] = Box(keeper.rt, bounds)
+        self._at_once: Box[_Job] = Box(keeper.rt, bounds)
         self._running = 0
-        self._done: Any = None
-        keeper.boxes.append(self._jobs)
+        self._changed: Any = None  # an event for the end of the next call
+        keeper.boxes += [self._in_order, self._at_once]
         keeper.tap = self.tap
         keeper.afterwards = self.finish
-        keeper.nursery.start_soon(self._work)
+        keeper.nursery.start_soon(self._call_in_order)
+        keeper.nursery.start_soon(self._start_at_once)
 
     def tap(self, messages: Sequence[Any]) -> list[Arrived]:
         """Decode, call, and return what goes into the inbox: all but answered requests."""
@@ -153,34 +157,44 @@ class Dispatch:
                     if not isinstance(getattr(event, "rtype", None), str):
                         continue
                     answered = True
-                self._call(_Job(handler, event, size))
+                at_once = handler.concurrent or handler.answers
+                jobs = self._at_once if at_once else self._in_order
+                jobs.put(_Job(handler, event, size))
             if not answered:
                 arrived.append(Arrived(event, size))
         return arrived
 
-    def _call(self, job: _Job) -> None:
-        handler = job.handler
-        if (handler.concurrent or handler.answers) and self._running < _CONCURRENT:
-            self._running += 1
-            self._keeper.nursery.start_soon(self._run_beside, job)
-        else:
-            self._jobs.put(job)
-
-    async def _work(self) -> None:
-        jobs = self._jobs
+    async def _call_in_order(self) -> None:
         while True:
-            while not jobs.items:
-                self._notice_idle()
-                await jobs.arrival()
-            self._running += 1
-            await self._run_beside(jobs.pop())
+            await self._run_job(await self._next(self._in_order))
 
-    async def _run_beside(self, job: _Job) -> None:
+    async def _start_at_once(self) -> None:
+        while True:
+            job = await self._next(self._at_once)
+            self._keeper.nursery.start_soon(self._run_job, job)
+            while self._running >= _CONCURRENT:
+                await self._change()
+
+    async def _next(self, jobs: Box[_Job]) -> _Job:
+        while not jobs.items:
+            await jobs.arrival()
+        self._running += 1
+        return jobs.pop()
+
+    async def _run_job(self, job: _Job) -> None:
         try:
             await self._run(job.handler, job.event)
         finally:
             self._running -= 1
-            self._notice_idle()
+            if self._changed is not None:
+                self._changed.set()
+                self._changed = None
+
+    async def _change(self) -> None:
+        """Park until a call has ended."""
+        if self._changed is None:
+            self._changed = self._keeper.rt.Event()
+        await self._changed.wait()
 
     async def _run(self, handler: _Handler, event: Event) -> None:
         try:
@@ -198,10 +212,5 @@ class Dispatch:
 
     async def finish(self) -> None:
         """After the end of the link: wait until every event that was read has been handled."""
-        while self._jobs.items or self._running:
-            self._done = self._keeper.rt.Event()
-            await self._done.wait()
-
-    def _notice_idle(self) -> None:
-        if self._done is not None:
-            self._done.set()
+        while self._running or self._in_order.items or self._at_once.items:
+            await self._change()

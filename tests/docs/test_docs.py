@@ -1,0 +1,348 @@
+"""Every block of the README and of the guide is run, and every link leads somewhere.
+
+A Python block is a snippet, unless a note says that it is a program. A snippet runs inside an async
+function, under Trio, with these names: ``trio``, ``open_vuer_client``, ``VuerClient``,
+``SetPosition`` (the README's event), and ``client``, which is connected, unless the snippet opens
+one of its own. Wherever a block says ``ws://localhost:8012`` or ``"localhost", 8012``, there is a
+server as its note wants it; at ``wss://robot.local:8012`` it speaks TLS, with a certificate that
+``robot.pem`` vouches for;
+``ws://localhost:1`` is nobody's, and ``http://proxy.local:3128`` is a proxy.
+
+Each block must be able to fail: by an assert, by what it prints, or by what arrives at the server.
+Each ``except`` of a snippet must be entered.
+The notes are in `doc_blocks.py`.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import importlib.util
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import msgpack
+import pytest
+import trio
+from doc_blocks import PAGES, ROOT, Block, blocks
+from doc_servers import SERVERS
+
+import peer as peer_module
+import vuer_trio
+from peer import Peer, serve_peer
+from vuer_trio import VuerClient, VuerError, open_vuer_client
+from vuer_trio.events import ClientEvent
+
+DEADLINE = 20.0  # seconds
+HERE, HERE_TLS = "ws://localhost:8012", "wss://robot.local:8012"
+HERE_TCP, PROXY = '"localhost", 8012', "http://proxy.local:3128"
+
+ALL = [block for page in PAGES for block in blocks(page)]
+PYTHON = [block for block in ALL if block.language == "python"]
+SNIPPETS = [block for block in PYTHON if "program" not in block.notes]
+PROGRAMS = [block for block in PYTHON if "program" in block.notes]
+
+
+class SetPosition(ClientEvent):
+    etype = "SET_POSITION"
+    value = (0, 0, 0)
+
+
+@pytest.fixture(autouse=True)
+def a_plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.startswith("VUER_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+# ---- Python
+
+
+def by_name(chosen: list[Block]) -> Any:
+    return pytest.mark.parametrize("block", chosen, ids=lambda block: block.name)
+
+
+@by_name(SNIPPETS)
+def test_snippet(block: Block, capsys: pytest.CaptureFixture[str]) -> None:
+    if "needs" in block.notes:
+        pytest.importorskip(block.notes["needs"])
+    trio.run(run_snippet, block)
+    assert_printed(block, capsys.readouterr().out)
+
+
+async def run_snippet(block: Block) -> None:
+    with trio.fail_after(DEADLINE):
+        async with staged(block) as stage:
+            names = {
+                "trio": trio,
+                "open_vuer_client": open_vuer_client,
+                "VuerClient": VuerClient,
+                "SetPosition": SetPosition,
+                "_entered": stage.handlers.discard,
+            }
+            if "VuerClient(" in block.source or "open_vuer_client(" in block.source:
+                await execute(stage.compiled(), names)
+            else:
+                async with open_vuer_client(stage.peer.uri) as names["client"]:
+                    await execute(stage.compiled(), names)
+            assert not stage.handlers, "nothing was raised for the `except` in these lines"
+            await stage.check_what_arrived()
+
+
+async def execute(code: CodeType, names: dict[str, Any]) -> None:
+    result = eval(code, names)
+    if inspect.isawaitable(result):
+        await result
+
+
+@by_name(PROGRAMS)
+def test_program(block: Block, tmp_path: Path) -> None:
+    trio.run(run_program, block, tmp_path / "program.py")
+
+
+async def run_program(block: Block, path: Path) -> None:
+    with trio.fail_after(DEADLINE):
+        async with staged(block) as stage:
+            await trio.Path(path).write_text(stage.here(block.source), "utf-8")
+            done = await trio.run_process(
+                [sys.executable, "-W", "error", path],
+                capture_stdout=True,
+                capture_stderr=True,
+                check=False,
+                env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+            )
+            assert (done.returncode, done.stderr.decode()) == (0, ""), done.stderr.decode()
+            await stage.check_what_arrived()
+    assert_printed(block, stage.there(done.stdout.decode()))
+
+
+def assert_printed(block: Block, printed: str) -> None:
+    printed = re.sub(r"ws://127\.0\.0\.1:\d+", HERE, printed)
+    assert printed == (block.output or ""), f"what {block.name} prints is not what it says below it"
+
+
+@asynccontextmanager
+async def staged(block: Block) -> AsyncIterator[Stage]:
+    """The servers that a block talks to."""
+    script = SERVERS[block.notes.get("server", "listens")]
+    small = 4096 if script.__name__ == "stalls" else None
+    async with AsyncExitStack() as stack:
+        peer = await stack.enter_async_context(serve_peer(script, receive_buffer=small))
+        addresses = {HERE: peer.uri, HERE_TCP: f'"127.0.0.1", {peer.port}'}
+        if HERE_TLS in block.source:
+            secure = await stack.enter_async_context(serve_peer(script, tls=True))
+            addresses[HERE_TLS] = secure.uri
+            peer_module._certificate_authority().cert_pem.write_to_path("robot.pem")
+        if PROXY in block.source:
+            addresses[PROXY] = await stack.enter_async_context(serve_proxy())
+        yield Stage(block, peer, addresses)
+
+
+@dataclass
+class Stage:
+    """A block among its servers; their addresses are not those that it says."""
+
+    block: Block
+    peer: Peer
+    addresses: dict[str, str]
+    handlers: set[int] = field(default_factory=set)  # lines of `except` that were not entered
+
+    def here(self, text: str) -> str:
+        for name, address in self.addresses.items():
+            text = text.replace(name, address)
+        return text
+
+    def there(self, text: str) -> str:
+        for name, address in self.addresses.items():
+            text = text.replace(address, name)
+        return text
+
+    def compiled(self) -> CodeType:
+        block = self.block
+        source = "\n" * (block.line - 1) + self.here(block.source)
+        tree = ast.parse(source, str(block.page))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ExceptHandler):
+                self.handlers.add(node.lineno)
+                node.body.insert(0, ast.parse(f"_entered({node.lineno})").body[0])
+        return compile(tree, str(block.page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+    async def check_what_arrived(self) -> None:
+        if (wanted := self.block.notes.get("got")) is None:
+            return
+        events = []
+        for conn in self.peer.connections:
+            await conn.wait_disconnected()
+            events += [msgpack.unpackb(message) for message in conn.messages]
+        assert [e["value"] for e in events if e["etype"] != "INIT"] == json.loads(wanted)
+
+
+@asynccontextmanager
+async def serve_proxy() -> AsyncIterator[str]:
+    """An HTTP proxy that does CONNECT, and nothing else."""
+
+    async def pump(source: trio.SocketStream, sink: trio.SocketStream) -> None:
+        async for data in source:
+            await sink.send_all(data)
+        await sink.send_eof()
+
+    async def handle(stream: trio.SocketStream) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += await stream.receive_some()
+        method, target, *_ = head.decode().split()
+        assert method == "CONNECT"
+        host, port = target.rsplit(":", 1)
+        await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\n")
+        async with await trio.open_tcp_stream(host, int(port)) as onward, trio.open_nursery() as n:
+            n.start_soon(pump, stream, onward)
+            n.start_soon(pump, onward, stream)
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_tcp, handle, 0, host="127.0.0.1"))
+        try:
+            yield f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+        finally:
+            nursery.cancel_scope.cancel()
+
+
+# ---- what is not Python
+
+
+def test_every_block_can_fail() -> None:
+    assert len(SNIPPETS) > 20
+    assert PROGRAMS
+    for block in ALL:
+        match block.language:
+            case "python":
+                can = "assert " in block.source or block.output or "got" in block.notes
+                assert can, f"{block.name} asserts nothing, prints nothing and sends nothing"
+            case "bash" if "command" not in block.notes:
+                for line in block.source.splitlines():
+                    assert line.startswith(("pip install ", "export ")), f"{block.name}: {line}"
+            case "bash":
+                assert block.page.name == "README.md"
+            case other:
+                assert other == "text", f"{block.name} is {other!r}: nothing runs that"
+                assert "output" in block.notes, f"{block.name} is not below a Python block"
+
+
+def commands() -> dict[str, Block]:
+    return {b.notes["command"]: b for b in ALL if "command" in b.notes}
+
+
+def test_the_two_commands_are_one_line_each_and_set_up_all_they_need() -> None:
+    assert list(commands()) == ["demo", "tests"]
+    for block in commands().values():
+        assert block.language == "bash"
+        (line,) = block.source.splitlines()
+        # --group wants pip 25.1, and a Python may bring an older one
+        assert line.startswith("python3 -m venv .venv && .venv/bin/pip install -q -U pip && ")
+        for path in re.findall(r"[\w/]+\.py\b", line):
+            assert (ROOT / path).exists()
+
+
+@pytest.mark.interop
+def test_the_demo_prints_what_the_readme_shows() -> None:
+    if importlib.util.find_spec("vuer") is None:
+        pytest.skip("needs the dependency group `interop`")
+    (shown,) = (b.source for b in ALL if b.notes.get("output") == "demo")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", ROOT / "examples" / "demo.py"],
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == shown
+
+
+# ---- tables
+
+
+def table(page: str, heading: str) -> list[list[str]]:
+    """The cells of the table under a heading, without its head."""
+    section = (ROOT / "docs" / page).read_text("utf-8").split(f"\n## {heading}\n")[1]
+    rows = [line for line in section.split("\n## ")[0].splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[2:]]
+
+
+def test_the_table_of_options_has_all_of_them_with_their_defaults() -> None:
+    parameters = inspect.signature(VuerClient).parameters
+    told: dict[str, str] = {}
+    for names, default, _ in table("connecting.md", "Options"):
+        told |= dict.fromkeys(re.findall(r"`(\w+)`", names), default.strip("`"))
+    named = {name for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD}
+    assert told.keys() == named
+    for name, default in told.items():
+        if default and not default.startswith(("VUER_", "WEBSOCKET_", "Fifo")):
+            assert eval(default) == parameters[name].default, name
+
+
+def test_the_table_of_errors_has_all_of_them_with_their_bases() -> None:
+    told = {}
+    for name, _, bases in table("cancellation.md", "Errors"):
+        told[name.strip("`")] = re.findall(r"`([\w.]+)`", bases)
+    for name, bases in told.items():
+        for base in bases:
+            where = trio if base.startswith("trio.") else builtins
+            assert issubclass(getattr(vuer_trio, name), getattr(where, base.split(".")[-1]))
+    errors = {n for n in vuer_trio.__all__ if issubclass_(getattr(vuer_trio, n), VuerError)}
+    assert told.keys() == errors - {"VuerError", "Stale"}  # nothing raises `Stale` so far
+
+
+def issubclass_(item: object, base: type) -> bool:
+    return isinstance(item, type) and issubclass(item, base)
+
+
+# ---- links
+
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def prose(page: Path) -> str:
+    return re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.M | re.S)
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.M)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+def links() -> Iterator[tuple[Path, str]]:
+    for page in PAGES:
+        for target in _LINK.findall(prose(page)):
+            yield page, target
+
+
+def test_links_within_the_repository_lead_somewhere() -> None:
+    seen = 0
+    for page, target in links():
+        if re.match(r"https?://", target):
+            continue
+        path, _, anchor = target.partition("#")
+        found = (page.parent / path).resolve() if path else page
+        assert found.exists(), f"{page.name} links to {target}"
+        assert found.is_relative_to(ROOT)
+        if anchor:
+            assert anchor in anchors(found), f"{page.name} links to {target}"
+        seen += 1
+    assert seen > 10
+
+
+def test_every_page_of_the_guide_is_linked_in_the_readme() -> None:
+    linked = {target for page, target in links() if page.name == "README.md"}
+    assert {f"docs/{page.name}" for page in PAGES[1:]} <= linked
