@@ -16,21 +16,31 @@ from ._errors import (
     Stale,
     VuerError,
 )
-from ._link.policy import Fifo
+from ._link.backoff import Backoff
+from ._link.changes import Connected, Disconnected
+from ._link.policy import Discard, DropOldest, Fifo, Latest
 from ._link.sender import Permit
 from .client import VuerClient, open_vuer_client
+from .freshness import Lease
 from .info import get_client_info
 from .statistics import Statistics
 
 __all__ = [
+    "Backoff",
     "CallTimeout",
     "ClientClosed",
+    "Connected",
     "ConnectionClosed",
     "ConnectionFailed",
+    "Discard",
+    "Disconnected",
+    "DropOldest",
     "EncodeError",
     "Fifo",
     "InboxEmpty",
     "InboxFull",
+    "Latest",
+    "Lease",
     "OutboxFull",
     "Permit",
     "ProtocolError",

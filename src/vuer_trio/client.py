@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
@@ -13,14 +14,15 @@ from ._link.connection import Connection
 from ._link.keeper import Keeper
 from ._link.link import State
 from ._link.pace import Pace
-from ._link.policy import Fifo
+from ._link.policy import Fifo, Policy
 from ._link.receiver import Receiver
 from ._link.sender import Sender
 from ._runtime import Runtime, runtime
 from ._transport.base import TransportName
-from .connecting import event_encoder, new_keeper, received
+from .connecting import event_encoder, new_keeper, received, with_key
 from .events import ClientEvent, ServerEvent
-from .handlers import Dispatch, Handlers, register
+from .freshness import Freshness, Lease
+from .handlers import Dispatch, Handlers, kind, register
 from .info import get_client_info
 from .options import Headers, Options, WebsocketsOptions
 from .statistics import Statistics
@@ -64,8 +66,8 @@ class VuerClient(Connection):
         connect_timeout: float = 10.0,
         close_timeout: float = 1.0,
         heartbeat: float = 20.0,
-        inbox: Fifo = Fifo(1024),
-        outbox: Fifo = Fifo(1024),
+        inbox: Policy = Fifo(1024),
+        outbox: Policy = Fifo(1024),
         reconnect: bool | Backoff | None = None,
         compression: Literal["deflate"] | None = None,
         floats: Literal["double", "single"] = "double",
@@ -81,7 +83,10 @@ class VuerClient(Connection):
         self._options = Options.gather({**given, **websockets_options})
         super().__init__()
         self._encode = event_encoder(self._options.floats)
+        keyed = with_key(self._encode, self._options.outbox.key_function(kind))
         self._handlers = Handlers()
+        self._freshness = Freshness(received)
+        self._heeded: Keeper | None = None  # whose messages are decoded when they are read
         self._retained: dict[str, bytes] = {}  # the newest of each type, for every new link
         nowhere: Box[Any] = Box(None, Fifo())
         nowhere.close(
@@ -92,7 +97,9 @@ class VuerClient(Connection):
         )
         pace = Pace()
         #: ``send @ e``, ``await send(e)``, ``await send @ e``; ``await send`` returns a permit
-        self.send: Sender[ClientEvent] = Sender(nowhere, self._encode, pace, self.uri)
+        self.send: Sender[ClientEvent] = Sender(
+            nowhere, keyed, pace, self.uri, partial(_retain, self._retained)
+        )
         self._receiver: Receiver[ServerEvent] = Receiver(nowhere, nowhere, received, pace, self.uri)
 
     # ---- state
@@ -106,6 +113,7 @@ class VuerClient(Connection):
         """Counts, depths and times, as they are now."""
         keeper, outbox, inbox = self._keeper, self.send.outbox, self._receiver.inbox
         counters = keeper.counters if keeper else None
+        boxes = keeper.boxes if keeper else []
         return Statistics(
             sent=counters.sent if counters else 0,
             bytes_sent=counters.bytes_sent if counters else 0,
@@ -115,7 +123,7 @@ class VuerClient(Connection):
             outbox_bytes=outbox.bytes,
             inbox=inbox.count,
             inbox_bytes=inbox.bytes,
-            dropped=inbox.dropped + outbox.dropped,
+            dropped=outbox.dropped + sum(box.dropped for box in boxes),
             lost=counters.lost if counters else 0,
             reconnects=max(0, self.generation - 1),
             rtt=counters.rtt if counters else None,
@@ -139,8 +147,10 @@ class VuerClient(Connection):
         pace = Pace(keeper.rt, every=self._options.checkpoints == "every")
         self.send.connect(keeper.outbox, pace)
         self._receiver.connect(keeper.rt, keeper.inbox, keeper.outbox, pace)
-        if self._handlers:
-            self._listen(keeper)
+        self._freshness.follow(keeper)
+        keyed = self._options.inbox.key_function(kind) is not None
+        if self._handlers or self._freshness.tracking or keyed:
+            self._heed(keeper)
 
     # ---- sending
 
@@ -274,19 +284,60 @@ class VuerClient(Connection):
         self, etype: str, fn: Callable[[ServerEvent], object] | None, **options: bool
     ) -> Any:
         registered = register(self._handlers, etype, fn, **options)
-        if (
-            self._keeper is not None
-            and self._keeper.state is State.OPEN
-            and self._keeper.tap is None
-        ):
-            self._listen(self._keeper)
+        self._heed(self._keeper)
         return registered
 
-    def _listen(self, keeper: Keeper) -> None:
-        Dispatch(keeper, self._handlers, received, self.send, self._options.inbox)
+    def _heed(self, keeper: Keeper | None) -> None:
+        """Somebody wants to see events when they are read."""
+        if keeper is None or keeper is self._heeded:
+            return
+        if keeper.state in (State.OPEN, State.GAP):
+            self._heeded = keeper
+            Dispatch(
+                keeper,
+                self._handlers,
+                received,
+                # an answer is of no kind, and is not replaced by another one
+                Sender(keeper.outbox, self._encode, self.send.pace, self.uri),
+                self._options.inbox,
+                self._freshness,
+            )
+
+    # ---- staleness
+
+    def latest(self, etype: str, *, max_age: float | None = None) -> ServerEvent:
+        """The newest event of a type, whoever has received it.
+
+        Raises Stale if there is none, or if it was read more than ``max_age`` seconds ago.
+
+        The first call of `latest` or `lease` looks back over what was read last: up to 64 reads
+        or 64 KiB. From then on, over later connections of the same loop too, every event is
+        decoded when it is read, and the newest of each of the last 1,024 types is kept.
+        """
+        self._freshness.begin()
+        self._heed(self._keeper)
+        return self._freshness.latest(etype, max_age)
+
+    def lease(self, etype: str, *, max_age: float) -> Lease:
+        """``with client.lease("POSE", max_age=0.1) as lease:`` goes on while events keep coming.
+
+        The block is a cancel scope, ``lease.scope``. Its deadline is ``max_age`` seconds after
+        the newest event of the type, or after the entry if that one is older or there is none;
+        each one that is read moves it on. At the deadline the block is cancelled, and leaving it
+        raises Stale. The end of the connection is no end of the lease: it runs out.
+        """
+        self._freshness.begin()
+        self._heed(self._keeper)
+        return Lease(self._freshness, etype, max_age)
 
 
 #: ``async with open_vuer_client(uri, ...) as client``: the client is its own context manager
 open_vuer_client = VuerClient
+
+
+def _retain(retained: dict[str, bytes], event: ClientEvent, payload: bytes) -> None:
+    retained.pop(event.etype, None)  # the newest goes last
+    retained[event.etype] = payload
+
 
 _DEFAULTS = {"connect_timeout": 10.0, "heartbeat": 20.0}

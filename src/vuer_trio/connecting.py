@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from socket import gaierror
 from ssl import SSLError
 from typing import Any, Literal
 
 from ._errors import ConnectionFailed, EncodeError, ProtocolError, VuerError, renew
-from ._link.box import Box
+from ._link.dropping import Keyed
 from ._link.keeper import Keeper
 from ._link.link import Link
 from ._runtime import Runtime
@@ -18,7 +18,7 @@ from .codec import make_encoder
 from .events import Event, ServerEvent, received_server_event
 from .options import Options
 
-__all__ = ["connection_failed", "event_encoder", "new_keeper", "received"]
+__all__ = ["connection_failed", "event_encoder", "new_keeper", "received", "with_key"]
 
 
 def new_keeper(
@@ -30,8 +30,8 @@ def new_keeper(
         options.address.shown,
         partial(_dial, options),
         connection_failed,
-        Box(rt, options.inbox, attended=False),
-        Box(rt, options.outbox),
+        options.inbox.open(rt, attended=False),
+        options.outbox.open(rt),
         heartbeat=options.heartbeat,
         close_timeout=options.close_timeout,
         preamble=preamble,
@@ -47,7 +47,8 @@ async def _dial(options: Options, link: Link, nursery: Any) -> Transport:
 
 
 async def _dial_now(options: Options, link: Link, nursery: Any) -> Transport:
-    from ._transport.dial import Dialing, dial
+    from ._transport.dial import dial
+    from ._transport.dialing import Dialing
 
     return await dial(
         link.rt,
@@ -108,6 +109,22 @@ def event_encoder(floats: Literal["double", "single"]) -> Callable[[Event], byte
         return pack(wire)
 
     return encode
+
+
+def with_key(
+    encode: Callable[[Event], bytes], key: Callable[[Any], Hashable] | None
+) -> Callable[[Event], bytes]:
+    """An encoder whose payloads know their key, if there is a function for it."""
+    if key is None:
+        return encode
+
+    def encode_with_key(event: Event) -> Keyed:
+        payload = Keyed(encode(event))
+        payload.key = key(event)
+        hash(payload.key)  # a TypeError is the caller's
+        return payload
+
+    return encode_with_key
 
 
 def received(item: Any) -> ServerEvent:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ._errors import ClientClosed, ConnectionClosed, ProtocolError
 from ._link.box import Box
 from ._link.keeper import Keeper
-from ._link.policy import Fifo
+from ._link.policy import Policy
 from ._link.sender import Sender
 from .events import ClientEvent, Event, canonical
+from .freshness import Freshness
 
-__all__ = ["Arrived", "Dispatch", "Handlers"]
+__all__ = ["Arrived", "Dispatch", "Handlers", "kind"]
 
 log = logging.getLogger("vuer_trio.handlers")
 
@@ -23,10 +24,20 @@ log = logging.getLogger("vuer_trio.handlers")
 _CONCURRENT = 64
 
 
-class Arrived:
-    """A message that was decoded when it was read: an event, or what decoding raised."""
+def kind(event: Event) -> Hashable:
+    """The key of an event for a policy that names no other: its type."""
+    return canonical(event.etype)
 
-    __slots__ = ("event", "size")
+
+class Arrived:
+    """A message that was decoded when it was read: an event, or what decoding raised.
+
+    It has a ``key`` where the inbox keeps the newest of each.
+    """
+
+    __slots__ = ("event", "key", "size")
+
+    key: Hashable
 
     def __init__(self, event: Event | ProtocolError, size: int) -> None:
         self.event = event
@@ -99,9 +110,11 @@ def register(
 
 
 class _Job:
-    """An event on its way to a handler."""
+    """An event on its way to a handler. It has a ``key`` if a newer one may take its place."""
 
-    __slots__ = ("event", "handler", "size")
+    __slots__ = ("event", "handler", "key", "size")
+
+    key: Hashable
 
     def __init__(self, handler: _Handler, event: Event, size: int) -> None:
         self.handler, self.event, self.size = handler, event, size
@@ -111,11 +124,12 @@ class _Job:
 
 
 class Dispatch:
-    """Sees what one link reads, before the inbox, and calls the handlers.
+    """Sees what one link reads, before the inbox: decodes it, and calls the handlers.
 
-    One task calls them in the order of the events; another starts those that are not to wait. A
-    full queue of calls stops the reader, as a full inbox does. Reading only fills the queues: on
-    asyncio it happens in a callback of the loop's, where no task can be started.
+    One task calls them in the order of the events; another starts those that are not to wait. The
+    queues of calls have the policy of the inbox: a full one stops the reader, or drops the oldest.
+    Reading only fills the queues: on asyncio it happens in a callback of the loop's, where no task
+    can be started.
     """
 
     def __init__(
@@ -124,15 +138,17 @@ class Dispatch:
         handlers: Handlers,
         decode: Callable[[Any], Event],
         sender: Sender[ClientEvent],
-        policy: Fifo,
+        policy: Policy,
+        freshness: Freshness[Any],
     ) -> None:
         self._keeper = keeper
         self._handlers = handlers
         self._decode = decode
         self._sender = sender
-        bounds = Fifo(policy.capacity, policy.max_bytes)
-        self._in_order: Box[_Job] = Box(keeper.rt, bounds)
-        self._at_once: Box[_Job] = Box(keeper.rt, bounds)
+        self._freshness = freshness
+        self._key_function = policy.key_function(kind)
+        self._in_order: Box[_Job] = policy.for_calls().open(keeper.rt)
+        self._at_once: Box[_Job] = policy.for_calls().open(keeper.rt)
         self._running = 0
         self._changed: Any = None  # an event for the end of the next call
         keeper.boxes += [self._in_order, self._at_once]
@@ -144,6 +160,9 @@ class Dispatch:
     def tap(self, messages: Sequence[Any]) -> list[Arrived]:
         """Decode, call, and return what goes into the inbox: all but answered requests."""
         arrived = []
+        freshness, at = self._freshness, self._keeper.heard_at
+        if not (tracking := freshness.tracking):
+            freshness.note(messages, at)
         for message in messages:
             size = len(message)
             try:
@@ -151,6 +170,11 @@ class Dispatch:
             except ProtocolError as exc:
                 arrived.append(Arrived(exc, size))
                 continue
+            if tracking:
+                freshness.saw(event, size, at)
+            item = Arrived(event, size)
+            if self._key_function is not None:
+                self._set_key(item, event, self._key_function)
             answered = False
             for handler in self._handlers.of(event.etype):
                 if handler.answers:
@@ -159,10 +183,22 @@ class Dispatch:
                     answered = True
                 at_once = handler.concurrent or handler.answers
                 jobs = self._at_once if at_once else self._in_order
-                jobs.put(_Job(handler, event, size))
+                job = _Job(handler, event, size)
+                if not handler.answers and hasattr(item, "key"):
+                    job.key = (handler, item.key)
+                jobs.put(job)
             if not answered:
-                arrived.append(Arrived(event, size))
+                arrived.append(item)
         return arrived
+
+    def _set_key(self, item: Arrived, event: Event, function: Callable[[Any], Hashable]) -> None:
+        try:
+            key = function(event)
+            hash(key)
+        except Exception:  # of the user's: the reader goes on
+            log.exception("the key function of the inbox raised for %s", event.etype)
+        else:
+            item.key = key
 
     async def _call_in_order(self) -> None:
         while True:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 from ._link.backoff import Backoff
-from ._link.policy import Fifo
+from ._link.policy import Fifo, Policy
 from ._transport.address import Address, parse_address
 from ._transport.base import TransportName
 
@@ -79,8 +79,8 @@ class Options:
     connect_timeout: float = 10.0
     close_timeout: float = 1.0
     heartbeat: float = 20.0
-    inbox: Fifo = Fifo()
-    outbox: Fifo = Fifo()
+    inbox: Policy = Fifo()
+    outbox: Policy = Fifo()
     compression: Literal["deflate"] | None = None
     floats: Literal["double", "single"] = "double"
     checkpoints: Literal["amortised", "every"] = "amortised"
@@ -144,7 +144,7 @@ class Options:
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r}: write one of {allowed}")
         for name in ("inbox", "outbox"):
-            if not isinstance(getattr(self, name), Fifo):
+            if not isinstance(getattr(self, name), Policy):
                 raise TypeError(f"{name}={getattr(self, name)!r}: write a policy, Fifo(1024)")
         if self.headers is not None and not (
             callable(self.headers) or isinstance(self.headers, Mapping | Iterable)
@@ -165,6 +165,8 @@ class Options:
             raise TypeError(f"reconnect={self.reconnect!r}: write True, or a Backoff(...)")
         if self.stream is not None and self.reconnect:
             raise ValueError("stream= can not be opened again; leave reconnect= out")
+        if self.backoff is not None and self.backoff.replay and not self.outbox.lossless:
+            raise ValueError("replay=True keeps what is not confirmed; write outbox=Fifo(...)")
         if self.ssl_context is not None and not isinstance(self.ssl_context, ssl.SSLContext):
             raise TypeError(f"ssl_context={self.ssl_context!r}: write an ssl.SSLContext")
 

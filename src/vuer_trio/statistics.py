@@ -22,7 +22,7 @@ class Statistics:
     outbox_bytes: int
     inbox: int
     inbox_bytes: int
-    #: messages that a policy dropped
+    #: messages, and calls of handlers, that a policy dropped
     dropped: int
     #: messages that were on their way when a connection was lost, and were not sent again
     lost: int

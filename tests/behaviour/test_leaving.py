@@ -366,3 +366,28 @@ async def test_a_receiver_that_waits_learns_that_another_task_closed(open_client
             await anyio.wait_all_tasks_blocked()
             await client.aclose()
     assert len(caught) == 1
+
+
+async def test_a_fault_in_the_background_is_one_error_with_its_cause(
+    open_client, monkeypatch, caplog
+):
+    fault = RuntimeError("a fault of the library's own")
+
+    def deliver(self, messages):
+        raise fault
+
+    async def script(conn):
+        await conn.accept()
+        await conn.recv()
+        await conn.send_event({"etype": "N", "data": 1})
+
+    async with serve_peer(script) as peer:
+        async with open_client(peer.uri) as client:
+            monkeypatch.setattr("vuer_trio._link.keeper.Keeper.deliver", deliver)
+            for _ in range(2):
+                with pytest.raises(ConnectionClosed, match="the reader failed") as caught:
+                    await client.recv()
+                assert caught.value.__cause__ is fault
+                assert caught.value.code == 1006
+        await (await peer.connection()).wait_disconnected()
+    assert "a fault of the library's own" in caplog.text

@@ -147,6 +147,16 @@ async def echoes(conn: PeerConnection) -> None:
             await conn.send(msgpack.packb(event("ECHO", got["value"])))
 
 
+async def restarts(conn: PeerConnection) -> None:
+    await conn.accept()
+    while (got := await conn.recv_event()) is not None:
+        if got["etype"] == "RESTART":
+            await conn.close(1012, "restarting")
+            return
+        if got["etype"] != "INIT":
+            await conn.send(msgpack.packb(event("ECHO", got["value"])))
+
+
 SERVERS: dict[str, Script] = {
     name: script for name, script in list(globals().items()) if inspect.iscoroutinefunction(script)
 }

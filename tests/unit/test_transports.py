@@ -17,7 +17,7 @@ from peer import encode_frame, event_frame, memory_peer, serve_peer
 from vuer_trio import ConnectionClosed, ConnectionFailed, VuerClient, open_vuer_client
 from vuer_trio._transport import dial as dial_module
 from vuer_trio._transport.address import parse_address
-from vuer_trio._transport.dial import Dialing
+from vuer_trio._transport.dialing import Dialing
 from vuer_trio.events import ClientEvent
 
 pytestmark = pytest.mark.trio

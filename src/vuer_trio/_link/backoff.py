@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["Backoff"]
+__all__ = ["Backoff", "Delays"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +14,11 @@ class Backoff:
     """Redial with growing delays: ``initial``, twice that, ... up to ``maximum`` seconds, each
     ``jitter`` (a share) shorter or longer.
 
-    ``attempts``: how many dials in a row may fail, None for no limit. ``first``: the first dial
-    is retried as well. ``replay``: send again what no pong has confirmed, so that nothing is lost
-    and something may arrive twice; the peer must answer pings in reading order (aiohttp's servers
-    do, those of websockets do not). The delay starts anew after a connection that lived longer
-    than ``maximum``.
+    ``attempts``: give up after so many failed dials in a row, None for never. ``first``: the first
+    dial is retried as well. ``replay``: send again what no pong has confirmed, so that nothing is
+    lost and something may arrive twice; the peer must answer pings in reading order (aiohttp's
+    servers do, those of websockets do not). The delay starts anew after a connection that lived
+    longer than ``maximum``.
     """
 
     initial: float = 0.5
@@ -37,11 +36,27 @@ class Backoff:
         if self.attempts is not None and self.attempts < 1:
             raise ValueError(f"{self}: attempts is at least 1, or None for no limit")
 
-    def delays(self) -> Iterator[float]:
-        """Seconds to wait before each dial of one gap; ends after ``attempts``."""
-        delay = self.initial
-        count = 0
-        while self.attempts is None or count < self.attempts:
-            yield delay * (1 + self.jitter * random.uniform(-1, 1))
-            delay = min(self.maximum, delay * 2)
-            count += 1
+
+class Delays:
+    """How long one client waits before it dials again, in seconds."""
+
+    def __init__(self, backoff: Backoff) -> None:
+        self._backoff = backoff
+        self._next = backoff.initial
+        self._failed = 0  # dials in a row
+
+    def after_failure(self) -> float | None:
+        """A dial failed. None: give up."""
+        self._failed += 1
+        return None if self._failed == self._backoff.attempts else self._delay()
+
+    def after_link(self, lived: float) -> float:
+        """A dial succeeded, and the link ended after ``lived`` seconds."""
+        self._failed = 0
+        if lived > self._backoff.maximum:
+            self._next = self._backoff.initial
+        return self._delay()
+
+    def _delay(self) -> float:
+        delay, self._next = self._next, min(self._backoff.maximum, self._next * 2)
+        return delay * (1 + self._backoff.jitter * random.uniform(-1, 1))

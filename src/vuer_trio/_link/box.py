@@ -11,13 +11,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from .._errors import VuerError, renew
 from .._runtime import Runtime
-from .policy import Fifo
 
-__all__ = ["Box"]
+__all__ = ["Bounds", "Box"]
 
 T = TypeVar("T")  # anything with a length, in bytes
 
@@ -33,11 +32,23 @@ class _Ticket:
         self.granted = False
 
 
+class Bounds(Protocol):
+    """How much a box holds."""
+
+    @property
+    def capacity(self) -> int:
+        """In items."""
+
+    @property
+    def max_bytes(self) -> int:
+        """In bytes of the items."""
+
+
 class Box(Generic[T]):
     """There is room while ``count < capacity`` and ``bytes < max_bytes``.
 
     One item may overshoot the bytes, so that none is too large for ever. The hot paths read the
-    attributes themselves; only the box changes them.
+    attributes themselves; only the box changes them. The boxes of ``dropping.py`` are never full.
     """
 
     __slots__ = (
@@ -57,7 +68,7 @@ class Box(Generic[T]):
         "policy",
     )
 
-    def __init__(self, rt: Runtime | None, policy: Fifo, *, attended: bool = True) -> None:
+    def __init__(self, rt: Runtime | None, policy: Bounds, *, attended: bool = True) -> None:
         self._rt = rt
         self.policy = policy
         self.items: deque[T] = deque()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Self
 
-from .._errors import ClientClosed, ConnectionClosed, renew
+from .._errors import ClientClosed, ConnectionClosed, ConnectionFailed, renew
 from .._runtime import Runtime, runtime
 from .changes import Watch
 from .endings import closed_error
@@ -40,6 +40,12 @@ class Connection:
     def connected(self) -> bool:
         """Whether it is open, in both directions."""
         return self._keeper is not None and self._keeper.state is State.OPEN
+
+    @property
+    def _alive(self) -> bool:
+        """Whether it is open, or will be by itself."""
+        alive = (State.OPENING, State.OPEN, State.GAP)
+        return self._keeper is not None and self._keeper.state in alive
 
     @property
     def transport(self) -> str | None:
@@ -138,8 +144,8 @@ class Connection:
     async def run(self, *, task_status: Any = None) -> None:
         """Carry a connection: ``client = await nursery.start(VuerClient(...).run)``.
 
-        Returns when it is closed by `close` or, in order, by the server. Raises ConnectionFailed,
-        and ConnectionClosed on a loss. Cancelled: leaves at once.
+        Returns when it is closed by `close` or, in order and for good, by the server. Raises
+        ConnectionFailed, and ConnectionClosed on a loss. Cancelled: leaves at once.
         """
         async with self:
             assert self._keeper is not None
@@ -148,15 +154,13 @@ class Connection:
                 task_status.started(self)
             await keeper.over.wait()
         error = keeper.inbox.closed
-        if isinstance(error, ConnectionClosed) and not error.normal:
+        if isinstance(error, ConnectionFailed) or (
+            isinstance(error, ConnectionClosed) and not error.normal
+        ):
             raise renew(error)
 
     async def _open(self, nursery: Any, *, shielded: bool) -> Keeper:
-        if self._keeper is not None and self._keeper.state in (
-            State.OPENING,
-            State.OPEN,
-            State.GAP,
-        ):
+        if self._alive:
             raise RuntimeError(f"{self!r} is connected already; close it first")
         rt = runtime()
         previous = self._keeper
@@ -167,7 +171,8 @@ class Connection:
         try:
             failure = await open_connection(keeper, nursery)
             if failure is not None:
-                raise keeper.explain(keeper.uri, failure) from failure
+                error = keeper.explain(keeper.uri, failure)
+                raise error from (failure if error is not failure else failure.__cause__)
         except BaseException:
             self._keeper = previous
             raise
@@ -198,7 +203,7 @@ class Connection:
 
     def __del__(self) -> None:
         abandon = getattr(self, "_abandon", None)
-        if abandon is not None and self.connected:
+        if abandon is not None and self._alive:
             warnings.warn(f"{self!r} was never closed", ResourceWarning, stacklevel=1, source=self)
             with suppress(RuntimeError):  # the loop has ended, and the connection with it
                 abandon()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .._transport.base import Ping
+
 __all__ = ["Counters"]
 
 
@@ -24,7 +26,9 @@ class Counters:
     rtt_max: float | None = None
 
     def count_sent(self, payloads: Sequence[bytes]) -> None:
-        """Messages, and pings, that were written."""
+        """Messages that were written, and perhaps pings among them."""
+        if Ping in map(type, payloads):
+            payloads = [payload for payload in payloads if type(payload) is not Ping]
         self.sent += len(payloads)
         self.bytes_sent += sum(map(len, payloads))
 

@@ -1,11 +1,14 @@
-"""How an ending reads: from what a transport saw to the error that its users raise."""
+"""What an end means: the error that its users raise, and whether to dial again."""
 
 from __future__ import annotations
 
-from .._errors import ConnectionClosed
-from .._transport.base import Ending
+import ssl
 
-__all__ = ["closed_error"]
+from .._errors import ConnectionClosed, ConnectionFailed, VuerError
+from .._transport.base import Ending
+from .._transport.handshake import Rejected
+
+__all__ = ["closed_error", "is_final", "unsent_error"]
 
 #: RFC 6455 §7.4.1 and the IANA registry
 _NAMES = {
@@ -24,6 +27,10 @@ _NAMES = {
     1013: "try again later",
     1014: "bad gateway",
 }
+#: HTTP statuses that dialling again would not change
+_FINAL = (401, 403, 404)
+#: TLS that was cut off, which is a loss like any other
+_CUT_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
 
 def closed_error(ending: Ending, uri: str) -> ConnectionClosed:
@@ -42,3 +49,34 @@ def closed_error(ending: Ending, uri: str) -> ConnectionClosed:
     error = ConnectionClosed(message, code=ending.code, reason=ending.reason)
     error.__cause__ = ending.cause
     return error
+
+
+def unsent_error(
+    count: int, what: str, uri: str, ending: Ending | None, closed: VuerError | None
+) -> ConnectionClosed:
+    """The error for leaving ``uri`` with ``count`` messages that were not ``what``.
+
+    ``closed`` is what other calls raise: after giving up, the reason.
+    """
+    ending = ending or Ending("loss", 1006, "it was not open")
+    reason: str = ending.reason or f"it closed with code {ending.code}"
+    cause = ending.cause
+    if isinstance(closed, ConnectionFailed):
+        reason, cause = str(closed), closed
+    error = ConnectionClosed(
+        f"{count} message{'s were' if count > 1 else ' was'} not {what} {uri}: {reason}",
+        code=ending.code,
+        reason=ending.reason,
+    )
+    error.__cause__ = cause
+    return error
+
+
+def is_final(exc: Exception) -> bool:
+    """Whether a dial that failed so would fail again: refused, not trusted, a caller's fault."""
+    if isinstance(exc, Rejected):
+        return exc.status in _FINAL
+    for error in (exc, exc.__cause__):
+        if isinstance(error, ssl.SSLError):
+            return not isinstance(error, _CUT_OFF)
+    return not isinstance(exc, OSError)

@@ -8,20 +8,24 @@ side did not ask for.
 from __future__ import annotations
 
 import logging
-import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-from .._errors import ClientClosed, ConnectionClosed, InboxFull, VuerError, renew
+from .._errors import (
+    ClientClosed,
+    ConnectionFailed,
+    InboxFull,
+    VuerError,
+    renew,
+)
 from .._runtime import Runtime, protected
 from .._transport.base import Ending, Message, Outgoing, Ping, Transport
-from .._transport.handshake import Rejected
-from .backoff import Backoff
+from .backoff import Backoff, Delays
 from .box import Box
 from .changes import Changes, Connected, Disconnected
 from .counters import Counters
-from .endings import closed_error
-from .link import Link, State
+from .endings import closed_error, is_final, unsent_error
+from .link import LEFT, Link, State
 from .pings import Pings
 from .replay import Replay
 
@@ -32,15 +36,13 @@ log = logging.getLogger("vuer_trio.link")
 #: seconds that a full inbox stops the reader before pending flushes fail, and before a warning
 _FLUSH_PATIENCE = 1.0
 _WARN_AFTER = 10.0
-#: HTTP statuses that dialling again would not change
-_FINAL = (401, 403, 404)
 
 
 class Keeper:
     """`run` is its life; `aclose` ends it in order, `abort` at once.
 
-    ``dial(link, nursery)`` opens a transport; ``explain(exc)`` makes of what it raises what the
-    user is to see. ``preamble()`` is what each link sends first. A ``shielded`` connection is
+    ``dial(link, nursery)`` opens a transport; ``explain(uri, exc)`` makes of what it raises what
+    the user is to see. ``preamble()`` is what each link sends first. A ``shielded`` connection is
     ended by `aclose` and `abort` only, one of which must follow: in the block of its user,
     clean-up in a cancelled body can still send.
     """
@@ -88,24 +90,31 @@ class Keeper:
         self.gone = rt.Event()  # the connection is; handlers may still run
         self.over = rt.Event()
         self.explain = explain
-        self._preamble = preamble
+        self.preamble = preamble
         self._backoff = backoff
-        self._replay = Replay(outbox, self.pings) if backoff and backoff.replay else None
+        self._delays = Delays(backoff) if backoff else None
+        #: what is kept to be sent again, if anything is
+        self.replay = Replay(rt, outbox, self.pings) if backoff and backoff.replay else None
         self._scope = rt.CancelScope(shield=shielded)
-        self._link: Link | None = None
+        self._link: Link | None = None  # the open one, or the last one
+        self._heard_at = rt.current_time()
         self._status: Any = None
-        self._opened = False  # at least once
         self._unsent = 0  # messages that never went out whole; known at the end
 
     @property
     def lone_writes(self) -> bool:
         """Whether a sender may write for itself: not if every write is to be remembered."""
-        return self._replay is None
+        return self.replay is None
 
     @property
     def heard_at(self) -> float:
         """When anything arrived last."""
-        return self._link.heard_at if self._link is not None else self.rt.current_time()
+        return self._link.heard_at if self._link is not None else self._heard_at
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a link may open."""
+        return self.state in (State.OPENING, State.GAP)
 
     # ---- life
 
@@ -131,60 +140,54 @@ class Keeper:
             status.started(self._closed_here())
 
     async def _link_after_link(self) -> None:
-        delays = self._backoff.delays() if self._backoff is not None else iter(())
         while True:
-            self._link = link = Link(self, self._preamble())
-            error: VuerError | None = None
+            link = Link(self)
             try:
                 ending = await link.run()
             except Exception as exc:  # it did not open
-                if not self._opened and not (self._backoff is not None and self._backoff.first):
+                error: VuerError = self._failed(exc)
+                delay = self._delay_after(exc)
+                if delay is None:
                     self._status.started(exc)
-                    return
-                reason, cause = self.explain(self.uri, exc), exc
-                error = reason if isinstance(reason, VuerError) else None
-                error = error or ConnectionClosed(str(reason))
-                error.__cause__ = cause
-                if _final(exc):
-                    self._give_up(error)
+                    self._close_boxes(error)
+                    if self.state is State.GAP:
+                        log.warning("gave up: %s", error)
                     return
             else:
-                error = closed_error(ending, self.uri)
-                if self._backoff is None or self.state is not State.GAP:
-                    self._close_boxes(error)
+                if self.state is not State.GAP or self._delays is None or link.opened_at is None:
                     return
-                lived = self.rt.current_time() - (link.opened_at or 0.0)
-                if lived > self._backoff.maximum:
-                    delays = self._backoff.delays()
-            delay = next(delays, None)
-            if delay is None:
-                self._give_up(error)
-                return
-            log.info("dialling %s again in %.2f s", self.uri, delay)
+                error = closed_error(ending, self.uri)
+                delay = self._delays.after_link(link.ended_at - link.opened_at)
+            log.info("%s; dialling again in %.2f s", error, delay)
             await self.rt.sleep(delay)
 
-    def _give_up(self, error: VuerError) -> None:
-        """Every call raises ConnectionFailed from now on."""
-        if isinstance(error, ConnectionClosed):
-            reason = ConnectionError(f"gave up after it ended: {error}")
-            reason.__cause__ = error
-            explained = self.explain(self.uri, reason)
-            assert isinstance(explained, VuerError)
-            explained.__cause__ = error
-            error = explained
-        log.warning("%s", error)
-        self._status.started(error.__cause__ or error)
-        self._close_boxes(error)
+    def _delay_after(self, exc: Exception) -> float | None:
+        """Seconds until the next dial after one that failed with ``exc``; None for never."""
+        backoff, delays = self._backoff, self._delays
+        if backoff is None or delays is None or is_final(exc):
+            return None
+        first = self.state is State.OPENING
+        return delays.after_failure() if backoff.first or not first else None
+
+    def _failed(self, exc: Exception) -> ConnectionFailed:
+        """What calls raise after a dial that was the last."""
+        error = self.explain(self.uri, exc)
+        if error is exc or not isinstance(error, ConnectionFailed):
+            reason = str(exc) or type(exc).__name__
+            error = ConnectionFailed(f"could not connect to {self.uri}: {reason}", uri=self.uri)
+        error.__cause__ = exc
+        return error
 
     def _vanish(self) -> None:
         """Nothing of the connection is left: tell who waits, and count what was not sent."""
         if self.state is State.GONE:
             return
         self._close_boxes(self._closed_here())
-        self._unsent = sum(type(item) is not Ping for item in self.outbox.items)
-        if self._link is not None:
-            self._unsent += self._link.unfinished
-            self._unsent += sum(type(item) is not Ping for item in self._link.batch)
+        self._unsent = _messages(self.outbox.items)
+        if self.replay is not None:
+            self._unsent += self.replay.unconfirmed
+        elif self._link is not None:
+            self._unsent += self._link.unfinished + _messages(self._link.batch)
         self.state = State.GONE
         self.changes.end()
         self.gone.set()
@@ -202,13 +205,13 @@ class Keeper:
     def opened(self, link: Link) -> None:
         """A link is open, and nothing has been read."""
         assert link.transport is not None
+        self._link = link
         self.transport_name = link.transport.name
         self.subprotocol = link.transport.subprotocol
         self.ending = None
         self.generation += 1
-        self._opened = True
         self.state = State.OPEN
-        self.outbox.put_first(self.pings.again())
+        self.pings.ask_again()
         if self.on_open is not None:
             self.on_open(self)
             self.on_open = None  # a connection keeps no hold on its user
@@ -220,43 +223,42 @@ class Keeper:
         self.ending = ending
         self.outbox.lone = self.outbox.direct = None
         if self.state is State.OPEN:
-            again = self._backoff is not None and not self._scope.cancel_called
-            self.state = State.GAP if again else State.ENDED
-            if again:
+            if self._backoff is not None and ending is not LEFT:
+                self.state = State.GAP
                 self._keep_for_later(link)
             else:
+                self.state = State.ENDED
                 self._close_boxes(closed_error(ending, self.uri))
         self.changes.tell(Disconnected(ending.code, ending.reason, link.heard_at))
 
     def _keep_for_later(self, link: Link) -> None:
         """What was on its way when the link ended: sent again, or never more."""
+        self._link, self._heard_at = None, link.heard_at
         batch, link.batch = link.batch, []
-        if self._replay is not None:
-            self._replay.put_back(batch)
+        if self.replay is not None:
+            self.replay.put_back()
             return
-        lost = [item for item in batch if type(item) is not Ping]
         self.outbox.written(batch)  # awaited pings are put in anew when the next link opens
+        lost = link.unfinished + _messages(batch)
         if lost:
-            self.counters.lost += len(lost)
-            log.warning("%d messages were on their way when %s was lost", len(lost), self.uri)
+            self.counters.lost += lost
+            log.warning("%d messages were on their way when %s was lost", lost, self.uri)
 
     def before_write(self, batch: list[Outgoing]) -> None:
-        """The writer is about to write ``batch``, and may add a ping to it."""
-        if self._replay is not None:
-            self._replay.mark(batch)
+        """The writer is about to write ``batch``. Pings may be added to it."""
+        if self.replay is not None:
+            self.replay.send(batch)
 
     def after_write(self, batch: list[Outgoing]) -> None:
         """The writer has written ``batch``."""
         self.counters.count_sent(batch)
-        if self._replay is not None:
-            self._replay.remember(batch)
-        else:
+        if self.replay is None:
             self.outbox.written(batch)
 
     def confirmed(self, payload: bytes) -> None:
         """A pong: the peer has read what was sent before that ping."""
-        if self._replay is not None:
-            self._replay.confirm(payload)
+        if self.replay is not None:
+            self.replay.confirm(payload)
 
     def deliver(self, messages: Sequence[Message]) -> None:
         """Messages for the inbox."""
@@ -334,22 +336,15 @@ class Keeper:
         await self.gone.wait()
         if self._unsent:
             count, self._unsent = self._unsent, 0
-            ending = self.ending or Ending("loss", 1006, "it was not open")
-            error = ConnectionClosed(
-                f"{count} message{'s were' if count > 1 else ' was'} not sent to {self.uri}: "
-                + (ending.reason or f"it closed with code {ending.code}"),
-                code=ending.code,
-                reason=ending.reason,
-            )
-            error.__cause__ = ending.cause
-            raise error
+            what = "sent to" if self.replay is None else "confirmed by"
+            raise unsent_error(count, what, self.uri, self.ending, self.outbox.closed)
 
     def abort(self) -> None:
         """End it at once. What is enqueued is offered to the system, without waiting."""
         if self.state in (State.OPENING, State.OPEN, State.GAP):
             self._leave()
             batch = self._link.batch if self._link is not None else []
-            count = len(self.outbox.items) + len(batch)
+            count = _messages(self.outbox.items) + _messages(batch)
             if count:
                 log.warning(
                     "left %s with %d messages enqueued; those that the system did not take at "
@@ -367,9 +362,6 @@ class Keeper:
             box.clear()
 
 
-def _final(exc: Exception) -> bool:
-    """Whether dialling again can not help."""
-    if isinstance(exc, Rejected):
-        return exc.status in _FINAL
-    tls = isinstance(exc, ssl.SSLError) or isinstance(exc.__cause__, ssl.SSLError)
-    return tls or not isinstance(exc, OSError)
+def _messages(items: Iterable[Outgoing]) -> int:
+    """How many there are, pings aside."""
+    return sum(type(item) is not Ping for item in items)

@@ -18,7 +18,7 @@ from .._transport.base import Ending, Message, Outgoing, Transport
 if TYPE_CHECKING:
     from .keeper import Keeper
 
-__all__ = ["CLEANUP", "Link", "State"]
+__all__ = ["CLEANUP", "LEFT", "Link", "State"]
 
 log = logging.getLogger("vuer_trio.link")
 
@@ -26,6 +26,8 @@ log = logging.getLogger("vuer_trio.link")
 _CHUNK = 524_288
 #: seconds that closing a stream may take when the task is cancelled
 CLEANUP = 1.0
+#: the end of a link that was cancelled
+LEFT = Ending("us", 1001, "this side left at once")
 
 
 class State(Enum):
@@ -40,19 +42,20 @@ class State(Enum):
 
 
 class Link:
-    """`run` is its life; `leave` ends it in order. ``preamble`` goes out first."""
+    """`run` is its life; `leave` ends it in order."""
 
-    def __init__(self, keeper: Keeper, preamble: Sequence[Outgoing]) -> None:
+    def __init__(self, keeper: Keeper) -> None:
         self.keeper = keeper
         self.rt = keeper.rt
         self.ending: Ending | None = None
         self.heard_at = self.rt.current_time()
-        self.opened_at: float | None = None
+        self.opened_at: float | None = None  # None: the keeper knows nothing of it
+        self.ended_at = 0.0
         self.transport: Transport | None = None
         self.writing = False
         #: what is being written, and has not been counted as written
         self.batch: list[Outgoing] = []
-        self._preamble = list(preamble)
+        self._preamble: list[Outgoing] = []  # goes out first
         self._ended = self.rt.Event()
         self._reading = self.rt.CancelScope()
         self._idle: Any = None  # an event for the writer to set when nothing is left
@@ -72,16 +75,24 @@ class Link:
                 except Exception as exc:
                     failure = exc
                 else:
-                    self.opened_at = self.heard_at = self.rt.current_time()
-                    self.keeper.opened(self)
-                    await self._carry(self.transport)
+                    if self.keeper.wanted:  # it may have been closed in the dial's last step
+                        self._open()
+                        await self._carry(self.transport)
                 nursery.cancel_scope.cancel()
+        except Exception as exc:  # a fault of ours: told to the user as what it is
+            log.exception("a task of %s failed", self.keeper.uri)
+            self._end(Ending("loss", 1006, f"a task failed: {exc!r}", exc))
         finally:
             await self._vanish()
         if failure is not None:
             raise failure
         assert self.ending is not None
         return self.ending
+
+    def _open(self) -> None:
+        self.opened_at = self.heard_at = self.rt.current_time()
+        self._preamble = list(self.keeper.preamble())
+        self.keeper.opened(self)
 
     async def _carry(self, transport: Transport) -> None:
         async with self.rt.open_nursery() as tasks:
@@ -104,8 +115,9 @@ class Link:
         if transport is None:
             return
         if self.ending is None:
-            transport.abort([*self._preamble, *self.keeper.outbox.items])
-            self._end(Ending("us", 1001, "this side left at once"))
+            opened = self.opened_at is not None
+            transport.abort([*self._preamble, *self.keeper.outbox.items] if opened else ())
+            self._end(LEFT)
         deadline = self.rt.current_time() + CLEANUP
         with self.rt.CancelScope(shield=True, deadline=deadline):
             await transport.aclose()
@@ -114,9 +126,11 @@ class Link:
         """The first ending stays."""
         if self.ending is None:
             self.ending = ending
+            self.ended_at = self.rt.current_time()
             self._ended.set()
             self._notice_idle()
-            self.keeper.ended(self, ending)
+            if self.opened_at is not None:
+                self.keeper.ended(self, ending)
 
     def lose(self, reason: str, cause: BaseException | None = None) -> None:
         """The link is lost."""
@@ -135,15 +149,17 @@ class Link:
 
         ``close_timeout`` bounds the time without progress, after which the link is lost.
         """
-        transport, close_timeout = self.transport, self.keeper.close_timeout
+        transport, replay = self.transport, self.keeper.replay
+        close_timeout = self.keeper.close_timeout
         assert transport is not None
         since = self.rt.current_time()
-        while self.ending is None and self._busy(transport):
+        while self.ending is None and (self._busy(transport) or (replay and replay.unconfirmed)):
             self._idle = self.rt.Event()
-            since = max(since, transport.progress)
+            since = max(since, transport.progress, replay.confirmed_at if replay else since)
             left = since + close_timeout - self.rt.current_time()
             if left <= 0:
-                self.lose(f"nothing could be written for {close_timeout:g} s")
+                what = "written" if self._busy(transport) else "confirmed"
+                self.lose(f"nothing could be {what} for {close_timeout:g} s")
                 break
             with self.rt.move_on_after(left):
                 await self._idle.wait()
@@ -216,6 +232,7 @@ class Link:
     def ponged(self, payload: bytes) -> None:
         """The peer has read everything before that ping."""
         self.keeper.pings.ponged(payload)
+        self._notice_idle()
 
     def wake_writer(self) -> None:
         """The transport has frames of its own to write."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .._runtime import protected
 from .._transport.base import Ping, Transport
 from .calls import Calls
+from .link import State
 
 if TYPE_CHECKING:
     from .keeper import Keeper
@@ -25,6 +26,7 @@ class Pings:
         self._beat_key = b""
         self._beat_at = 0.0
         self.awaited: Calls[None] = Calls(keeper.rt)
+        self._later: set[bytes] = set()  # to be asked when the next link opens
 
     def new_key(self) -> bytes:
         """A payload that no other ping of this connection has."""
@@ -32,16 +34,29 @@ class Pings:
         return b"%x" % self._count
 
     async def flush(self) -> None:
-        """Wait for the answer to a ping behind everything enqueued so far."""
+        """Wait for the answer to a ping behind everything enqueued so far.
+
+        Between two links nothing is enqueued: whoever gives up waiting leaves nothing behind.
+        """
         key = self.new_key()
         with self.awaited.expect(key) as call:
-            self._keeper.outbox.put(Ping(key))
+            if self._keeper.state is State.GAP:
+                self._later.add(key)
+            else:
+                self._keeper.outbox.put(Ping(key))
             await call.wait()
 
-    def again(self) -> list[Ping]:
-        """The flushes that a lost link took with it, for the next one."""
-        queued = {bytes(item) for item in self._keeper.outbox.items if type(item) is Ping}
-        return [Ping(key) for key in self.awaited.pending() if key not in queued]
+    def ask_again(self) -> None:
+        """A link has opened: of the answers awaited, the last one took some pings with it, and
+        some were never asked for."""
+        outbox = self._keeper.outbox
+        queued = {bytes(item) for item in outbox.items if type(item) is Ping}
+        missing = [key for key in self.awaited.pending() if key not in queued]
+        outbox.put_first([Ping(key) for key in missing if key not in self._later])
+        for key in missing:
+            if key in self._later:
+                outbox.put(Ping(key))
+        self._later.clear()
 
     def ponged(self, payload: bytes) -> None:
         """A pong arrived."""

@@ -19,15 +19,21 @@ E = TypeVar("E")
 class Sender(Generic[E]):
     """Puts events into an outbox, encoded: what is sent is the event as it is now."""
 
-    __slots__ = ("_encode", "outbox", "pace", "uri")
+    __slots__ = ("_encode", "_keep", "outbox", "pace", "uri")
 
     def __init__(
-        self, outbox: Box[bytes], encode: Callable[[E], bytes], pace: Pace, uri: str
+        self,
+        outbox: Box[bytes],
+        encode: Callable[[E], bytes],
+        pace: Pace,
+        uri: str,
+        keep: Callable[[E, bytes], None] | None = None,
     ) -> None:
         self.outbox = outbox
         self.pace = pace
         self.uri = uri
         self._encode = encode
+        self._keep = keep
 
     def connect(self, outbox: Box[bytes], pace: Pace) -> None:
         """Send on another link from now on."""
@@ -46,11 +52,13 @@ class Sender(Generic[E]):
             raise self._full()
         outbox.put(payload)
 
-    async def __call__(self, event: E) -> None:
+    async def __call__(self, event: E, *, retain: bool = False) -> None:
         """``await send(event)``: wait for room, then enqueue it.
 
-        It yields to other tasks at least every 0.25 ms. Raises EncodeError, ConnectionClosed,
-        ClientClosed. Cancelled: the event has not been sent, and will not be.
+        ``retain``: send it again on each later connection, before what is enqueued, until another
+        of its type is sent so. It yields to other tasks at least every 0.25 ms. Raises
+        EncodeError, ConnectionClosed, ClientClosed. Cancelled: the event has not been sent, and
+        will not be.
         """
         payload = self._encode(event)
         pace, outbox = self.pace, self.outbox
@@ -72,6 +80,8 @@ class Sender(Generic[E]):
             direct, outbox.direct = outbox.direct, None
             if not direct(payload):
                 outbox.put(payload)
+        if retain and self._keep is not None:
+            self._keep(event, payload)
         if size >= LARGE:
             # Enqueued, so no longer cancellable: let the writer start while the caller encodes.
             await pace.shielded()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 
 from .asyncio_wire import AnyioWire, LoopWire
-from .dial import Dialing
+from .dialing import Dialing
 from .proxy import open_tunnel, parse_proxy
 from .wire import Wire
 

@@ -34,6 +34,7 @@ class LoopWire(asyncio.BufferedProtocol):
         self._secure = False
         self._ended = False
         self._error: Exception | None = None
+        self._fault: Exception | None = None  # what `take` raised
         self.progress = self._loop.time()
 
     @classmethod
@@ -70,11 +71,16 @@ class LoopWire(asyncio.BufferedProtocol):
             self._early += data
             self._transport.pause_reading()
             self._changed.set()
-        elif not self._take(data):
-            self._take = None
-            if data:
+        else:
+            try:
+                more = self._take(data)
+            except Exception as exc:  # for the reader, who can tell somebody
+                self._fault = exc
+                more = False
+            if not more:
+                self._take = None
                 self._transport.pause_reading()
-            self._changed.set()
+                self._changed.set()
 
     def eof_received(self) -> bool:
         self._end()
@@ -127,6 +133,8 @@ class LoopWire(asyncio.BufferedProtocol):
                 await self._wait()
         finally:
             finished, self._take = self._take is None, None
+        if self._fault is not None:
+            raise self._fault
         if not finished:
             self._raise_error()
             take(memoryview(b""))

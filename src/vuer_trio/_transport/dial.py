@@ -2,56 +2,16 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any
 
 from .._runtime import Runtime
-from .address import Address
-from .base import Sink, Transport, TransportName
+from .base import Sink, Transport
 from .core import Request
-from .proxy import find_proxy
+from .dialing import Dialing
 from .wire import Wire
 
-__all__ = ["Dialing", "dial"]
-
-
-@dataclass(frozen=True, slots=True)
-class Dialing:
-    """What a dial needs to know. ``tls`` None: a context is made for ``wss://``."""
-
-    address: Address
-    max_size: int
-    transport: TransportName = "auto"
-    headers: Sequence[tuple[str, str]] = ()
-    tls: ssl.SSLContext | None = None
-    verify: bool = True
-    server_hostname: str | None = None
-    proxy: str | Literal[True] | None = None
-    compression: Literal["deflate"] | None = None
-    subprotocols: Sequence[str] | None = None
-    origin: str | None = None
-    stream: Any = None
-
-    @property
-    def proxy_url(self) -> str | None:
-        """The proxy to go through, if any."""
-        return find_proxy(self.address) if self.proxy is True else self.proxy
-
-    @property
-    def context(self) -> ssl.SSLContext | None:
-        """For TLS to the server; None without."""
-        if not self.address.secure or self.stream is not None:
-            return None
-        if self.tls is not None:
-            return self.tls
-        context = ssl.create_default_context()
-        if not self.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        return context
+__all__ = ["dial"]
 
 
 async def dial(rt: Runtime, dialing: Dialing, sink: Sink, nursery: Any) -> Transport:

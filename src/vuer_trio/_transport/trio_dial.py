@@ -7,7 +7,7 @@ import ssl
 
 import trio
 
-from .dial import Dialing
+from .dialing import Dialing
 from .proxy import open_tunnel, parse_proxy
 from .wire import SocketWire, StreamWire, Wire
 

@@ -1,0 +1,160 @@
+"""A long time, and many clients: nothing is dropped, nothing grows."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import anyio
+import psutil
+import pytest
+import trio
+from support import Number, open_sockets, task_count
+
+from peer import memory_peer
+from vuer_trio import open_vuer_client
+from vuer_trio._transport.base import Text
+
+HERE = Path(__file__).parent
+CLIENTS, RATE = 100, 60  # events a second, each
+SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
+
+
+@pytest.fixture
+def echo_server():
+    process = subprocess.Popen(
+        [sys.executable, HERE / "echo_server.py"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        yield f"ws://127.0.0.1:{int(process.stdout.readline())}"
+        process.kill()
+
+
+POSE = {"position": [0.1, 0.2, 0.3], "matrix": [0.123] * 16}
+
+
+async def stream(uri, seconds, counts, ready):
+    """One operator: a pose 60 times a second, each of which comes back."""
+    async with open_vuer_client(uri) as client:
+        await client.recv()  # INIT comes back first
+        counts["connected"] += 1
+        await ready.wait()
+        start = anyio.current_time()
+
+        all_back = anyio.Event()
+
+        async def receive():
+            for _ in range(int(seconds * RATE)):
+                event = await client.recv()
+                assert event.value["position"] == POSE["position"]
+                counts["received"] += 1
+            all_back.set()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(receive)
+            for n in range(int(seconds * RATE)):
+                await anyio.sleep_until(start + n / RATE)
+                client.send @ Number(value=POSE)
+                counts["sent"] += 1
+            await client.flush(timeout=30)
+            with anyio.move_on_after(10):
+                await all_back.wait()
+            tasks.cancel_scope.cancel()
+        statistics = client.statistics()
+        counts["dropped"] += statistics.dropped + statistics.lost
+
+
+def memory() -> int:
+    gc.collect()
+    return psutil.Process().memory_info().rss
+
+
+def test_many_clients_for_a_minute(echo_server, capsys):
+    counts = dict.fromkeys(("connected", "sent", "received", "dropped"), 0)
+
+    async def main():
+        before = task_count(), open_sockets()
+        samples = []
+        async with trio.open_nursery() as nursery:
+            ready = trio.Event()
+            for _ in range(CLIENTS):
+                nursery.start_soon(stream, echo_server, SECONDS, counts, ready)
+            with trio.fail_after(60):
+                while counts["connected"] < CLIENTS:
+                    await trio.sleep(0.05)
+            cpu, start = time.process_time(), time.monotonic()
+            ready.set()
+            while counts["sent"] < CLIENTS * int(SECONDS * RATE):
+                samples.append(memory())
+                await trio.sleep(SECONDS / 20)
+            used = (time.process_time() - cpu) / (time.monotonic() - start)
+        await trio.sleep(0.1)
+        return before, (task_count(), open_sockets()), samples, used
+
+    before, after, samples, used = trio.run(main)
+    expected = CLIENTS * int(SECONDS * RATE)
+    with capsys.disabled():
+        print(
+            f"\n[soak] {CLIENTS} clients x {RATE}/s x {SECONDS:g} s: {counts['received']:,} of "
+            f"{expected:,} came back, {counts['dropped']} dropped; {100 * used:.0f} % of a core; "
+            f"memory {samples[0] / 1e6:.1f} to {samples[-1] / 1e6:.1f} MB"
+        )
+    assert counts["sent"] == counts["received"] == expected
+    assert counts["dropped"] == 0
+    assert after == before
+    later = samples[len(samples) // 2 :]  # the first seconds fill the allocator's pools
+    assert max(later) - later[0] < 8_000_000
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("transport", ["trio-websocket", "websockets"])
+async def test_ten_virtual_hours(autojump_clock, transport):
+    """A pose a second, an event back every ten, a pause of an hour in which only pings go."""
+
+    async def script(conn):
+        await conn.accept()
+        count = 0
+        while (message := await conn.recv()) is not None:
+            assert not isinstance(message, Text)
+            count += 1
+            if count % 10 == 0:
+                await conn.send_event({"etype": "N", "data": count})
+            conn.messages.clear()
+            conn._taken = 0
+
+    start = trio.current_time()
+    async with memory_peer(script) as peer:
+        async with open_vuer_client(stream=peer.stream, transport=transport) as client:
+            received = []
+
+            async def receive():
+                async for event in client:
+                    received.append(event.data)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(receive)
+                tasks, used = None, 0
+                for second in range(9 * 3600):
+                    await trio.sleep(1)
+                    await client.send(Number(value=second))
+                    if second == 3600:
+                        tasks, used = task_count(), memory()
+                await trio.sleep(3600)
+                await client.flush()
+                assert task_count() == tasks
+                assert memory() - used < 8_000_000
+                nursery.cancel_scope.cancel()
+            assert client.connected
+            assert received == list(range(10, 9 * 3600 + 1, 10))
+            statistics = client.statistics()
+            assert (statistics.dropped, statistics.outbox, statistics.inbox) == (0, 0, 0)
+            assert peer.conn.pings
+    assert trio.current_time() - start >= 36_000
