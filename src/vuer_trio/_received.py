@@ -9,7 +9,7 @@ from typing import Any
 from ._event import ClientEvent, Event, ServerEvent
 from .codec import decode
 
-__all__ = ["received_client_event", "received_server_event"]
+__all__ = ["ReceivedServerEvent", "received_client_event", "received_server_event"]
 
 _MILLISECONDS = 1e11  # seconds until the year 5138: a float above it counts milliseconds
 _AT_FIRST = {"dropped_before": 0, "_ts": 0.0}
@@ -102,7 +102,9 @@ class _ReceivedClientEvent(_Received, ClientEvent):
     __slots__ = ()
 
 
-class _ReceivedServerEvent(_Received, ServerEvent):
+class ReceivedServerEvent(_Received, ServerEvent):
+    """An event from a server. Made of a decoded map, ``raw``."""
+
     __slots__ = ()
 
 
@@ -113,4 +115,4 @@ def received_client_event(payload: bytes | bytearray | memoryview) -> ClientEven
 
 def received_server_event(payload: bytes | bytearray | memoryview) -> ServerEvent:
     """The event in one message from a server. Raises ProtocolError."""
-    return _ReceivedServerEvent(decode(payload))
+    return ReceivedServerEvent(decode(payload))

@@ -49,7 +49,9 @@ class VuerClient(Connection):
     for the whole of opening; ``close_timeout`` for the time without progress while the outbox
     drains, and for the peer's answer to the close; ``heartbeat`` for a silence before a ping, and
     as much again before the link is lost. ``floats="single"`` halves the size of floats, as the
-    reference does. ``checkpoints="every"`` yields to other tasks at every call.
+    reference does. ``checkpoints="every"`` yields to other tasks at every call. ``inbox`` and
+    ``outbox`` are delivery policies: `Fifo` waits when it is full, `DropOldest`, `Latest` and
+    `Discard` never do and count what they drop.
 
     Raises TypeError and ValueError for options that can not be.
     """
@@ -264,7 +266,8 @@ class VuerClient(Connection):
 
         With ``fn`` it returns a function that takes it back; as a decorator it returns the
         function. Handlers run one after another, in the order of the events; ``concurrent``
-        ones at once. What one raises is logged, and ends nothing.
+        ones at once. Events that wait for a handler have the policy of the inbox; under `Discard`
+        the newest 1,024 wait. What a handler raises is logged, and ends nothing.
         """
         return self._register(etype, fn, once=once, concurrent=concurrent)
 

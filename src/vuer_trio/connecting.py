@@ -12,10 +12,11 @@ from ._errors import ConnectionFailed, EncodeError, ProtocolError, VuerError, re
 from ._link.dropping import Keyed
 from ._link.keeper import Keeper
 from ._link.link import Link
+from ._received import ReceivedServerEvent
 from ._runtime import Runtime
 from ._transport.base import Text, Transport
-from .codec import make_encoder
-from .events import Event, ServerEvent, received_server_event
+from .codec import decode, make_encoder
+from .events import Event, ServerEvent
 from .options import Options
 
 __all__ = ["connection_failed", "event_encoder", "new_keeper", "received", "with_key"]
@@ -131,7 +132,7 @@ def received(item: Any) -> ServerEvent:
     """The event in an item of an inbox. Raises ProtocolError."""
     kind = type(item)
     if kind is bytes or kind is bytearray:
-        return received_server_event(item)
+        return ReceivedServerEvent(decode(item))
     if kind is Text:
         raise ProtocolError(
             f"a text frame, where the wire has only binary ones: {bytes(item[:80])!r}",

@@ -505,9 +505,10 @@ async def test_a_lease_is_pushed_by_events_and_runs_out_without(open_client):
 
     async with serve_peer(script) as peer, open_client(peer.uri) as client:
         with anyio.fail_after(10):
-            with pytest.raises(Stale, match=r"no N came within 0\.2 s; the newest was read 0\.2"):
+            with pytest.raises(Stale, match=r"no N came within 0\.2 s; the newest was read"):
                 with client.lease("N", max_age=0.2) as lease:
                     first = lease.scope.deadline
+                    await anyio.sleep(0.01)  # uvloop's clock counts milliseconds
                     pushed.set()
                     while lease.scope.deadline == first:
                         await anyio.sleep(0.001)

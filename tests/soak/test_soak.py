@@ -77,6 +77,7 @@ def memory() -> int:
     return psutil.Process().memory_info().rss
 
 
+@pytest.mark.no_cover  # tracing would take the core that the clients need
 def test_many_clients_for_a_minute(echo_server, capsys):
     counts = dict.fromkeys(("connected", "sent", "received", "dropped"), 0)
 
@@ -114,6 +115,7 @@ def test_many_clients_for_a_minute(echo_server, capsys):
     assert max(later) - later[0] < 8_000_000
 
 
+@pytest.mark.no_cover
 @pytest.mark.trio
 @pytest.mark.parametrize("transport", ["trio-websocket", "websockets"])
 async def test_ten_virtual_hours(autojump_clock, transport):

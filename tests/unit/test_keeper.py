@@ -7,6 +7,7 @@ import math
 import ssl
 from contextlib import nullcontext
 
+import msgpack
 import pytest
 import trio
 import trio.testing
@@ -27,6 +28,7 @@ from vuer_trio import (
     open_vuer_client,
 )
 from vuer_trio._transport.handshake import Rejected
+from vuer_trio.events import ClientEvent
 
 URI = "ws://memory.test:8012"
 
@@ -472,6 +474,54 @@ async def test_sending_follows_the_room_and_the_queue_comes_after_init(autojump_
         assert b"INIT" in conn.messages[0]
         assert numbers(conn.messages[1:]) == [0, 1, 2, 3]
         assert client.statistics().lost == 0
+
+
+def event(etype, value):
+    return ClientEvent(etype=etype, value=value)
+
+
+def said(conn):
+    """What a link carried, INIT's value aside."""
+    events = [msgpack.unpackb(message) for message in conn.messages]
+    return [e["etype"] if e["etype"] == "INIT" else (e["etype"], e["value"]) for e in events]
+
+
+async def test_what_is_retained_comes_after_init_and_before_the_queue(autojump_clock, opened):
+    async with network(lives(1), lives(1), up) as net, opened() as client:
+        await client.send(event("CAMERA", 1), retain=True)
+        await client.send(event("POSE", 1), retain=True)
+        await client.send(event("CAMERA", 2), retain=True)
+        await client.send(event("CAMERA", 3))
+        await client.flush()
+        await gap(client)
+        client.send @ event("CLICK", 1)
+        await back(client)
+        await client.flush()
+        first, second = net.connections
+        camera, pose = ("CAMERA", 2), ("POSE", 1)
+        assert said(first) == ["INIT", ("CAMERA", 1), pose, camera, ("CAMERA", 3)]
+        assert said(second) == ["INIT", pose, camera, ("CLICK", 1)]
+        await back(client)
+        await client.flush()
+        assert said(net.connections[2]) == ["INIT", pose, camera]
+        assert client.statistics().sent == 5
+
+
+async def test_what_is_retained_during_a_dial_is_the_newest(autojump_clock, opened):
+    async def slow(conn):
+        await conn.wait_request()
+        await trio.sleep(5)
+        await conn.accept()
+
+    async with network(lives(1), slow) as net, opened() as client:
+        await client.send(event("POSE", 1), retain=True)
+        await gap(client)
+        await trio.sleep(3)
+        await client.send(event("POSE", 2), retain=True)
+        assert not client.connected
+        await back(client)
+        await client.flush()
+        assert said(net.connections[1]) == ["INIT", ("POSE", 2), ("POSE", 2)]
 
 
 async def test_receiving_waits_for_the_next_link(autojump_clock, opened):

@@ -10,14 +10,27 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 
-__all__ = ["BINARY", "CLOSE", "PING", "apply_mask", "close_payload", "frame", "header", "new_key"]
+__all__ = [
+    "BINARY",
+    "CLOSE",
+    "MASKED_16",
+    "PING",
+    "apply_mask",
+    "close_payload",
+    "frame",
+    "header",
+    "header16",
+    "new_key",
+]
 
 #: FIN and opcode
 BINARY, CLOSE, PING = 0x82, 0x88, 0x89
 
 _MASKED = 0x80
+MASKED_16 = _MASKED | 126
 _header7 = struct.Struct("!BB4s").pack
-_header16 = struct.Struct("!BBH4s").pack
+#: the header of a masked frame of 126 to 65,535 bytes: first byte, `MASKED_16`, size, key
+header16 = struct.Struct("!BBH4s").pack
 _header64 = struct.Struct("!BBQ4s").pack
 
 
@@ -54,7 +67,7 @@ def header(first: int, size: int, key: bytes) -> bytes:
     if size < 126:
         return _header7(first, _MASKED | size, key)
     if size < 65_536:
-        return _header16(first, _MASKED | 126, size, key)
+        return header16(first, MASKED_16, size, key)
     return _header64(first, _MASKED | 127, size, key)
 
 

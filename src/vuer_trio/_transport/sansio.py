@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from .base import LARGE, Ending, Outgoing, Ping, Sink
 from .core import Core
 from .farewell import farewell
-from .framing import BINARY, PING, apply_mask, frame, header, new_key
+from .framing import BINARY, MASKED_16, PING, apply_mask, frame, header, header16, new_key
 from .splitter import Splitter
 from .wire import Wire
 
@@ -21,7 +21,9 @@ class SansIO:
         self._wire = wire
         self._core = core
         self._sink = sink
-        self._splitter = Splitter(max_size, core.messages.append, self._other)
+        self._messages = core.messages  # whole ones, from both
+        self._split = Splitter(max_size, core.messages.append, self._other).feed
+        self._compressed = False
         self._rest = b""  # of a frame that `write_now` began
         self._begun = False
         self._control: list[bytes] = []
@@ -53,10 +55,13 @@ class SansIO:
             cut = len(data) if end < 0 else end + 4 - len(seen)
             seen = (seen + data)[-3:]
             core.receive_head(data[:cut])
+            self._compressed = core.opened and core.compressed
             if cut == len(data):
                 continue
-            if core.opened:
-                self._feed(memoryview(data)[cut:])
+            if self._compressed:
+                self._other(data[cut:])
+            elif core.opened:
+                self._split(memoryview(data)[cut:])
             else:
                 core.receive_head(data[cut:])
 
@@ -82,24 +87,23 @@ class SansIO:
 
     def _take(self, data: memoryview) -> bool:
         """Some bytes, or none at the end; whether to read on."""
-        self._sink.heard(len(data))
-        if data:
-            self._feed(data)
-        else:
+        sink, messages = self._sink, self._messages
+        sink.heard(len(data))
+        if not data:
             self._ending = Ending("loss", 1006, "the stream ended without a close frame")
-        self._hand_over()
-        return self._ending is None and not self._sink.full
-
-    def _feed(self, data: memoryview) -> None:
-        if self._core.compressed:
+        elif self._compressed:
             self._other(bytes(data))  # every frame is the library's
         else:
-            self._splitter.feed(data)
+            self._split(data)
+        if messages:
+            sink.deliver(messages)
+            messages.clear()
+        return self._ending is None and not sink.full
 
     def _hand_over(self) -> None:
-        if self._core.messages:
-            self._sink.deliver(self._core.messages)
-            self._core.messages.clear()
+        if self._messages:
+            self._sink.deliver(self._messages)
+            self._messages.clear()
 
     def _other(self, data: bytes) -> bool:
         """Bytes for the protocol library; whether the stream goes on after them."""
@@ -144,11 +148,14 @@ class SansIO:
             size = len(payload)
             if type(payload) is Ping:
                 out.append(frame(payload, PING))
-            elif self._core.compressed:
+            elif self._compressed:
                 out.append(self._core.encode(payload))
             elif size < LARGE:
                 key = new_key()
-                out += (header(BINARY, size, key), apply_mask(payload, key))
+                if size > 125:  # as most are: what `header` does, without the call
+                    out += (header16(BINARY, MASKED_16, size, key), apply_mask(payload, key))
+                else:
+                    out += (header(BINARY, size, key), apply_mask(payload, key))
             else:
                 # In slices, a multiple of the key's four bytes: no masked copy of the whole.
                 key = new_key()
@@ -162,7 +169,7 @@ class SansIO:
         self._writing = self._begun = False
 
     def write_now(self, payload: bytes) -> bool:
-        if self._core.compressed or self._rest or self._control:
+        if self._compressed or self._rest or self._control:
             return False
         data = frame(payload)
         try:
@@ -187,7 +194,7 @@ class SansIO:
     def abort(self, unsent: Sequence[Outgoing]) -> None:
         if not (self._writing or self._closing or self._ending is not None):
             head = b"".join((self._rest, *self._control))
-            farewell(self._wire, head, () if self._core.compressed else unsent)
+            farewell(self._wire, head, () if self._compressed else unsent)
 
     async def aclose(self) -> None:
         await self._wire.aclose()

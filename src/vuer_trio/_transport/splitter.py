@@ -72,7 +72,7 @@ class Splitter:
 
     def _split(self, data: bytes) -> int:
         """Split all whole frames; how many bytes are done with."""
-        whole, max_size = self._whole, self._max_size
+        whole, max_size, fragmented = self._whole, self._max_size, self._fragmented
         position, end = 0, len(data)
         while end - position >= 2:
             first = data[position]
@@ -91,7 +91,7 @@ class Splitter:
                     break  # the header is not all here
             stop = start + size
             if size <= max_size:
-                if first == _BINARY and not self._fragmented:
+                if first == _BINARY and not fragmented:
                     if stop <= end:
                         whole(data[start:stop])
                         position = stop
@@ -107,7 +107,7 @@ class Splitter:
                 self._over = True
                 return end
             if not first & _CONTROL:
-                self._fragmented = not first & _FIN
+                self._fragmented = fragmented = not first & _FIN
             self._owed = max(0, stop - end)
             position = min(stop, end)
         return position

@@ -62,15 +62,18 @@ class SocketWire:
 
     async def receive(self) -> memoryview:
         while True:
-            try:
-                await trio.lowlevel.wait_readable(self._sock)
-            except (trio.ClosedResourceError, ValueError) as exc:
-                raise ConnectionAbortedError("closed by this side") from exc
-            data = self._receive_more()
+            await self._readable()
+            data = self._receive_nowait()
             if data is not None:
                 return data
 
-    def _receive_more(self) -> memoryview | None:
+    async def _readable(self) -> None:
+        try:
+            await trio.lowlevel.wait_readable(self._sock)
+        except (trio.ClosedResourceError, ValueError) as exc:
+            raise ConnectionAbortedError("closed by this side") from exc
+
+    def _receive_nowait(self) -> memoryview | None:
         """Like `receive`, but None when nothing is there yet."""
         try:
             return _buffer[: self._sock.recv_into(_buffer)]
@@ -79,16 +82,15 @@ class SocketWire:
 
     async def pump(self, take: Take) -> None:
         while True:
-            data: memoryview | None = await self.receive()
-            reads = 1
-            while data is not None:
-                more = len(data) == READ
+            await self._readable()
+            for _ in range(_BURST):
+                data = self._receive_nowait()
+                if data is None:
+                    break
                 if not take(data):
                     return
-                if not more or reads == _BURST:
-                    break
-                data = self._receive_more()
-                reads += 1
+                if len(data) < READ:
+                    break  # there is no more
 
     def try_send(self, data: bytes | memoryview) -> int:
         try:
@@ -119,7 +121,7 @@ class SocketWire:
         with suppress(OSError):
             # Closing a socket with unread data resets it, and may destroy what was just sent.
             for _ in range(64):
-                if not self._receive_more():
+                if not self._receive_nowait():
                     break
             self._sock.shutdown(socket.SHUT_WR)
         self._sock.close()

@@ -1,0 +1,113 @@
+"""The table."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from statistics import median
+
+from clients import CLIENTS, REFERENCE
+from rows import ROWS
+
+__all__ = ["FEWER_IS_BETTER", "report"]
+
+#: row: (floor on Trio, floor on asyncio, goal); ratios to `vuer.VuerClient`
+_FLOORS: dict[str, tuple[float, float, float]] = {
+    "fire": (5.0, 5.0, 8.0),
+    "send": (3.5, 2.7, 5.5),
+    "iterate": (2.2, 1.6, 3.5),
+    "16 MiB out": (1.8, 1.5, 2.7),
+    "16 MiB in": (1.1, 1.1, 1.6),
+    "round trips": (1.05, 1.15, 1.4),
+    "CPU": (1.2, 1.2, 0.8),
+    "import": (0.5, 0.5, 0.33),
+}
+FEWER_IS_BETTER = ("CPU", "import")
+_UNITS = {name: unit for name, (_, unit) in ROWS.items()} | {"CPU": "%", "import": "ms"}
+_SCALE = {"k/s": 1e-3, "ms": 1e3}
+
+#: client: row: what was measured, in the order of the rounds
+Samples = Mapping[str, Mapping[str, Sequence[float]]]
+
+
+def report(samples: Samples, rounds: int, load: float) -> str:
+    """Everything measured, as Markdown."""
+    rows = [row for row in _FLOORS if samples[REFERENCE].get(row)]
+    lines = [
+        "# Benchmarks",
+        "",
+        "Made by `python benchmarks/run.py`. Ratios to `vuer.VuerClient` in alternating rounds on "
+        "one machine:",
+        "the median, and the range of single rounds. More is better, but for CPU and import, "
+        "where less is.",
+        "In **bold** what misses its floor. The floors are those of the transport that the extra "
+        "`all` selects,",
+        "websockets; the other transports are what a bare install uses.",
+        "",
+        _line("", rows),
+        _line("---", ["---"] * len(rows)),
+        _line("floor, Trio", [f"{_FLOORS[row][0]:g}" for row in rows]),
+        _line("floor, asyncio", [f"{_FLOORS[row][1]:g}" for row in rows]),
+        _line("goal", [f"{_FLOORS[row][2]:g}" for row in rows]),
+    ]
+    for name in samples:
+        if name != REFERENCE:
+            lines.append(_line(name, [_ratio(samples, name, row) for row in rows]))
+    lines += ["", "As measured, medians:", "", _line("", [f"{r}, {_UNITS[r]}" for r in rows])]
+    lines.append(_line("---", ["---"] * len(rows)))
+    for name in samples:
+        lines.append(_line(name, [_absolute(samples, name, row) for row in rows]))
+    return "\n".join([*lines, "", _NOTES, _machine(rounds, load), ""])
+
+
+def _line(first: str, cells: Sequence[str]) -> str:
+    return f"| {first} | {' | '.join(cells)} |"
+
+
+def _ratio(samples: Samples, name: str, row: str) -> str:
+    mine, theirs = samples[name].get(row), samples[REFERENCE][row]
+    if not mine:
+        return ""
+    ratios = [a / b for a, b in zip(mine, theirs, strict=True)]
+    middle = median(ratios)
+    shown = f"{middle:.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+    return f"**{shown}**" if _missed(name, row, middle) else shown
+
+
+def _missed(name: str, row: str, ratio: float) -> bool:
+    runtime, transport = CLIENTS.get(name, ("", ""))
+    if transport != "websockets":
+        return False
+    floor = _FLOORS[row][0 if runtime == "trio" else 1]
+    return ratio > floor if row in FEWER_IS_BETTER else ratio < floor
+
+
+def _absolute(samples: Samples, name: str, row: str) -> str:
+    mine = samples[name].get(row)
+    return f"{median(mine) * _SCALE.get(_UNITS[row], 1):.4g}" if mine else ""
+
+
+def _machine(rounds: int, load: float) -> str:
+    packages = ("vuer-trio", "vuer", "trio", "anyio", "uvloop", "trio-websocket", "websockets")
+    versions = [f"{name} {version(name)}" for name in (*packages, "wsproto", "msgpack")]
+    return (
+        f"{os.cpu_count()} cores ({platform.machine()}), {platform.system()}, "
+        f"{platform.python_implementation()} {platform.python_version()}; {rounds} rounds; load "
+        f"average before the first {load:.1f}.\n{', '.join(versions)}."
+    )
+
+
+_NOTES = f"""\
+- fire: 20,000 `client.send @ pose`, until the peer has read them; send: the same with
+  `await client.send(pose)`; iterate: 20,000 updates with `async for`, their data touched; 16 MiB:
+  twelve messages; round trips: by the median of 2,000; CPU: 100 clients in one process, each with
+  60 poses a second and an answer to each, as a share of one core; import: of the client's class.
+- A pose is 266 bytes, 178 from `{REFERENCE}`, which sends 32-bit floats; an update is 106.
+- The peer is `peer.py`, on raw sockets. It declines compression, which `{REFERENCE}` offers and a
+  real Vuer server accepts, at a cost that is not in this table.
+- "raw socket" is what the peer can do: a blocking socket that sends what was framed before, and
+  counts the frames it receives. It has no codec, no masking and no event loop.
+- Each row warms up before it is timed. In each round every client has a new process.
+"""

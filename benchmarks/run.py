@@ -1,0 +1,80 @@
+"""Measure the clients beside each other, print the table, and write it to RESULTS.md.
+
+    python benchmarks/run.py [--rounds N] [--quick] [--only NAME ...] [--rows ROW ...]
+
+Needs vuer 0.1.6, uvloop and the extra ``all``. In each round every client measures every row;
+the order of the clients moves on by one from round to round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from clients import CLIENTS, REFERENCE
+from processes import Worker, import_seconds, peer
+from report import report
+from rows import ROWS
+
+_RAW = "raw socket"
+_IMPORTS = {
+    REFERENCE: "from vuer import VuerClient",
+    "vuer-trio": "from vuer_trio import open_vuer_client",
+}
+
+Samples = defaultdict[str, defaultdict[str, list[float]]]
+
+
+def measure_round(names: Sequence[str], rows: Sequence[str], uri: str, samples: Samples) -> None:
+    """Every row with every client; clients side by side, so that they share the noise."""
+    workers = [Worker(name) for name in names]
+    try:
+        for row in rows:
+            for worker in workers:
+                if row == "CPU" and worker.name == _RAW:
+                    continue
+                value, _ = worker.measure(row, uri)
+                samples[worker.name][row].append(value)
+    finally:
+        for worker in workers:
+            worker.end()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, add_help=True)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--quick", action="store_true", help="three rounds, and no RESULTS.md")
+    parser.add_argument("--only", nargs="+", default=list(CLIENTS)[1:], metavar="NAME")
+    all_rows = [*ROWS, "CPU", "import"]
+    parser.add_argument("--rows", nargs="+", default=all_rows, choices=all_rows, metavar="ROW")
+    options = parser.parse_args()
+    rounds = 3 if options.quick else options.rounds
+    names = [REFERENCE, *options.only, _RAW]
+    load = os.getloadavg()[0]
+    samples: Samples = defaultdict(lambda: defaultdict(list))
+    for name in names:
+        samples[name]  # the order of the table
+    timed = [row for row in options.rows if row != "import"]
+    for statement in _IMPORTS.values():
+        import_seconds(statement)  # compiles
+    with peer() as uri:
+        for number in range(rounds):
+            turned = names[number % len(names) :] + names[: number % len(names)]
+            if timed:
+                measure_round(turned, timed, uri, samples)
+            if "import" in options.rows:
+                for name, statement in _IMPORTS.items():
+                    samples[name]["import"].append(import_seconds(statement))
+            print(f"round {number + 1} of {rounds}", file=sys.stderr)
+    text = report(samples, rounds, load)
+    print(text)
+    if not options.quick:
+        (Path(__file__).parent / "RESULTS.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
