@@ -37,8 +37,7 @@ def measure_round(names: Sequence[str], rows: Sequence[str], uri: str, samples: 
             for worker in workers:
                 if row == "CPU" and worker.name == _RAW:
                     continue
-                value, _ = worker.measure(row, uri)
-                samples[worker.name][row].append(value)
+                samples[worker.name][row].append(worker.measure(row, uri))
     finally:
         for worker in workers:
             worker.end()
