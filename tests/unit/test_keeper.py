@@ -213,14 +213,11 @@ async def test_a_slow_close_does_not_make_a_link_live_longer(autojump_clock, ope
         await trio.sleep(7.5)
         await conn.send_raw(b"\x88\x02\x03\xe9")
 
-    async with network(lingers, up) as net:
+    async with network(lost, lingers, up) as net:
         async with opened(initial=2, maximum=8, close_timeout=1) as client:
-            await back(client)
-            assert net.times == [0, 7.5 + 1 + 2]
-            conn = await net.connection(1)
-            await conn.abort()
-            await back(client)
-            assert net.times[2] == 10.5 + 4
+            while client.generation < 3:
+                await back(client)
+            assert net.times == [0, 2, 2 + 7.5 + 1 + 4]
 
 
 # ---- the first dial
@@ -697,6 +694,22 @@ async def test_what_was_on_its_way_is_lost_and_counted(autojump_clock, opened, c
     assert "3 messages were on their way" in caplog.text
 
 
+async def test_a_message_that_was_begun_is_lost_once(autojump_clock, opened):
+    """One that went out past the writer, if the transport can."""
+    async with network(up, DOWN) as net:
+        net.wrap = Stuck
+        async with opened() as client:
+            await client.flush()
+            await settled()
+            net.streams[0].stuck = True
+            await client.send(Number(value=1))
+            await settled()
+            await (await net.connection()).abort()
+            await gap(client)
+            assert client.statistics().lost == 1
+        # nothing was left to be sent
+
+
 async def test_leaving_in_the_gap_counts_what_is_lost_only_once(autojump_clock, opened):
     async with network(up, DOWN) as net:
         net.wrap = Stuck
@@ -799,15 +812,21 @@ async def test_a_nursery_cancelled_in_the_gap_takes_the_client_along(autojump_cl
 
 async def test_a_nursery_cancelled_over_an_open_link_is_no_loss(autojump_clock, opened):
     async with network(up) as net:
+        net.wrap = Stuck
         async with trio.open_nursery() as nursery:
             client = await opened().connect(nursery)
+            await client.flush()
             changes = client.link_changes()
+            net.streams[0].stuck = True
             client.send @ Number()
+            await settled()
             nursery.cancel_scope.cancel()
         assert [change.code async for change in changes] == [1001]
         assert client.statistics().lost == 0
         await trio.sleep(1000)
         assert len(net.times) == 1
+        with pytest.raises(ConnectionClosed, match="1 message was not sent"):
+            await client.close()
 
 
 @pytest.mark.parametrize("answers", [True, False])

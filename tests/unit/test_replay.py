@@ -290,6 +290,25 @@ async def test_leaving_waits_until_all_is_confirmed(autojump_clock, opened):
         assert numbers(net.connections[0].messages) == [1, 2]
 
 
+async def test_leaving_waits_as_long_as_answers_keep_coming(autojump_clock, opened):
+    async def slow(conn):
+        conn.auto_pong = False
+        await conn.accept()
+        for n in range(5):
+            await conn.wait_until(lambda n=n: len(conn.pings) > n)
+            await trio.sleep(0.8)
+            await conn.pong(conn.pings[n])
+
+    async with network(slow) as net:
+        async with opened(close_timeout=1, outbox=Fifo(2000)) as client:
+            await trio.testing.wait_all_tasks_blocked()
+            for n in range(1100):
+                client.send @ Number(value=n)
+            began = trio.current_time()
+        assert trio.current_time() - began == pytest.approx(5 * 0.8)
+        assert len(numbers(net.connections[0].messages)) == 1100
+
+
 async def test_leaving_tells_what_nobody_confirms(autojump_clock, opened):
     async with network(deaf, up) as net:
         with pytest.raises(
