@@ -95,8 +95,8 @@ def _machine(rounds: int, load: float) -> str:
     return (
         f"{os.cpu_count()} cores ({platform.machine()}), {platform.system()}, "
         f"{platform.python_implementation()} {platform.python_version()}; {rounds} rounds; load "
-        f"average before the first {load:.1f} (over 0.5: others used the machine, and the ranges are "
-        f"theirs).\n{', '.join(versions)}."
+        f"average before the first {load:.1f} (over 0.5: others used the machine, and the ranges "
+        f"are theirs).\n{', '.join(versions)}."
     )
 
 

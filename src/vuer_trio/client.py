@@ -48,7 +48,9 @@ class VuerClient(Connection):
     stream, used as it is. Timeouts are seconds, `math.inf` switches one off: ``connect_timeout``
     for the whole of opening; ``close_timeout`` for the time without progress while the outbox
     drains, and for the peer's answer to the close; ``heartbeat`` for a silence before a ping, and
-    as much again before the link is lost. ``floats="single"`` halves the size of floats, as the
+    as much again before the link is lost. ``reconnect``, True or a `Backoff`, dials again after
+    every end that this side did not ask for; until it gives up, sending follows the room in the
+    outbox, and what waits goes on waiting. ``floats="single"`` halves the size of floats, as the
     reference does. ``checkpoints="every"`` yields to other tasks at every call. ``inbox`` and
     ``outbox`` are delivery policies: `Fifo` waits when it is full, `DropOldest`, `Latest` and
     `Discard` never do and count what they drop.
