@@ -32,7 +32,7 @@ from .wire import Wire
 __all__ = ["TrioWebSocket"]
 
 #: bytes in the cork before it is emptied in the middle of a batch
-_CHUNK = 262_144
+_CHUNK = 65_536
 #: bytes of a handshake's reply, after which it is refused
 _REPLY = 1 << 20
 _CLOSE_BYTE = CLOSE.to_bytes()
@@ -129,6 +129,7 @@ class TrioWebSocket:
         self._answered = trio.Event()  # our close frame was answered, or never will be
         self._failure: BaseException | None = None
         self._closing = False
+        self._framed_at = 0.0
         self._batch: deque[Outgoing] = deque()  # what `write` has not given to the package yet
 
     # ---- opening
@@ -252,7 +253,8 @@ class TrioWebSocket:
 
     @property
     def progress(self) -> float:
-        return self._wire.progress
+        # The package takes some 50 µs for a message, so a batch of them takes its time, too.
+        return max(self._wire.progress, self._framed_at)
 
     async def write(self, batch: Sequence[Outgoing]) -> None:
         cork = self._cork
@@ -267,6 +269,7 @@ class TrioWebSocket:
                 else:
                     await self._socket.send_message(payload)
                 self._batch.popleft()
+                self._framed_at = trio.current_time()
                 if len(cork.buffer) >= _CHUNK:
                     await cork.flush()
             await cork.flush()
