@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from contextlib import suppress
@@ -87,10 +88,25 @@ class LoopWire(asyncio.BufferedProtocol):
         return not self._secure  # a close frame may still be answered, though not in TLS
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None and not self._secure:
+            self._read_last_words()
         self._error = self._error or exc
         self._end()
         self._writable.set()
         self._lost.set()
+
+    def _read_last_words(self) -> None:
+        """A write that fails closes the loop's transport at once, though a close frame that says
+        why may have been received already: the descriptor is open until this callback returns."""
+        with suppress(OSError, AttributeError):
+            descriptor = os.dup(self._transport.get_extra_info("socket").fileno())
+            with socket.socket(fileno=descriptor) as sock:
+                sock.setblocking(False)
+                for _ in range(64):
+                    data = sock.recv(READ)
+                    if not data:
+                        break
+                    self._arrived(memoryview(data))
 
     def pause_writing(self) -> None:
         self._writable.clear()
