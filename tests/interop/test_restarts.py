@@ -167,7 +167,7 @@ async def test_fifty_restarts_under_traffic(leg, open_client, server, replay):
         assert len(arrived) == len(set(arrived)), "something arrived twice"
         assert arrived == sorted(arrived)
         assert traffic.echoed == sorted(set(traffic.echoed))
-        assert len(arrived) > traffic.sent / 2
+        assert len(arrived) >= 40 * (RESTARTS + 1), "too little for a test"
     assert statistics.outbox == 0
 
     assert after[:2] == before[:2], "tasks, sockets"
