@@ -25,7 +25,7 @@ LAYERS = [
     ["schemas/"],
     ["_event.py", "_received.py", "events.py"],
     ["info.py", "options.py", "statistics.py"],
-    ["freshness.py", "handlers.py"],
+    ["freshness.py", "handlers.py", "dispatch.py"],
     ["connecting.py"],
     ["client.py"],
     ["__init__.py"],

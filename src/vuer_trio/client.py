@@ -20,9 +20,10 @@ from ._link.sender import Sender
 from ._runtime import Runtime, runtime
 from ._transport.base import TransportName
 from .connecting import event_encoder, new_keeper, received, with_key
+from .dispatch import Dispatch
 from .events import ClientEvent, ServerEvent
 from .freshness import Freshness, Lease
-from .handlers import Dispatch, Handlers, kind, register
+from .handlers import Handlers, kind, register
 from .info import get_client_info
 from .options import Headers, Options, WebsocketsOptions
 from .statistics import Statistics
