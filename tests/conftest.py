@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from vuer_trio import VuerClient, open_vuer_client
+from vuer_trio import Vuer, VuerClient, open_vuer_client
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,12 @@ def anyio_backend(leg: Leg) -> str | tuple[str, dict[str, bool]]:
 def open_client(leg: Leg) -> Callable[..., VuerClient]:
     """``open_vuer_client`` on this leg."""
     return partial(open_vuer_client, transport=leg.transport)
+
+
+@pytest.fixture
+def new_server(leg: Leg) -> Callable[..., Vuer]:
+    """``Vuer`` on this leg, at any free port."""
+    return partial(Vuer, port=0, transport=leg.transport)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -27,7 +27,9 @@ LAYERS = [
     ["info.py", "options.py", "statistics.py"],
     ["freshness.py", "handlers.py", "dispatch.py"],
     ["connecting.py"],
+    ["scene.py"],
     ["client.py"],
+    ["server/"],
     ["__init__.py"],
 ]
 #: may name an async library

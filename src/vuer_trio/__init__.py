@@ -1,6 +1,8 @@
-"""A Trio-native, structured-concurrency client for Vuer servers."""
+"""A Trio-native, structured-concurrency client and server for Vuer."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from ._errors import (
     CallTimeout,
@@ -25,6 +27,9 @@ from .freshness import Lease
 from .info import get_client_info
 from .statistics import Statistics
 
+if TYPE_CHECKING:
+    from .server import SceneStore, Vuer, VuerSession, open_vuer_server
+
 __all__ = [
     "Backoff",
     "CallTimeout",
@@ -45,10 +50,29 @@ __all__ = [
     "Permit",
     "ProtocolError",
     "RecvTimeout",
+    "SceneStore",
     "Stale",
     "Statistics",
+    "Vuer",
     "VuerClient",
     "VuerError",
+    "VuerSession",
     "get_client_info",
     "open_vuer_client",
+    "open_vuer_server",
 ]
+
+_OF_THE_SERVER = ("SceneStore", "Vuer", "VuerSession", "open_vuer_server")
+
+
+def __getattr__(name: str) -> Any:
+    """The server is imported when it is used: a client does not pay for it."""
+    if name in _OF_THE_SERVER:
+        from . import server
+
+        return getattr(server, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

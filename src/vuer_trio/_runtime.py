@@ -16,7 +16,7 @@ from typing import Any
 import sniffio
 import trio
 
-__all__ = ["Runtime", "protected", "runtime"]
+__all__ = ["Runtime", "protected", "run", "runtime"]
 
 #: marks a function whose state a KeyboardInterrupt must not tear; it is raised elsewhere then
 protected = trio.lowlevel.enable_ki_protection
@@ -39,6 +39,10 @@ class Runtime:
     cancel_shielded_checkpoint: Callable[[], Awaitable[None]]
     #: starts a task that no nursery of the caller's owns; nothing may escape from it
     spawn_system_task: Callable[..., object]
+    #: runs a sync function in a worker thread; a cancellation waits for its end
+    run_in_thread: Callable[..., Awaitable[Any]]
+    #: a context manager, as which an async iterator of signals is had
+    open_signal_receiver: Callable[..., Any]
     #: returns a function that runs a sync function in this loop, callable from anywhere
     loop_caller: Callable[[], Callable[[Callable[[], object]], object]]
 
@@ -56,6 +60,8 @@ _TRIO = Runtime(
     checkpoint_if_cancelled=trio.lowlevel.checkpoint_if_cancelled,
     cancel_shielded_checkpoint=trio.lowlevel.cancel_shielded_checkpoint,
     spawn_system_task=trio.lowlevel.spawn_system_task,
+    run_in_thread=trio.to_thread.run_sync,
+    open_signal_receiver=trio.open_signal_receiver,
     loop_caller=lambda: trio.lowlevel.current_trio_token().run_sync_soon,
 )
 
@@ -67,6 +73,7 @@ def _asyncio() -> Runtime:
 
     import anyio
     import anyio.lowlevel
+    import anyio.to_thread
 
     background: set[asyncio.Task[None]] = set()
 
@@ -93,8 +100,29 @@ def _asyncio() -> Runtime:
         checkpoint_if_cancelled=nothing,
         cancel_shielded_checkpoint=anyio.lowlevel.cancel_shielded_checkpoint,
         spawn_system_task=spawn,
+        run_in_thread=anyio.to_thread.run_sync,
+        open_signal_receiver=anyio.open_signal_receiver,
         loop_caller=lambda: asyncio.get_running_loop().call_soon_threadsafe,
     )
+
+
+def run(backend: str, fn: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run an async program under "trio" or "asyncio".
+
+    Raises RuntimeError in a task: there is a loop already.
+    """
+    try:
+        name = sniffio.current_async_library()
+    except sniffio.AsyncLibraryNotFoundError:
+        pass
+    else:
+        raise RuntimeError(f"{name} is running already")
+    if backend == "trio":
+        trio.run(fn)
+    else:
+        import asyncio
+
+        asyncio.run(fn())
 
 
 def runtime() -> Runtime:

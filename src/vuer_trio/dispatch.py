@@ -14,7 +14,7 @@ from .events import ClientEvent, Event
 from .freshness import Freshness
 from .handlers import Caller, Handler, Handlers, kind, outcome
 
-__all__ = ["Arrived", "Dispatch"]
+__all__ = ["Arrived", "Dispatch", "set_key"]
 
 log = logging.getLogger("vuer_trio.handlers")
 
@@ -77,7 +77,7 @@ class Dispatch:
                 freshness.saw(event, size, at)
             item = Arrived(event, size)
             if self._key_function is not None:
-                self._set_key(item, event, self._key_function)
+                set_key(item, event, self._key_function)
             answered = False
             for handler in self._handlers.of(event.etype):
                 if handler.answers:
@@ -90,17 +90,19 @@ class Dispatch:
                 arrived.append(item)
         return arrived
 
-    def _set_key(self, item: Arrived, event: Event, function: Callable[[Any], Hashable]) -> None:
-        try:
-            key = function(event)
-            hash(key)
-        except Exception:  # of the user's: the reader goes on
-            log.exception("the key function of the inbox raised for %s", event.etype)
-        else:
-            item.key = key
-
     async def _run(self, handler: Handler, event: Event) -> None:
         result = await outcome(handler.fn(event))
         if handler.answers:
             key = {"key": event.key} if hasattr(event, "key") else {}
             await self._sender(ClientEvent(etype=event.rtype, value=result, **key))
+
+
+def set_key(item: Arrived, event: Event, function: Callable[[Any], Hashable]) -> None:
+    """Give an item its key for a policy of the newest of each."""
+    try:
+        key = function(event)
+        hash(key)
+    except Exception:  # of the user's: the reader goes on
+        log.exception("the key function of the inbox raised for %s", event.etype)
+    else:
+        item.key = key

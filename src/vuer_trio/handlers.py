@@ -75,9 +75,7 @@ class Handlers:
         return found
 
 
-def register(
-    handlers: Handlers, etype: str, fn: Callable[[Any], Any] | None, **options: bool
-) -> Any:
+def register(handlers: Handlers, etype: str, fn: Callable[..., Any] | None, **options: bool) -> Any:
     """``fn`` given: register it and return its clean-up. Else: return a decorator."""
     if fn is not None:
         return handlers.add(etype, Handler(fn, **options))

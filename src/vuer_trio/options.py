@@ -20,7 +20,15 @@ from ._link.policy import Fifo, Policy
 from ._transport.address import Address, parse_address
 from ._transport.base import TransportName
 
-__all__ = ["Headers", "Options", "WebsocketsOptions"]
+__all__ = [
+    "Headers",
+    "Options",
+    "WebsocketsOptions",
+    "check_policies",
+    "check_seconds",
+    "check_size",
+    "environment_int",
+]
 
 #: names and values of HTTP headers
 Fields: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
@@ -114,7 +122,7 @@ class Options:
         if options.get("uri") is None:
             options["uri"] = os.environ.get("VUER_CLIENT_URI") or DEFAULT_URI
         if options.get("max_size") is None:
-            options["max_size"] = _environment_size()
+            options["max_size"] = environment_int("WEBSOCKET_MAX_SIZE", DEFAULT_MAX_SIZE)
         if options.get("ssl_verify") is None:
             options["ssl_verify"] = _environment_flag("VUER_SSL_VERIFY")
         made = cls(**options)
@@ -125,16 +133,8 @@ class Options:
         if not isinstance(self.uri, str):
             raise TypeError(f"uri={self.uri!r}: write a string, {DEFAULT_URI!r}")
         parse_address(self.uri)
-        if isinstance(self.max_size, bool) or not isinstance(self.max_size, int):
-            raise TypeError(f"max_size={self.max_size!r}: write a number of bytes")
-        if self.max_size < 1:
-            raise ValueError(f"max_size={self.max_size}: write a positive number of bytes")
-        for name in _SECONDS:
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise TypeError(f"{name}={value!r}: write seconds, or math.inf for no limit")
-            if not value >= 0 or (value == 0 and name == "heartbeat"):
-                raise ValueError(f"{name}={value!r}: write positive seconds, or math.inf")
+        check_size("max_size", self.max_size)
+        check_seconds(self, _SECONDS)
         for name, allowed in (
             ("floats", ("double", "single")),
             ("checkpoints", ("amortised", "every")),
@@ -143,9 +143,7 @@ class Options:
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r}: write one of {allowed}")
-        for name in ("inbox", "outbox"):
-            if not isinstance(getattr(self, name), Policy):
-                raise TypeError(f"{name}={getattr(self, name)!r}: write a policy, Fifo(1024)")
+        check_policies(self)
         if self.headers is not None and not (
             callable(self.headers) or isinstance(self.headers, Mapping | Iterable)
         ):
@@ -201,16 +199,39 @@ def _unknown(name: str, known: set[str]) -> str:
     return f"a client has no option {name!r}; the nearest is {nearest!r}"
 
 
-def _environment_size() -> int:
-    text = os.environ.get("WEBSOCKET_MAX_SIZE", "")
-    if not text:
-        return DEFAULT_MAX_SIZE
+def check_size(name: str, value: object) -> None:
+    """A positive number of bytes or things."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name}={value!r}: write a number")
+    if value < 1:
+        raise ValueError(f"{name}={value}: write a positive number")
+
+
+def check_seconds(options: object, names: Iterable[str]) -> None:
+    """Times that may be infinite."""
+    for name in names:
+        value = getattr(options, name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"{name}={value!r}: write seconds, or math.inf for no limit")
+        if not value >= 0 or (value == 0 and name == "heartbeat"):
+            raise ValueError(f"{name}={value!r}: write positive seconds, or math.inf")
+
+
+def check_policies(options: object) -> None:
+    """Of the two boxes."""
+    for name in ("inbox", "outbox"):
+        policy = getattr(options, name)
+        if not isinstance(policy, Policy):
+            raise TypeError(f"{name}={policy!r}: write a policy, Fifo(1024)")
+
+
+def environment_int(name: str, default: int) -> int:
+    """A number in the environment. Raises ValueError for anything else."""
+    text = os.environ.get(name, "")
     try:
-        return int(text)
+        return int(text) if text else default
     except ValueError:
-        raise ValueError(
-            f"the environment has WEBSOCKET_MAX_SIZE={text!r}: write a number of bytes"
-        ) from None
+        raise ValueError(f"the environment has {name}={text!r}: write a number") from None
 
 
 def _environment_flag(name: str) -> bool:

@@ -77,7 +77,7 @@ def test_a_flag_in_the_environment_has_several_spellings(monkeypatch, text, flag
 @pytest.mark.parametrize(
     ("name", "text", "what"),
     [
-        ("WEBSOCKET_MAX_SIZE", "1 MiB", "WEBSOCKET_MAX_SIZE='1 MiB': write a number of bytes"),
+        ("WEBSOCKET_MAX_SIZE", "1 MiB", "WEBSOCKET_MAX_SIZE='1 MiB': write a number"),
         ("WEBSOCKET_MAX_SIZE", "0", "max_size=0: write a positive number"),
         ("VUER_SSL_VERIFY", "maybe", "VUER_SSL_VERIFY='maybe': write true or false"),
         ("VUER_CLIENT_URI", "http://host", "'http://host' is no WebSocket URI"),

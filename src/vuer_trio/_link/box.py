@@ -66,6 +66,7 @@ class Box(Generic[T]):
         "items",
         "lone",
         "policy",
+        "urgent",
     )
 
     def __init__(self, rt: Runtime | None, policy: Bounds, *, attended: bool = True) -> None:
@@ -79,6 +80,8 @@ class Box(Generic[T]):
         #: whether anybody takes. If not the box keeps the newest, so that a program that only
         #: sends does not stop its own reader
         self.attended = attended
+        #: whether somebody waits for what comes behind the items; see `hurry`
+        self.urgent = False
         #: items dropped so far, and since the last one taken
         self.dropped = 0
         self.dropped_since = 0
@@ -110,9 +113,18 @@ class Box(Generic[T]):
     @property
     def full(self) -> bool:
         """Whether whoever fills an attended box is to stop."""
+        policy = self.policy
         return (
-            len(self.items) >= self.policy.capacity or self.bytes >= self.policy.max_bytes
+            (len(self.items) >= policy.capacity and not self.urgent)
+            or self.bytes >= policy.max_bytes
         ) and self.attended
+
+    def hurry(self, urgent: bool) -> None:
+        """While ``urgent``, only bytes make the box full: a reply may be behind what is in it."""
+        self.urgent = urgent
+        if self._drained is not None and not self.full:
+            self._drained.set()
+            self._drained = None
 
     @property
     def awaited(self) -> bool:

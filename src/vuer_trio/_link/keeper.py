@@ -44,7 +44,7 @@ class Keeper:
     ``dial(link, nursery)`` opens a transport; ``explain(uri, exc)`` makes of what it raises what
     the user is to see. ``preamble()`` is what each link sends first. A ``shielded`` connection is
     ended by `aclose` and `abort` only, one of which must follow: in the block of its user,
-    clean-up in a cancelled body can still send.
+    clean-up in a cancelled body can still send. A ``serving`` side closes the stream first.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Keeper:
         preamble: Callable[[], Sequence[bytes]] = tuple,
         backoff: Backoff | None = None,
         shielded: bool = False,
+        serving: bool = False,
     ) -> None:
         self.rt = rt
         self.uri = uri
@@ -69,6 +70,7 @@ class Keeper:
         self.outbox = outbox
         self.heartbeat = heartbeat
         self.close_timeout = close_timeout
+        self.serving = serving
         self.state = State.OPENING
         self.ending: Ending | None = None
         self.generation = 0  # connections so far; the user may count on from earlier ones
@@ -338,6 +340,12 @@ class Keeper:
             count, self._unsent = self._unsent, 0
             what = "sent to" if self.replay is None else "confirmed by"
             raise unsent_error(count, what, self.uri, self.ending, self.outbox.closed)
+
+    def fail(self, code: int, reason: str) -> None:
+        """End it for a fault of the peer's: the close frame goes out before all that waits."""
+        if self.state is State.OPEN:
+            assert self._link is not None
+            self._link.fail(code, reason)
 
     def abort(self) -> None:
         """End it at once. What is enqueued is offered to the system, without waiting."""

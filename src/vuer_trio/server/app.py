@@ -1,0 +1,245 @@
+"""The server of an application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from os import PathLike
+from typing import Any, Literal, TypeVar, overload
+
+from .._link.opening import unwrap
+from .._link.policy import Fifo, Policy
+from .._runtime import runtime
+from .._transport.base import TransportName
+from ..events import ClientEvent
+from ..handlers import Handlers, register
+from .broadcast import Broadcast
+from .options import ServerOptions
+from .origins import DEFAULT
+from .programs import Binding, Program, Spawned
+from .running import run_blocking
+from .serving import Serving
+from .session import VuerSession
+
+__all__ = ["Vuer", "open_vuer_server"]
+
+H = TypeVar("H", bound=Callable[[ClientEvent, VuerSession], object])
+S = TypeVar("S", bound=Callable[[VuerSession], Awaitable[object]])
+B = TypeVar("B", bound=Callable[[VuerSession], AsyncGenerator[Any, None]])
+
+
+class Vuer:
+    """A Vuer server: what it does for its clients, and where it listens.
+
+    ``host`` None listens on every interface; ``port`` falls back to ``VUER_PORT`` (8012), 0 is
+    any free one; ``max_size`` (bytes of one received message) to ``WEBSOCKET_MAX_SIZE`` (2**28).
+    ``inbox`` and ``outbox`` are the delivery policies of each session. ``max_sessions`` refuses
+    more with 503. Times are seconds: ``handshake_timeout`` for TLS and the opening request,
+    ``heartbeat`` for a silence before a ping, and as much again before a session is lost,
+    ``close_timeout`` for the time without progress while a session is closed. ``origins`` are the
+    web pages that may connect, beside those of this host and of localhost; None lets all. With
+    ``cert`` and ``key`` (files) it serves TLS, with ``ca_cert`` only clients whose certificate
+    that authority has signed. ``client_root`` is the folder of a built web client, served at the
+    same port. ``backend`` is the library of `start`. ``floats="single"`` halves the size of
+    floats, as the reference does.
+
+    Raises TypeError and ValueError for options that can not be.
+    """
+
+    def __init__(
+        self,
+        host: str | None = "localhost",
+        port: int | None = None,
+        *,
+        inbox: Policy = Fifo(1024),
+        outbox: Policy = Fifo(65_536),
+        max_size: int | None = None,
+        max_sessions: int = 1000,
+        handshake_timeout: float = 10.0,
+        close_timeout: float = 1.0,
+        heartbeat: float = 20.0,
+        origins: Iterable[str] | None = DEFAULT,
+        cert: str | PathLike[str] | None = None,
+        key: str | PathLike[str] | None = None,
+        ca_cert: str | PathLike[str] | None = None,
+        client_root: str | PathLike[str] | None = None,
+        backend: Literal["trio", "asyncio"] = "trio",
+        floats: Literal["double", "single"] = "double",
+        transport: TransportName = "auto",
+        **unknown: Any,
+    ) -> None:
+        given = {**locals(), **unknown}
+        for name in ("self", "unknown", "__class__"):
+            given.pop(name, None)
+        self._options = ServerOptions.gather(given)
+        #: who is called for which event; `add_handler` fills it
+        self.handlers = Handlers()
+        #: the function of `bind`, if there is one
+        self.binding: Program | None = None
+        #: the functions of `spawn`, in order
+        self.programs: list[Spawned] = []
+        self._serving: Serving | None = None
+        #: the verbs of a session, for all sessions
+        self.broadcast = Broadcast(lambda: self.sessions, self._encoder)
+
+    def __repr__(self) -> str:
+        where = self._serving.uri if self._serving and self._serving.addresses else "not serving"
+        return f"<Vuer {where}>"
+
+    @property
+    def sessions(self) -> tuple[VuerSession, ...]:
+        """The open sessions, the oldest first."""
+        return tuple(self._serving.sessions) if self._serving is not None else ()
+
+    def _encoder(self) -> Any:
+        assert self._serving is not None
+        return self._serving.encode
+
+    # ---- what it does
+
+    @overload
+    def add_handler(
+        self, etype: str, *, once: bool = ..., concurrent: bool = ...
+    ) -> Callable[[H], H]: ...
+    @overload
+    def add_handler(
+        self,
+        etype: str,
+        fn: Callable[[ClientEvent, VuerSession], object],
+        *,
+        once: bool = ...,
+        concurrent: bool = ...,
+    ) -> Callable[[], None]: ...
+    def add_handler(
+        self,
+        etype: str,
+        fn: Callable[[ClientEvent, VuerSession], object] | None = None,
+        *,
+        once: bool = False,
+        concurrent: bool = False,
+    ) -> Any:
+        """Call ``fn(event, session)``, sync or async, for each event of a type.
+
+        With ``fn`` it returns a function that takes it back, twice is harmless; as a decorator it
+        returns the function. The handlers of a session run one after another, in the order of its
+        events; ``concurrent`` ones at once. ``once``: for the first such event of any session.
+        What a handler raises is logged, and ends nothing.
+        """
+        return register(self.handlers, etype, fn, once=once, concurrent=concurrent)
+
+    @overload
+    def spawn(self, fn: S, *, start: Literal[False] = ..., **filters: str) -> S: ...
+    @overload
+    def spawn(self, fn: None = ..., *, start: bool = ..., **filters: str) -> Callable[[S], S]: ...
+    def spawn(self, fn: Any = None, *, start: bool = False, **filters: str) -> Any:
+        """Run ``await fn(session)`` for each client, once its INIT has arrived.
+
+        ``filters`` are patterns for keys of INIT's value, ``client="browser"``; the first function
+        whose filters match runs. When it returns, what it sent is delivered and the session closed
+        with 1000; what it raises is logged, and closes with 1011. ``start``: then `start`.
+        """
+
+        def decorate(fn: S) -> S:
+            self.programs.append(Spawned(fn, filters))
+            if start:
+                self.start()
+            return fn
+
+        return decorate if fn is None else decorate(fn)
+
+    @overload
+    def bind(self, fn: B, *, start: Literal[False] = ...) -> B: ...
+    @overload
+    def bind(self, fn: None = ..., *, start: bool = ...) -> Callable[[B], B]: ...
+    def bind(self, fn: Any = None, *, start: bool = False) -> Any:
+        """Send what the async generator ``fn(session)`` yields, from the handshake on.
+
+        It yields events, and ``Frame(event, frame_rate=60)``, which sends its event and lasts
+        1/60 s. Handlers and receiving go on beside it. Its end is that of a `spawn` function.
+        """
+
+        def decorate(fn: B) -> B:
+            self.binding = Binding(fn)
+            if start:
+                self.start()
+            return fn
+
+        return decorate if fn is None else decorate(fn)
+
+    def program_for(self, info: object) -> Program | None:
+        """What runs for a client that tells so of itself."""
+        return next((program for program in self.programs if program.matches(info)), None)
+
+    # ---- where it runs
+
+    async def serve(self, *, task_status: Any = None) -> None:
+        """Serve until cancelled: ``server = await nursery.start(app.serve)``.
+
+        ``server`` has ``uri`` and ``port``. Raises OSError if it can not listen, ssl.SSLError for
+        a certificate that can not be. Cancelled: every session is closed with 1001, within a
+        second more than ``close_timeout``.
+        """
+        await self.serve_at(None, None, task_status=task_status)
+
+    async def serve_at(
+        self, host: str | None, port: int | None, *, task_status: Any = None
+    ) -> None:
+        """As `serve`, somewhere else if ``host`` or ``port`` say so."""
+        if self._serving is not None:
+            raise RuntimeError(f"{self!r} is serving already")
+        options = self._options
+        if host is not None:
+            options = replace(options, host=host)
+        if port is not None:
+            options = replace(options, port=port)
+        self._serving = Serving(self, runtime(), options)
+        try:
+            await self._serving.run(task_status or _Ignored())
+        finally:
+            self._serving = None
+
+    def start(self) -> None:
+        """Serve until Ctrl-C or SIGTERM, under ``backend``. Sessions are closed with 1001.
+
+        Raises RuntimeError inside a running event loop: ``await app.serve()`` there.
+        """
+        run_blocking(self._options.backend, self.serve, self._announce)
+
+    run = start
+
+    def _announce(self, server: Serving) -> None:
+        print(f"Vuer is at {server.uri}", flush=True)
+
+
+class _Ignored:
+    def started(self, value: Any = None) -> None:
+        """Nobody wants to know."""
+
+
+@asynccontextmanager
+async def open_vuer_server(
+    app: Vuer, *, host: str | None = None, port: int | None = None
+) -> AsyncIterator[Serving]:
+    """``async with open_vuer_server(app, port=0) as server:`` serves while the block runs.
+
+    ``server`` has ``uri``, ``port`` and ``sessions``. ``host`` and ``port`` are instead of the
+    app's. Raises as `Vuer.serve`. When the block ends, every session is closed with 1001.
+    """
+    body: BaseException | None = None
+    try:
+        async with runtime().open_nursery() as nursery:
+            server: Serving = await nursery.start(app.serve_at, host, port)
+            try:
+                yield server
+            except BaseException as exc:
+                body = exc
+                raise
+            finally:
+                nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        failure = unwrap(group, body)
+    else:
+        return
+    # Raised out here, so that the nursery's group does not become its context.
+    raise failure

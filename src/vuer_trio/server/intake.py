@@ -1,0 +1,108 @@
+"""What a session reads, on its way: to who waits for it, to the handlers, to ``recv``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .._errors import ProtocolError
+from .._link.box import Box
+from .._link.keeper import Keeper
+from .._link.policy import Policy
+from .._transport.base import Text
+from ..dispatch import Arrived, set_key
+from ..events import ClientEvent, Event, received_client_event
+from ..handlers import Caller, Handler, Handlers, kind, outcome
+from .waiting import Waiting
+
+if TYPE_CHECKING:
+    from .session import VuerSession
+
+__all__ = ["Intake"]
+
+log = logging.getLogger("vuer_trio.server")
+
+#: RFC 6455 §7.4.1: data that is not consistent with the type of the message
+INVALID = 1007
+
+
+class Intake:
+    """Sees every message of one session when it is read, in sync code.
+
+    An event goes first to those that wait for it, then to the handlers' queue, then to the box of
+    `recv`. What can not be decoded ends the session.
+    """
+
+    def __init__(
+        self, keeper: Keeper, handlers: Handlers, policy: Policy, session: VuerSession
+    ) -> None:
+        self._keeper = keeper
+        self._handlers = handlers
+        self._policy = policy
+        self._session = session
+        self._key_function = policy.key_function(kind)
+        self._failed = False
+        self._caller: Caller | None = None
+        self.waiting = Waiting(keeper.rt, self._hurry)
+        #: the first INIT, once it is there
+        self.init: ClientEvent | None = None
+        keeper.tap = self.tap
+
+    def start(self, nursery: Any) -> None:
+        """Call the handlers in ``nursery``."""
+        self._caller = Caller(self._keeper.rt, nursery, self._policy, self._run)
+        self._keeper.boxes += self._caller.boxes
+
+    def _hurry(self, urgent: bool) -> None:
+        """Somebody waits for what may be behind full boxes: read on, up to their bytes."""
+        box: Box[Any]
+        for box in self._keeper.boxes:
+            box.hurry(urgent)
+
+    def tap(self, messages: Sequence[Any]) -> list[Arrived]:
+        """What goes into the inbox."""
+        arrived: list[Arrived] = []
+        for message in messages:
+            if self._failed:
+                break
+            try:
+                event = _decode(message)
+            except ProtocolError as exc:
+                self._refuse(exc)
+                break
+            if self.init is None and event.etype == "INIT":
+                self.init = event
+            if self.waiting.see(event):
+                continue
+            size = len(message)
+            item = Arrived(event, size)
+            if self._key_function is not None:
+                set_key(item, event, self._key_function)
+            for handler in self._handlers.of(event.etype):
+                assert self._caller is not None
+                key = getattr(item, "key", None)
+                self._caller.put(handler, event, size, None if key is None else (handler, key))
+            arrived.append(item)
+        return arrived
+
+    def _refuse(self, error: ProtocolError) -> None:
+        self._failed = True
+        log.warning("%s sent what is no event, so its session ends: %s", self._keeper.uri, error)
+        self._keeper.fail(INVALID, str(error))
+
+    async def _run(self, handler: Handler, event: Event) -> None:
+        await outcome(handler.fn(event, self._session))
+
+    async def finish(self) -> None:
+        """Wait until every event that was read has been handled."""
+        if self._caller is not None:
+            await self._caller.finish()
+
+
+def _decode(message: Any) -> ClientEvent:
+    if type(message) is Text:
+        raise ProtocolError(
+            "a text frame, where the wire has only binary ones", frame=bytes(message)
+        )
+    return received_client_event(message)

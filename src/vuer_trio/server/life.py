@@ -1,0 +1,129 @@
+"""The life of a session, from the handshake to its last task."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from .._errors import ClientClosed, ConnectionClosed
+from .._link.changes import Disconnected, Watch
+from .._link.keeper import Keeper
+from .._link.link import Link
+from .._link.opening import open_connection
+from .._transport.base import Transport
+from ..connecting import with_key
+from ..handlers import kind
+from .programs import Program
+from .session import VuerSession
+from .tasks import guarded
+
+if TYPE_CHECKING:
+    from .._transport.knock import Knock
+    from .serving import Serving
+
+__all__ = ["Life"]
+
+log = logging.getLogger("vuer_trio.server")
+
+GOING_AWAY = (1001, "the server is going away")
+
+
+class Life:
+    """One session's. The connection's nursery is around the session's, so that what the session
+    has sent can still go out when everything in it has ended."""
+
+    def __init__(self, serving: Serving, knock: Knock) -> None:
+        options = serving.options
+        self._serving = serving
+        self._knock = knock
+        self._rt = serving.rt
+        self._close_timeout = options.close_timeout
+        self._keeper = Keeper(
+            self._rt,
+            f"the client at {knock.peer}",
+            self._accept,
+            lambda uri, exc: exc,
+            options.inbox.open(self._rt, attended=False),
+            options.outbox.open(self._rt),
+            heartbeat=options.heartbeat,
+            close_timeout=options.close_timeout,
+            shielded=True,
+            serving=True,
+        )
+        encode = with_key(serving.encode, options.outbox.key_function(kind))
+        self.session = VuerSession(
+            self._rt, self._keeper, serving.app.handlers, options.inbox, encode, knock
+        )
+        self._program_runs = False
+        self._program_ended = self._rt.Event()
+
+    async def _accept(self, link: Link, nursery: Any) -> Transport:
+        timeout = self._serving.options.handshake_timeout
+        with self._rt.move_on_after(timeout):
+            return await self._knock.accept(link, nursery)
+        raise TimeoutError(f"the handshake took more than {timeout:g} s")
+
+    async def run(self) -> None:
+        """Returns when nothing of the session is left. Cancelled: it ends at once."""
+        session, keeper = self.session, self._keeper
+        changes = keeper.changes.watch(self._rt)
+        try:
+            async with self._rt.open_nursery() as connection:
+                try:
+                    async with self._rt.open_nursery() as nursery:
+                        session.begin(nursery)
+                        failure = await open_connection(keeper, connection)
+                        if failure is None:
+                            self._serving.sessions[session] = None
+                            if self._serving.closing:
+                                nursery.start_soon(session.aclose, *GOING_AWAY)
+                            nursery.start_soon(self._end_with_the_connection, changes)
+                            nursery.start_soon(self._run_program)
+                        else:
+                            log.debug("%s: the handshake failed: %s", keeper.uri, failure)
+                            nursery.cancel_scope.cancel()
+                except BaseException:
+                    keeper.abort()
+                    raise
+                finally:
+                    self._serving.sessions.pop(session, None)
+                await self._close()
+        finally:
+            session.end()
+
+    async def _close(self) -> None:
+        try:
+            await self._keeper.aclose()
+        except ConnectionClosed as exc:
+            log.info("%s", exc)
+
+    async def _run_program(self) -> None:
+        """What the server does for this client; when it is over, so is the session."""
+        app, session = self._serving.app, self.session
+        program: Program | None = app.binding
+        if program is None and app.programs:
+            try:
+                init = await session.till("INIT")
+            except (ConnectionClosed, ClientClosed):
+                return
+            program = app.program_for(init.value)
+        if program is not None:
+            self._program_runs = True
+            await guarded(session, program.run, session, self._rt)
+            self._program_ended.set()
+            session.cancel_scope.cancel()
+
+    async def _end_with_the_connection(self, changes: Watch) -> None:
+        """What was read is still handled, within ``close_timeout``, if the client has gone."""
+        async for change in changes:
+            if isinstance(change, Disconnected):
+                break
+        error = self._keeper.inbox.closed
+        assert error is not None
+        self.session.lost(error)
+        if isinstance(error, ConnectionClosed):
+            with self._rt.move_on_after(self._close_timeout):
+                await self.session.finish()
+                if self._program_runs and self._keeper.inbox.attended:
+                    await self._program_ended.wait()  # it may be receiving what came last
+        self.session.cancel_scope.cancel()

@@ -1,0 +1,82 @@
+"""What a server does for a client by itself: the functions of `Vuer.spawn` and `Vuer.bind`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .._runtime import Runtime
+from ..events import Frame, ServerEvent
+
+if TYPE_CHECKING:
+    from .session import VuerSession
+
+__all__ = ["Binding", "Program", "Spawned"]
+
+
+class Program(Protocol):
+    """Runs for one session."""
+
+    async def run(self, session: VuerSession, rt: Runtime) -> None:
+        """Its life is the session's: when it returns, the session is closed."""
+
+
+class Spawned:
+    """An async function of the session, for the clients that ``filters`` match.
+
+    A filter is a pattern, ``client="brow*"``, for a key of the INIT event's value.
+    """
+
+    def __init__(
+        self, fn: Callable[[VuerSession], Awaitable[object]], filters: Mapping[str, str]
+    ) -> None:
+        if not callable(fn):
+            raise TypeError(f"spawn({fn!r}): pass an async function of the session")
+        self._fn = fn
+        self._filters = filters
+
+    def matches(self, info: object) -> bool:
+        """Whether it is for a client that tells so of itself."""
+        if not self._filters:
+            return True
+        return isinstance(info, Mapping) and all(
+            name in info and fnmatchcase(str(info[name]), str(pattern))
+            for name, pattern in self._filters.items()
+        )
+
+    async def run(self, session: VuerSession, rt: Runtime) -> None:
+        await self._fn(session)
+
+
+class Binding:
+    """An async generator function of the session; what it yields is sent.
+
+    A `Frame` sends its event and lasts 1/``frame_rate`` seconds, by the clock: a frame that was
+    late does not delay the next ones.
+    """
+
+    def __init__(self, fn: Callable[[VuerSession], AsyncGenerator[Any, None]]) -> None:
+        if not callable(fn):
+            raise TypeError(f"bind({fn!r}): pass an async generator function of the session")
+        self._fn = fn
+
+    async def run(self, session: VuerSession, rt: Runtime) -> None:
+        due = 0.0
+        generator = self._fn(session)
+        if not hasattr(generator, "__anext__"):
+            close = getattr(generator, "close", None)
+            if close is not None:
+                close()
+            raise TypeError(f"{self._fn!r} yields nothing: bind an async generator function")
+        async with aclosing(generator):
+            async for item in generator:
+                if not isinstance(item, Frame):
+                    await session.send(item)
+                    continue
+                event: ServerEvent = item.data
+                await session.send(event)
+                now = rt.current_time()
+                due = max(now, due + 1 / item.frame_rate) if due else now + 1 / item.frame_rate
+                await rt.sleep_until(due)

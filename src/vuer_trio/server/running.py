@@ -1,0 +1,55 @@
+"""A server as a program of its own."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from .._link.opening import unwrap
+from .._runtime import Runtime, run, runtime
+
+__all__ = ["run_blocking"]
+
+
+def run_blocking(
+    backend: str, serve: Callable[..., Awaitable[None]], announce: Callable[[Any], None]
+) -> None:
+    """Run ``serve`` until Ctrl-C or SIGTERM; ``announce`` gets what it has started.
+
+    Raises RuntimeError inside a running loop, and what ``serve`` raises.
+    """
+    try:
+        runtime()
+    except RuntimeError:
+        run(backend, partial(_main, serve, announce))
+    else:
+        raise RuntimeError(
+            "an event loop is running: `await app.serve()` there, or `async with "
+            "open_vuer_server(app)`; app.start() is for a program that has no loop yet"
+        )
+
+
+async def _main(serve: Callable[..., Awaitable[None]], announce: Callable[[Any], None]) -> None:
+    rt = runtime()
+    try:
+        async with rt.open_nursery() as nursery:
+            announce(await nursery.start(serve))
+            await _signal(rt)
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        failure = unwrap(group, None)
+    else:
+        return
+    raise failure
+
+
+async def _signal(rt: Runtime) -> None:
+    """Wait to be told to stop. A second Ctrl-C, while sessions are closed, interrupts."""
+    if threading.current_thread() is not threading.main_thread():
+        await rt.Event().wait()  # the system tells the main thread only
+    with rt.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            return

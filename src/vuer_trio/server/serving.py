@@ -1,0 +1,141 @@
+"""A server while it runs: the door, and the sessions behind it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .._errors import ConnectionClosed
+from .._link.opening import unwrap
+from .._runtime import Runtime
+from ..connecting import event_encoder
+from .life import GOING_AWAY, Life
+from .options import ServerOptions
+from .origins import allows
+from .pages import Pages
+from .session import VuerSession
+
+if TYPE_CHECKING:
+    from .._transport.knock import Knock
+    from .app import Vuer
+
+__all__ = ["Serving"]
+
+log = logging.getLogger("vuer_trio.server")
+
+#: seconds that a client has to read the answer to a plain HTTP request
+_PAGE_TIMEOUT = 30.0
+#: seconds, beyond ``close_timeout``, until a server that was cancelled leaves its clients
+_PATIENCE = 1.0
+
+
+class Serving:
+    """One run of a server. `run` is its life."""
+
+    def __init__(self, app: Vuer, rt: Runtime, options: ServerOptions) -> None:
+        self.app = app
+        self.rt = rt
+        self.options = options
+        self.encode = event_encoder(options.floats)
+        self.sessions: dict[VuerSession, None] = {}
+        self.closing = False
+        self._lives = 0  # sessions, and those that are about to be
+        self._pages = Pages(rt, options.client_root)
+        #: where it listens: host and port, one for each address of ``host``
+        self.addresses: Sequence[tuple[str, int]] = ()
+        self._status: Any = None
+
+    @property
+    def port(self) -> int:
+        """The port in use."""
+        return self.addresses[0][1]
+
+    @property
+    def uri(self) -> str:
+        """For a client on this machine."""
+        scheme = "ws" if self.options.cert is None else "wss"
+        host = self.options.host or "localhost"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    async def run(self, status: Any) -> None:
+        """Serve until cancelled; ``status.started(self)`` once it listens.
+
+        Raises OSError if it can not. Cancelled: every session is closed with 1001, within a
+        second more than ``close_timeout``.
+        """
+        from .._transport.listen import listen
+        from .._transport.listening import Listening
+
+        options = self.options
+        listening = Listening(
+            options.host,
+            options.port,
+            options.max_size,
+            options.tls(),
+            options.handshake_timeout,
+            options.transport,
+        )
+        self._status = status
+        try:
+            async with self.rt.open_nursery() as nursery:
+                nursery.start_soon(self._close_at_the_end)
+                await listen(self.rt, listening, self.greet, self._started)
+        except BaseExceptionGroup as group:
+            failure = unwrap(group, None)
+        else:
+            return
+        raise failure
+
+    def _started(self, addresses: Sequence[tuple[str, int]]) -> None:
+        self.addresses = addresses
+        log.info("serving at %s", self.uri)
+        self._status.started(self)
+
+    async def _close_at_the_end(self) -> None:
+        try:
+            await self.rt.Event().wait()
+        finally:
+            self.closing = True
+            patience = self.options.close_timeout + _PATIENCE
+            deadline = self.rt.current_time() + patience
+            with self.rt.CancelScope(shield=True, deadline=deadline):
+                async with self.rt.open_nursery() as nursery:
+                    for session in list(self.sessions):
+                        nursery.start_soon(self._say_goodbye, session)
+            for session in list(self.sessions):
+                session.abort()
+
+    async def _say_goodbye(self, session: VuerSession) -> None:
+        try:
+            await session.aclose(*GOING_AWAY)
+        except ConnectionClosed as exc:
+            log.info("%s", exc)
+
+    async def greet(self, knock: Knock) -> None:
+        """Let somebody in, or say why not."""
+        request, limit = knock.request, self.options.max_sessions
+        origin = request.header("origin")
+        if not knock.wants_websocket:
+            with self.rt.move_on_after(_PAGE_TIMEOUT):
+                await self._pages.answer(knock)
+        elif not allows(self.options.origins, origin, request.header("host")):
+            log.warning("%s: refused a page of %s; see origins=", knock.peer, origin)
+            await self._refuse(knock, 403, f"pages of {origin} may not connect to this server\n")
+        elif self._lives >= limit:
+            log.warning("%s: refused, there are %d sessions; see max_sessions=", knock.peer, limit)
+            await self._refuse(knock, 503, "this server has as many sessions as it takes\n")
+        elif self.closing:
+            await self._refuse(knock, 503, "this server is going away\n")
+        else:
+            # A session ends by its own close, in order, when the server is cancelled.
+            self._lives += 1
+            try:
+                with self.rt.CancelScope(shield=True):
+                    await Life(self, knock).run()
+            finally:
+                self._lives -= 1
+
+    async def _refuse(self, knock: Knock, status: int, text: str) -> None:
+        with self.rt.move_on_after(_PAGE_TIMEOUT):
+            await knock.answer(status, [("content-type", "text/plain")], text.encode())

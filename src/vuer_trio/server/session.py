@@ -1,0 +1,305 @@
+"""A session: one client of a server, and the nursery of everything that happens for it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+from .._errors import CallTimeout, ClientClosed, VuerError, renew
+from .._link.keeper import Keeper
+from .._link.link import State
+from .._link.pace import Pace
+from .._link.policy import Policy
+from .._link.receiver import Receiver
+from .._link.sender import Sender
+from .._runtime import Runtime
+from ..connecting import received
+from ..events import ClientEvent, Frame, GetWebXRMesh, GrabRender, ServerEvent, ServerRPC
+from ..handlers import Handlers
+from .intake import Intake
+from .tasks import SessionTask, guarded
+from .verbs import Verbs
+
+if TYPE_CHECKING:
+    from .._transport.knock import Knock
+
+__all__ = ["VuerSession"]
+
+log = logging.getLogger("vuer_trio.server")
+
+
+class VuerSession(Verbs):
+    """One client. Handlers and the functions of `Vuer.spawn` and `Vuer.bind` get it.
+
+    ``session.set | update | add | upsert | remove`` change the client's scene, ``session @ event``
+    sends any event; both enqueue now, and raise OutboxFull when there is no room, EncodeError,
+    ConnectionClosed. What is sent arrives in the order of the calls, requests included.
+    ``async for event in session`` receives; it ends on a normal close. Everything that a session
+    has started ends with it, whatever ends it.
+    """
+
+    def __init__(
+        self,
+        rt: Runtime,
+        keeper: Keeper,
+        handlers: Handlers,
+        policy: Policy,
+        encode: Callable[[Any], bytes],
+        knock: Knock,
+    ) -> None:
+        pace = Pace(rt)
+        self._rt = rt
+        self._keeper = keeper
+        self._intake = Intake(keeper, handlers, policy, self)
+        self._nursery: Any = None
+        self._gone = rt.Event()
+        #: path and query that the client asked for, "/" as a rule
+        self.path: str = knock.request.target
+        #: the address of the client, for logs
+        self.peer: str = knock.peer
+        #: ``send @ e``, ``await send(e)``; ``await send`` returns a permit
+        self.send: Sender[ServerEvent] = Sender(keeper.outbox, encode, pace, keeper.uri)
+        self._receiver: Receiver[ClientEvent] = Receiver(
+            keeper.inbox,
+            keeper.outbox,
+            received,  # type: ignore[arg-type]  # of what the intake has decoded
+            pace,
+            keeper.uri,
+        )
+        self._receiver.connect(rt, keeper.inbox, keeper.outbox, pace)
+
+    def __repr__(self) -> str:
+        return f"<VuerSession {self.peer} {self._keeper.state.value}>"
+
+    # ---- state
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is open, in both directions."""
+        return self._keeper.state is State.OPEN
+
+    @property
+    def client_info(self) -> Mapping[str, Any]:
+        """What the client told of itself in INIT; empty before it, or if it was no map."""
+        init = self._intake.init
+        value = init.value if init is not None else None
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def cancel_scope(self) -> Any:
+        """The scope of everything in the session. Cancelling it ends the session with 1000."""
+        return self._tasks.cancel_scope
+
+    @property
+    def close_code(self) -> int | None:
+        """How the connection ended (RFC 6455 §7.4.1), None while it is open."""
+        return self._keeper.ending.code if self._keeper.ending else None
+
+    @property
+    def _tasks(self) -> Any:
+        if self._nursery is None:
+            raise RuntimeError(f"{self!r} has not begun")
+        return self._nursery
+
+    # ---- sending
+
+    def _send(self, event: ServerEvent) -> None:
+        if isinstance(event, Frame):
+            raise TypeError("a Frame is for a `bind` function to yield; send its event itself")
+        self.send @ event
+
+    def send_nowait(self, event: ServerEvent) -> None:
+        """Enqueue an event now; the same as ``session @ event``."""
+        self._send(event)
+
+    def __matmul__(self, event: ServerEvent) -> None:
+        """``session @ event``: enqueue it now.
+
+        Raises OutboxFull when there is no room, EncodeError, ConnectionClosed.
+        """
+        self._send(event)
+
+    async def flush(self, timeout: float | None = None) -> None:
+        """Wait until the client has read everything enqueued so far.
+
+        It answers a WebSocket ping sent behind it. Raises CallTimeout after ``timeout`` seconds,
+        ConnectionClosed. Cancelled: nothing is undone.
+        """
+        if timeout is None:
+            return await self._keeper.flush()
+        with self._rt.move_on_after(timeout):
+            return await self._keeper.flush()
+        raise CallTimeout(f"{self.peer} has not read everything within {timeout:g} s")
+
+    # ---- receiving
+
+    async def recv(self, timeout: float | None = None) -> ClientEvent:
+        """Wait for the next event; handlers see it as well.
+
+        Until the first call the newest 1,024 are kept, and older ones dropped. Raises RecvTimeout
+        after ``timeout`` seconds, ConnectionClosed at the end. Cancelled: nothing has been taken.
+        """
+        if timeout is None:
+            return await self._receiver.recv()
+        return await self._receiver.recv_within(timeout)
+
+    def recv_nowait(self) -> ClientEvent:
+        """The next event, if it is there. Raises InboxEmpty if not, else as `recv`."""
+        return self._receiver.recv_nowait()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    def __anext__(self) -> Coroutine[Any, Any, ClientEvent]:
+        """As `recv`, but ends on a normal close: code 1000 or 1001."""
+        return self._receiver.recv(iterating=True)
+
+    async def till(self, etype: str, timeout: float | None = None) -> ClientEvent:
+        """The next event of a type from this client; ``till("INIT")`` is that of its opening.
+
+        Raises CallTimeout after ``timeout`` seconds, ConnectionClosed at the end. Cancelled:
+        nothing stays behind.
+        """
+        if etype == "INIT" and self._intake.init is not None:
+            await self._rt.checkpoint()
+            return self._intake.init
+        self._check_open()
+        with self._intake.waiting.till(etype) as call:
+            if timeout is None:
+                return await call.wait()
+            with self._rt.move_on_after(timeout):
+                return await call.wait()
+        raise CallTimeout(f"no {etype} from {self.peer} within {timeout:g} s")
+
+    # ---- requests
+
+    async def rpc(self, event: ServerRPC, ttl: float | None = 2.0) -> ClientEvent:
+        """Send a request, and wait for this client's reply: the event of type ``event.rtype``.
+
+        Raises CallTimeout after ``ttl`` seconds (None: never), EncodeError, ConnectionClosed.
+        Cancelled: nothing stays behind; the request may have been sent.
+        """
+        rtype = event.rtype
+        if "{uuid}" in rtype:  # a plain ServerRPC: the class has only the form
+            rtype = event.rtype = rtype.format(uuid=event.uuid)
+        self._check_open()
+        with self._intake.waiting.reply(rtype) as call:
+            if ttl is None:
+                await self.send(event)
+                return await call.wait()
+            with self._rt.move_on_after(ttl):
+                await self.send(event)
+                return await call.wait()
+        raise CallTimeout(f"{self.peer} has not answered {event.etype} within {ttl:g} s")
+
+    async def grab_render(
+        self, *, key: str = "DEFAULT", ttl: float | None = 2.0, **options: Any
+    ) -> ClientEvent:
+        """An image of the client's canvas: ``.value["frame"]`` is a JPEG's bytes.
+
+        The scene must hold a ``GrabRender(key=...)`` element, or nobody answers. ``quality`` (0
+        to 1) and ``downsample`` are the client's options. Raises as `rpc`.
+        """
+        return await self.rpc(GrabRender(key=key, **options), ttl)
+
+    async def get_webxr_mesh(
+        self, *, key: str = "webxr-mesh", ttl: float | None = 2.0, **options: Any
+    ) -> ClientEvent:
+        """What an AR headset has detected: ``.value["meshes"]``. Raises as `rpc`.
+
+        The scene must hold a ``WebXRMesh`` element.
+        """
+        return await self.rpc(GetWebXRMesh(key=key, **options), ttl)
+
+    def _check_open(self) -> None:
+        """What the box says, before anybody waits for a reply that can not come."""
+        if self._keeper.outbox.closed is not None:
+            raise renew(self._keeper.outbox.closed)
+
+    # ---- tasks
+
+    def start_soon(self, fn: Callable[..., Awaitable[object]], *args: Any) -> None:
+        """Run ``await fn(*args)`` in the session. What it raises ends the session with 1011."""
+        self._tasks.start_soon(guarded, self, fn, *args)
+
+    async def start(self, fn: Callable[..., Awaitable[object]], *args: Any) -> Any:
+        """As `start_soon`, and wait until ``fn`` calls ``task_status.started(value)``.
+
+        What it raises before that is raised here; after it, it ends the session with 1011.
+        """
+        return await self._tasks.start(guarded, self, fn, *args)
+
+    def spawn_task(
+        self, fn: Callable[..., Awaitable[object]] | Coroutine[Any, Any, object], *args: Any
+    ) -> SessionTask:
+        """Run ``await fn(*args)``, or a coroutine, in the session; it can be cancelled by itself.
+
+        What it raises is logged, and ends only the task.
+        """
+        task = SessionTask(self._rt, fn, args)
+        self._tasks.start_soon(task.run)
+        return task
+
+    async def forever(self) -> NoReturn:
+        """Never returns: cancelled with the session. After it, ConnectionClosed."""
+        await self._gone.wait()
+        raise renew(self._keeper.inbox.closed or ClientClosed(f"{self.peer} has gone"))
+
+    # ---- its life, as the server sees it
+
+    def begin(self, nursery: Any) -> None:
+        """Everything of the session is to run in ``nursery``."""
+        self._nursery = nursery
+        self._intake.start(nursery)
+
+    def lost(self, error: VuerError) -> None:
+        """The connection has ended with ``error``: no reply can come."""
+        self._intake.waiting.fail(error)
+
+    async def finish(self) -> None:
+        """Wait until every event that was read has been handled."""
+        await self._intake.finish()
+
+    def end(self) -> None:
+        """Nothing of it is left."""
+        self._gone.set()
+
+    def abort(self) -> None:
+        """End it at once. What is enqueued is offered to the system, without waiting."""
+        self._keeper.abort()
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
+
+    def offer(self, message: bytes) -> bool:
+        """Enqueue an encoded message; False if there is no room. A closed session takes all."""
+        outbox = self._keeper.outbox
+        if outbox.closed is None:
+            if not outbox.has_room:
+                return False
+            outbox.put(message)
+        return True
+
+    async def enqueue(self, message: bytes) -> None:
+        """Wait for room, then enqueue an encoded message. Cancelled: it is not sent."""
+        outbox, size = self._keeper.outbox, len(message)
+        await outbox.reserve(size)
+        outbox.put_reserved((message,), size)
+
+    # ---- closing
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        """Send what is enqueued, close, wait for the client's answer, and end the session.
+
+        From inside the session, too: the close is out before the caller is cancelled. Raises
+        ConnectionClosed with the number of messages that could not be sent. Cancelled: leaves at
+        once.
+        """
+        try:
+            await self._keeper.aclose(code, reason)
+        finally:
+            if self._nursery is not None:
+                self._nursery.cancel_scope.cancel()
+        await self._rt.checkpoint()
+
+    close = aclose

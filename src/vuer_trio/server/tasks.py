@@ -1,0 +1,101 @@
+"""The tasks of a session."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from .._errors import ClientClosed, ConnectionClosed
+from .._runtime import Runtime
+
+if TYPE_CHECKING:
+    from .session import VuerSession
+
+__all__ = ["SessionTask", "guarded"]
+
+log = logging.getLogger("vuer_trio.server")
+
+#: RFC 6455 §7.4.1: something unexpected kept the server from going on
+INTERNAL_ERROR = 1011
+
+
+async def guarded(
+    session: VuerSession,
+    fn: Callable[..., Awaitable[object]],
+    *args: Any,
+    task_status: Any = None,
+) -> None:
+    """Run a task that the session depends on. What it raises ends the session with 1011.
+
+    With ``task_status``, as of a nursery's ``start``: only once it has started.
+    """
+    status = None if task_status is None else _Status(task_status)
+    options = {} if status is None else {"task_status": status}
+    try:
+        await fn(*args, **options)
+    except Exception as exc:
+        if status is not None and not status.has_started:
+            raise
+        if session.connected or not isinstance(exc, ConnectionClosed | ClientClosed):
+            name = getattr(fn, "__qualname__", repr(fn))
+            log.error("%s raised, so the session of %s ends", name, session.peer, exc_info=exc)
+        await session.aclose(INTERNAL_ERROR, "the server's program failed")
+
+
+class _Status:
+    """A ``task_status`` that remembers."""
+
+    def __init__(self, status: Any) -> None:
+        self._status = status
+        self.has_started = False
+
+    def started(self, value: Any = None) -> None:
+        self.has_started = True
+        self._status.started(value)
+
+
+class SessionTask:
+    """A task of `VuerSession.spawn_task`."""
+
+    def __init__(
+        self,
+        rt: Runtime,
+        fn: Callable[..., Awaitable[object]] | Coroutine[Any, Any, object],
+        args: tuple[Any, ...],
+    ) -> None:
+        if not (callable(fn) or inspect.iscoroutine(fn)) or (args and inspect.iscoroutine(fn)):
+            raise TypeError(f"spawn_task({fn!r}): pass an async function and its arguments")
+        self._fn = fn
+        self._args = args
+        self._scope = rt.CancelScope()
+        self._done = rt.Event()
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return bool(self._done.is_set())
+
+    def cancel(self) -> None:
+        """Cancel it. Twice is harmless."""
+        self._scope.cancel()
+
+    async def wait(self) -> None:
+        """Wait for its end, whatever that is."""
+        await self._done.wait()
+
+    async def run(self) -> None:
+        """Its life. Raises nothing but a cancellation from outside."""
+        fn = self._fn
+        try:
+            with self._scope:
+                await (fn(*self._args) if callable(fn) else fn)
+        except (ConnectionClosed, ClientClosed):
+            log.debug("the connection ended under %r", fn)
+        except Exception:
+            log.exception("%r raised", fn)
+        finally:
+            if inspect.iscoroutine(fn):
+                fn.close()  # cancelled before it began, it would warn that nobody awaited it
+            self._done.set()

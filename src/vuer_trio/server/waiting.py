@@ -1,0 +1,77 @@
+"""Who waits for an event of a session: `rpc` for one reply, `till` for the next of a type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from .._errors import VuerError
+from .._link.calls import Call, Calls
+from .._runtime import Runtime
+from ..events import ClientEvent, canonical
+
+__all__ = ["Waiting"]
+
+
+class Waiting:
+    """Those of one session. ``urgent(whether)`` is told when the first comes and the last goes.
+
+    Each is in a ``with`` block; however that ends, nothing stays behind.
+    """
+
+    def __init__(self, rt: Runtime, urgent: Callable[[bool], None]) -> None:
+        self._rt = rt
+        self._urgent = urgent
+        self._replies: Calls[ClientEvent] = Calls(rt)
+        self._tills: dict[str, list[Call[ClientEvent]]] = {}
+        self._count = 0
+
+    @contextmanager
+    def reply(self, rtype: str) -> Iterator[Call[ClientEvent]]:
+        """Wait for the one event of type ``rtype``; nobody else sees it."""
+        with self._counted(), self._replies.expect(rtype) as call:
+            yield call
+
+    @contextmanager
+    def till(self, etype: str) -> Iterator[Call[ClientEvent]]:
+        """Wait for the next event of a type, which others see, too."""
+        name = canonical(etype)
+        call: Call[ClientEvent] = Call(self._rt.Event())
+        self._tills.setdefault(name, []).append(call)
+        try:
+            with self._counted():
+                yield call
+        finally:
+            waiting = self._tills.get(name, [])
+            if call in waiting:
+                waiting.remove(call)
+                if not waiting:
+                    del self._tills[name]
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._count += 1
+        if self._count == 1:
+            self._urgent(True)
+        try:
+            yield
+        finally:
+            self._count -= 1
+            if self._count == 0:
+                self._urgent(False)
+
+    def see(self, event: ClientEvent) -> bool:
+        """An event has been read; whether it was a reply, and is done with."""
+        if self._count == 0:
+            return False
+        for call in self._tills.pop(canonical(event.etype), ()):
+            call.settle(event)
+        return self._replies.settle(event.etype, event)
+
+    def fail(self, error: VuerError) -> None:
+        """The session has ended."""
+        self._replies.fail(error)
+        tills, self._tills = self._tills, {}
+        for waiting in tills.values():
+            for call in waiting:
+                call.settle(None, error)

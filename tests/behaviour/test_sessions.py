@@ -1,0 +1,698 @@
+"""Sessions of our server, with our client, on every leg."""
+
+from __future__ import annotations
+
+import logging
+
+import anyio
+import anyio.lowlevel
+import pytest
+from support import task_count
+
+from vuer_trio import (
+    CallTimeout,
+    ClientClosed,
+    ConnectionClosed,
+    ConnectionFailed,
+    OutboxFull,
+    RecvTimeout,
+    open_vuer_server,
+)
+from vuer_trio._link.policy import Fifo
+from vuer_trio.events import ClientEvent, Frame, Noop, ServerEvent, ServerRPC, Set, Update, Upsert
+from vuer_trio.schemas import DefaultScene, Element
+
+pytestmark = pytest.mark.anyio
+
+
+def event(etype, value=None):
+    return ClientEvent(etype=etype, value=value)
+
+
+def box(key="box", **props):
+    return Element(tag="Box", key=key, **props)
+
+
+async def eventually(condition):
+    with anyio.fail_after(5):
+        while not condition():
+            await anyio.sleep(0.001)
+
+
+async def test_the_program_of_the_documents(new_server, open_client):
+    app = new_server()
+
+    @app.add_handler("SET_POSITION")
+    async def on_position(event, session):
+        session.upsert @ box(position=event.value)
+
+    @app.spawn
+    async def main(session):
+        session.set @ DefaultScene(box(args=[1, 1, 1]))
+        await session.forever()
+
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        scene = await client.recv(timeout=5)
+        assert scene == "SET"
+        assert scene.data["children"][0]["key"] == "box"
+        client.send @ event("SET_POSITION", [1, 2, 3])
+        moved = await client.recv(timeout=5)
+        assert moved == "UPSERT"
+        assert moved.data["nodes"][0]["position"] == [1, 2, 3]
+        assert len(app.sessions) == 1
+    assert app.sessions == ()
+
+
+async def test_order_on_the_wire_is_the_order_of_the_calls(new_server, open_client):
+    app = new_server()
+
+    @app.spawn
+    async def main(session):
+        session.set @ DefaultScene()
+        session.update @ box()
+        session.add(box(), to="parent")
+        session.upsert @ [box("a"), box("b")]
+        session.remove @ "a"
+        session @ Noop()
+        await session.send(Upsert(box()))
+        with pytest.raises(CallTimeout):
+            await session.grab_render(ttl=0.05)
+        session.remove @ ["a", "b"]
+        await session.forever()
+
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        events = [await client.recv(timeout=5) for _ in range(9)]
+    first = ["SET", "UPDATE", "ADD", "UPSERT", "REMOVE", "NOOP"]
+    assert [e.etype for e in events] == [*first, "UPSERT", "GRAB_RENDER", "REMOVE"]
+    assert events[2].data["to"] == "parent"
+    assert [node["key"] for node in events[3].data["nodes"]] == ["a", "b"]
+    assert events[8].data["keys"] == ["a", "b"]
+
+
+async def test_ten_thousand_upserts_without_an_await_arrive_in_order(new_server, open_client):
+    app = new_server()
+
+    @app.spawn
+    async def main(session):
+        for n in range(10_000):
+            session.upsert @ box(n=n)
+
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        got = [e.data["nodes"][0]["n"] async for e in client]
+    assert got == list(range(10_000))
+    assert client.close_code == 1000
+
+
+async def test_no_room_is_an_error_at_the_call(new_server, open_client):
+    app = new_server(outbox=Fifo(10))
+    raised = []
+
+    @app.spawn
+    async def main(session):
+        for _ in range(10):
+            session.upsert @ box()
+        with pytest.raises(OutboxFull) as info:
+            session.upsert @ box()
+        raised.append(str(info.value))
+        await session.send(Upsert(box()))
+
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        assert len([e async for e in client]) == 11
+    assert "10 of 10 messages" in raised[0]
+
+
+async def test_a_program_that_returns_has_delivered_everything(new_server, open_client):
+    app = new_server()
+
+    @app.spawn
+    async def main(session):
+        for _ in range(50):
+            session.upsert @ box()
+
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        assert len([e async for e in client]) == 50
+        assert client.close_code == 1000
+
+
+async def test_a_program_that_raises_is_logged_and_ends_its_session(
+    new_server, open_client, caplog
+):
+    app = new_server()
+
+    @app.spawn
+    async def main(session):
+        session.upsert @ box()
+        raise RuntimeError("XYZZY")
+
+    async with open_vuer_server(app) as server:
+        async with open_client(server.uri) as client:
+            assert (await client.recv(timeout=5)) == "UPSERT"
+            with pytest.raises(ConnectionClosed, match="1011") as info:
+                await client.recv(timeout=5)
+        assert info.value.code == 1011
+        async with open_client(server.uri) as client:  # the server goes on
+            assert (await client.recv(timeout=5)) == "UPSERT"
+    assert "XYZZY" in caplog.text
+
+
+async def test_a_handler_that_raises_is_logged_and_the_session_lives(
+    new_server, open_client, caplog
+):
+    app = new_server()
+
+    @app.add_handler("BAD")
+    def bad(event, session):
+        raise RuntimeError("XYZZY")
+
+    @app.add_handler("GOOD")
+    async def good(event, session):
+        session.upsert @ box()
+
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        client.send @ event("BAD")
+        client.send @ event("GOOD")
+        assert (await client.recv(timeout=5)) == "UPSERT"
+    assert "XYZZY" in caplog.text
+
+
+async def test_handlers_run_in_order_and_concurrent_ones_at_once(new_server, open_client):
+    app, done, gate = new_server(), [], anyio.Event()
+
+    @app.add_handler("N")
+    async def in_order(event, session):
+        await anyio.sleep(0.01 if event.value % 2 == 0 else 0)
+        done.append(event.value)
+
+    @app.add_handler("WAIT", concurrent=True)
+    async def waits(event, session):
+        await gate.wait()
+        done.append("waited")
+
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        client.send @ event("WAIT")
+        for n in range(10):
+            client.send @ event("N", n)
+        await eventually(lambda: len(done) == 10)
+        gate.set()
+        await eventually(lambda: len(done) == 11)
+    assert done == [*range(10), "waited"]
+
+
+async def test_once_and_cleanup(new_server, open_client):
+    app, seen = new_server(), []
+    app.add_handler("N", lambda event, session: seen.append(("once", event.value)), once=True)
+    cleanup = app.add_handler("N", lambda event, session: seen.append(("all", event.value)))
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        client.send @ event("N", 1)
+        client.send @ event("N", 2)
+        await eventually(lambda: len(seen) == 3)
+        cleanup()
+        cleanup()
+        client.send @ event("N", 3)
+        await client.flush(timeout=5)
+    assert seen == [("once", 1), ("all", 1), ("all", 2)]
+
+
+async def test_a_handler_may_wait_for_a_reply_or_an_event(new_server, open_client):
+    app, seen = new_server(), []
+
+    @app.add_handler("ASK")
+    async def ask(event, session):
+        seen.append((await session.grab_render(ttl=5, quality=0.5)).value)
+        seen.append((await session.till("LATER", timeout=5)).value)
+
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+
+        @client.answer("GRAB_RENDER")
+        async def render(request):
+            assert request.data["quality"] == 0.5
+            client.send @ event("LATER", "later")
+            return {"frame": b"jpeg"}
+
+        client.send @ event("ASK")
+        await eventually(lambda: seen)
+        client.send @ event("LATER", "and again")
+        await eventually(lambda: len(seen) == 2)
+    assert seen[0] == {"frame": b"jpeg"}
+    assert seen[1] in ("later", "and again")
+
+
+async def test_a_reply_is_found_behind_full_queues(new_server, open_client):
+    """The reader stops for a full queue of handlers, but not while a handler waits for a reply."""
+    app, seen = new_server(inbox=Fifo(4)), []
+
+    @app.add_handler("N")
+    async def on_n(event, session):
+        if event.value == 0:
+            reply = await session.rpc(ServerRPC(None, etype="ASK"), ttl=5)
+            seen.append(reply.value)
+        seen.append(event.value)
+
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        for n in range(100):
+            client.send @ event("N", n)
+        request = await client.recv(timeout=5)
+        for n in range(100, 200):
+            client.send @ event("N", n)
+        client.send @ ClientEvent(etype=request.rtype, value="reply")
+        await eventually(lambda: len(seen) == 201)
+    assert seen == ["reply", *range(200)]
+
+
+async def test_a_server_that_never_receives_does_not_stall(new_server, open_client):
+    app, last = new_server(), []
+    app.add_handler("LAST", lambda event, session: last.append(event))
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        for n in range(5_000):
+            await client.send(event("CAMERA_MOVE", n))
+        client.send @ event("LAST")
+        await eventually(lambda: last)
+
+
+async def test_receiving(new_server, open_client):
+    app, seen = new_server(), []
+
+    @app.spawn
+    async def main(session):
+        assert await session.recv() == "INIT"
+        assert session.client_info["client"] == "python"
+        assert (await session.till("INIT")).value is session.client_info
+        with pytest.raises(RecvTimeout):
+            await session.recv(timeout=0.01)
+        session @ Noop()
+        async for received in session:
+            seen.append(received.value)
+        seen.append("end")
+
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        await client.recv(timeout=5)
+        for n in range(500):
+            client.send @ event("N", n)
+        await client.aclose()
+        await eventually(lambda: seen and seen[-1] == "end")
+    assert seen == [*range(500), "end"]
+
+
+async def test_events_replies_and_waiting_are_of_one_session(new_server, open_client):
+    app, got, replies = new_server(), [], []
+
+    @app.add_handler("ASK")
+    async def ask(event, session):
+        replies.append((await session.rpc(ServerRPC(None, etype="RPC"), ttl=0.2)).value)
+
+    @app.add_handler("TILL")
+    async def till(event, session):
+        session @ Noop()
+        got.append((await session.till("X", timeout=5)).value)
+
+    async with (
+        open_vuer_server(app) as server,
+        open_client(server.uri) as a,
+        open_client(server.uri) as b,
+    ):
+        a.send @ event("TILL")
+        assert await a.recv(timeout=5) == "NOOP"
+        b.send @ event("X", "of b")
+        await b.flush(timeout=5)
+        a.send @ event("X", "of a")
+        await eventually(lambda: got == ["of a"])
+        a.send @ event("ASK")
+        request = await a.recv(timeout=5)
+        b.send @ ClientEvent(etype=request.rtype, value="forged")
+        await b.flush(timeout=5)
+        a.send @ ClientEvent(etype=request.rtype, value="mine")
+        await eventually(lambda: replies == ["mine"])
+
+
+async def test_nothing_of_a_request_stays_behind(new_server, open_client):
+    app, session = new_server(), []
+    app.add_handler("HERE", lambda event, s: session.append(s))
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        client.send @ event("HERE")
+        await eventually(lambda: session)
+        for _ in range(20):
+            with pytest.raises(CallTimeout, match=r"has not answered GRAB_RENDER within 0\.001 s"):
+                await session[0].grab_render(ttl=0.001)
+            with pytest.raises(CallTimeout, match="no X from"):
+                await session[0].till("X", timeout=0.001)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(session[0].grab_render)
+            tasks.start_soon(session[0].till, "X")
+            await anyio.sleep(0.01)
+            tasks.cancel_scope.cancel()
+        waiting = session[0]._intake.waiting
+        assert (waiting._count, len(waiting._replies), waiting._tills) == (0, 0, {})
+    with pytest.raises((ConnectionClosed, ClientClosed)):
+        await session[0].grab_render()
+    with pytest.raises((ConnectionClosed, ClientClosed)):
+        await session[0].till("X")
+    with pytest.raises((ConnectionClosed, ClientClosed)):
+        session[0].upsert @ box()
+    with pytest.raises((ConnectionClosed, ClientClosed)):
+        await session[0].forever()
+
+
+@pytest.mark.parametrize("how", ["close", "cut"])
+async def test_everything_a_session_started_ends_with_it(new_server, open_client, how):
+    app, ended, began = new_server(), [], []
+
+    async def task(name):
+        began.append(name)
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.append(name)
+
+    async def started(name, *, task_status):
+        task_status.started(name)
+        await task(name)
+
+    @app.add_handler("HANDLER")
+    async def handler(event, session):
+        await task("handler")
+
+    @app.spawn
+    async def main(session):
+        session.start_soon(task, "soon")
+        assert await session.start(started, "start") == "start"
+        session.spawn_task(task, "spawned")
+        session.spawn_task(task("coroutine"))
+        await task("main")
+
+    async with open_vuer_server(app) as server:
+        before = task_count()
+        async with open_client(server.uri) as client:
+            client.send @ event("HANDLER")
+            await eventually(lambda: len(began) == 6)
+            if how == "cut":
+                client._keeper._link.transport._wire._sock.shutdown(2) if hasattr(
+                    client._keeper._link.transport._wire, "_sock"
+                ) else client._keeper._link.transport._wire._transport.abort()
+                with pytest.raises(ConnectionClosed):
+                    await client.recv(timeout=5)
+        await eventually(lambda: not app.sessions)
+        await eventually(lambda: task_count() <= before)
+    assert sorted(ended) == sorted(began)
+    assert len(ended) == 6
+
+
+async def test_a_spawned_task_can_be_cancelled_by_itself(new_server, open_client, caplog):
+    app, tasks = new_server(), []
+
+    async def fails():
+        raise RuntimeError("XYZZY")
+
+    @app.spawn
+    async def main(session):
+        tasks.append(session.spawn_task(anyio.sleep_forever))
+        tasks[0].cancel()
+        tasks[0].cancel()
+        await tasks[0].wait()
+        await session.spawn_task(fails).wait()
+        never_begun = session.spawn_task(anyio.sleep(100))
+        never_begun.cancel()
+        await never_begun.wait()
+        with pytest.raises(TypeError, match="pass an async function"):
+            session.spawn_task(5)
+        session @ Noop()
+        await session.forever()
+
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        assert await client.recv(timeout=5) == "NOOP"
+    assert tasks[0].done
+    assert "XYZZY" in caplog.text
+
+
+async def test_what_start_raises(new_server, open_client, caplog):
+    app, seen = new_server(), []
+
+    async def before(*, task_status):
+        raise KeyError("before")
+
+    async def after(*, task_status):
+        task_status.started()
+        raise KeyError("after")
+
+    @app.spawn
+    async def main(session):
+        with pytest.raises(KeyError, match="before"):
+            await session.start(before)
+        seen.append("lives")
+        await session.start(after)
+        await session.forever()
+
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        with pytest.raises(ConnectionClosed, match="1011"):
+            await client.recv(timeout=5)
+    assert seen == ["lives"]
+    assert "after" in caplog.text
+
+
+async def test_closing_from_a_handler(new_server, open_client):
+    app, seen = new_server(), []
+
+    @app.add_handler("BYE")
+    async def bye(event, session):
+        session.upsert @ box()
+        try:
+            await session.aclose(4000, "as you wish")
+            await anyio.lowlevel.checkpoint()
+            seen.append("not cancelled")
+        finally:
+            seen.append("ended")
+
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        client.send @ event("BYE")
+        assert await client.recv(timeout=5) == "UPSERT"
+        with pytest.raises(ConnectionClosed, match="as you wish") as info:
+            await client.recv(timeout=5)
+        await eventually(lambda: not app.sessions)
+    assert info.value.code == 4000
+    assert seen == ["ended"]
+
+
+async def test_cancelling_the_scope_ends_the_session_in_order(new_server, open_client):
+    app = new_server()
+
+    @app.add_handler("BYE")
+    async def bye(event, session):
+        session.upsert @ box()
+        session.cancel_scope.cancel()
+
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        client.send @ event("BYE")
+        assert [e.etype async for e in client] == ["UPSERT"]
+    assert client.close_code == 1000
+
+
+async def test_leaving_the_server_closes_sessions_with_1001(new_server, open_client):
+    app, states = new_server(), []
+
+    @app.spawn
+    async def main(session):
+        session.set @ DefaultScene()
+        try:
+            await session.forever()
+        finally:
+            states.append("cancelled")
+
+    async with Outliving(open_client) as clients:
+        async with open_vuer_server(app) as server:
+            await clients.open(server.uri, 3)
+        for client in clients.all:
+            assert await client.recv(timeout=5) == "SET"
+            with pytest.raises(StopAsyncIteration):
+                await anext(client)
+            assert client.close_code == 1001
+    assert states == ["cancelled"] * 3
+
+
+class Outliving:
+    """Clients that outlive the server's block."""
+
+    def __init__(self, open_client):
+        self.open_client = open_client
+        self.all = []
+
+    async def open(self, uri, count):
+        for _ in range(count):
+            client = self.open_client(uri)
+            await client.connect()
+            self.all.append(client)
+        await anyio.sleep(0.05)
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *exc):
+        for client in self.all:
+            await client.aclose()
+
+
+async def test_binding(new_server, open_client):
+    app, heard = new_server(), []
+    app.add_handler("HELLO", lambda event, session: heard.append(event.value))
+
+    @app.bind
+    async def stream(session):
+        yield Set(DefaultScene())
+        n = 0
+        while True:
+            n += 1
+            yield Frame(Update(box(n=n)), frame_rate=200)
+            if heard:
+                return
+
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        assert await client.recv(timeout=5) == "SET"
+        for n in range(1, 6):
+            assert (await client.recv(timeout=5)).data["nodes"][0]["n"] == n
+        client.send @ event("HELLO", "hello")
+        async for _ in client:
+            pass
+    assert heard == ["hello"]
+    assert client.close_code == 1000
+
+
+async def test_binding_what_yields_nothing(new_server, open_client, caplog):
+    app = new_server()
+
+    @app.bind
+    async def stream(session):
+        pass
+
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        with pytest.raises(ConnectionClosed, match="1011"):
+            await client.recv(timeout=5)
+    assert "bind an async generator function" in caplog.text
+
+
+async def test_programs_by_what_the_client_tells(new_server, open_client):
+    app = new_server()
+
+    @app.spawn(client="brow*")
+    async def for_browsers(session):
+        session @ ServerEvent("browser", etype="X")
+
+    @app.spawn(client="py*", pythonVersion="3.*")
+    async def for_python(session):
+        session @ ServerEvent("python", etype="X")
+
+    @app.spawn
+    async def for_others(session):
+        session @ ServerEvent("other", etype="X")
+
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        assert (await client.recv(timeout=5)).data == "python"
+
+
+async def test_a_frame_is_not_for_sending(new_server, open_client):
+    app = new_server()
+
+    @app.spawn
+    async def main(session):
+        with pytest.raises(TypeError, match="a Frame is for a `bind` function"):
+            session @ Frame(Noop())
+        session @ Noop()
+
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        assert await client.recv(timeout=5) == "NOOP"
+
+
+async def test_broadcast(new_server, open_client):
+    app = new_server()
+    async with (
+        open_vuer_server(app) as server,
+        open_client(server.uri) as a,
+        open_client(server.uri) as b,
+    ):
+        app.broadcast.upsert @ box(n=1)
+        app.broadcast @ Noop()
+        await app.broadcast.send(Upsert(box(n=2)))
+        for client in (a, b):
+            assert (await client.recv(timeout=5)).data["nodes"][0]["n"] == 1
+            assert await client.recv(timeout=5) == "NOOP"
+            assert (await client.recv(timeout=5)).data["nodes"][0]["n"] == 2
+    app.broadcast.upsert @ box()  # to nobody
+
+
+async def test_a_full_session_does_not_keep_a_broadcast_from_the_others(new_server, open_client):
+    app = new_server(outbox=Fifo(2))
+    async with (
+        open_vuer_server(app) as server,
+        open_client(server.uri) as a,
+        open_client(server.uri) as b,
+    ):
+        first, _ = app.sessions
+        first @ Noop()
+        first @ Noop()
+        with pytest.raises(OutboxFull, match="the outboxes of 1 of 2 sessions are full"):
+            app.broadcast.upsert @ box()
+        await app.broadcast.send(Upsert(box()))
+        assert [(await a.recv(timeout=5)).etype for _ in range(3)] == ["NOOP", "NOOP", "UPSERT"]
+        assert [(await b.recv(timeout=5)).etype for _ in range(2)] == ["UPSERT", "UPSERT"]
+
+
+async def test_too_many_sessions(new_server, open_client, caplog):
+    app = new_server(max_sessions=1)
+    async with open_vuer_server(app) as server:
+        async with open_client(server.uri):
+            with pytest.raises(ConnectionFailed, match="503"):
+                async with open_client(server.uri):
+                    pass
+        await eventually(lambda: not app.sessions)
+        await anyio.sleep(0.01)
+        async with open_client(server.uri):
+            pass
+    assert "max_sessions=" in caplog.text
+
+
+async def test_pages_of_strangers(new_server, open_client, caplog):
+    app = new_server()
+    async with open_vuer_server(app) as server:
+        with pytest.raises(ConnectionFailed, match="403"):
+            async with open_client(server.uri, origin="http://evil.example"):
+                pass
+        async with open_client(server.uri, origin="https://vuer.ai"):
+            pass
+    assert "origins=" in caplog.text
+
+
+async def test_a_port_in_use_says_so(new_server):
+    app, other = new_server(), new_server()
+    async with open_vuer_server(app) as server:
+        with pytest.raises(OSError, match=r"(?i)in use"):
+            async with open_vuer_server(other, port=server.port):
+                pass
+        with pytest.raises(RuntimeError, match="is serving already"):
+            async with open_vuer_server(app):
+                pass
+
+
+async def test_the_exception_of_the_block_is_its_own(new_server):
+    app = new_server()
+    with pytest.raises(KeyError, match="mine"):
+        async with open_vuer_server(app):
+            raise KeyError("mine")
+
+
+async def test_a_message_over_max_size(new_server, open_client):
+    app = new_server(max_size=1000)
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        client.send @ event("X", b"x" * 2000)
+        with pytest.raises(ConnectionClosed) as info:
+            await client.recv(timeout=5)
+        assert info.value.code == 1009
+        await eventually(lambda: not app.sessions)
+
+
+async def test_start_inside_a_loop_says_what_to_do(new_server):
+    with pytest.raises(RuntimeError, match=r"await app.serve\(\)"):
+        new_server().start()
+
+
+async def test_the_log_tells_where(new_server, caplog):
+    caplog.set_level(logging.INFO, "vuer_trio.server")
+    async with open_vuer_server(new_server()) as server:
+        assert server.uri in caplog.text
+        assert server.uri == f"ws://localhost:{server.port}"
