@@ -170,6 +170,10 @@ class LoopWire(asyncio.BufferedProtocol):
             self.progress = self._loop.time()
         await self._writable.wait()
 
+    async def send_eof(self) -> None:
+        if not self._secure:
+            self._transport.write_eof()
+
     async def aclose(self) -> None:
         if self._writable.is_set() and not self._secure:
             self._transport.close()
@@ -206,6 +210,13 @@ class AnyioWire:
                 await self._stream.send(bytes(data[start : start + SLICE]))
                 self.progress = anyio.current_time()
         except (anyio.BrokenResourceError, anyio.ClosedResourceError, ssl.SSLError) as exc:
+            raise _as_oserror(exc) from exc
+
+    async def send_eof(self) -> None:
+        try:
+            with suppress(NotImplementedError):  # TLS
+                await self._stream.send_eof()
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError) as exc:
             raise _as_oserror(exc) from exc
 
     async def aclose(self) -> None:

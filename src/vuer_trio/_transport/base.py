@@ -17,6 +17,7 @@ __all__ = [
     "Message",
     "Outgoing",
     "Ping",
+    "Prepared",
     "Sink",
     "Text",
     "Transport",
@@ -35,11 +36,24 @@ class Ping(bytes):
     """A ping that waits its turn behind the messages enqueued before it."""
 
 
+class Prepared(bytes):
+    """A binary message that is framed already, as a server sends it: header and payload.
+
+    One of them serves any number of connections. Only a server's transport takes it.
+    """
+
+    @property
+    def payload(self) -> bytes:
+        """The message without its header."""
+        size = self[1]
+        return self[2 if size < 126 else 4 if size == 126 else 10 :]
+
+
 #: the transports, and the choice of one
 TransportName: TypeAlias = Literal["auto", "trio-websocket", "websockets", "wsproto"]
 #: what is received: the payload of one whole message
 Message: TypeAlias = bytes | bytearray
-#: what is sent: the payload of one binary message, or a ping
+#: what is sent: the payload of one binary message, a `Prepared` one, or a ping
 Outgoing: TypeAlias = bytes
 
 

@@ -10,7 +10,7 @@ from .address import Address
 from .base import Ending, Message
 from .handshake import basic_authorization
 
-__all__ = ["Core", "Request"]
+__all__ = ["Core", "Frames", "Request"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,12 @@ class Request:
         return host, [*fields.items(), *(field for field in given if field[0] != b"host")]
 
 
-class Core(Protocol):
-    """One connection's protocol. Sync, and owns no socket.
+class Frames(Protocol):
+    """One open connection's protocol, in either role. Sync, and owns no socket.
 
-    It is asked for the handshake, and after it for every frame that is not a whole binary message;
-    those it never sees, unless ``compressed``. `receive` adds to the four lists, and sets
-    ``ending``; whoever reads them empties them.
+    It is asked for every frame that is not a whole binary message; those it never sees, unless
+    ``compressed``. `receive` adds to the three lists, and sets ``ending``; whoever reads them
+    empties them.
     """
 
     #: whole messages, in order; shared with who cuts out the others
@@ -62,25 +62,12 @@ class Core(Protocol):
         """As ``transport=`` has it."""
 
     @property
-    def opened(self) -> bool:
-        """The handshake came to something good."""
-
-    @property
     def compressed(self) -> bool:
         """Messages are packed and unpacked by the library."""
 
     @property
     def subprotocol(self) -> str | None:
         """What the server chose."""
-
-    def request(self) -> bytes:
-        """The request of the handshake."""
-
-    def receive_head(self, data: bytes) -> None:
-        """Bytes of the handshake's reply, not beyond its head if it is good. Raises Rejected."""
-
-    def receive_nothing(self) -> None:
-        """The stream ended during the handshake. Raises Rejected."""
 
     def receive(self, data: bytes) -> bool:
         """Bytes of frames; whether more may follow."""
@@ -90,3 +77,20 @@ class Core(Protocol):
 
     def encode(self, payload: bytes) -> bytes:
         """One message, compressed."""
+
+
+class Core(Frames, Protocol):
+    """A client's protocol: `Frames`, and before them the handshake."""
+
+    @property
+    def opened(self) -> bool:
+        """The handshake came to something good."""
+
+    def request(self) -> bytes:
+        """The request of the handshake."""
+
+    def receive_head(self, data: bytes) -> None:
+        """Bytes of the handshake's reply, not beyond its head if it is good. Raises Rejected."""
+
+    def receive_nothing(self) -> None:
+        """The stream ended during the handshake. Raises Rejected."""

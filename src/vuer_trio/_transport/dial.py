@@ -7,6 +7,7 @@ from typing import Any
 
 from .._runtime import Runtime
 from .base import Sink, Transport
+from .choosing import choose_transport
 from .core import Request
 from .dialing import Dialing
 from .wire import Wire
@@ -37,14 +38,7 @@ async def dial(rt: Runtime, dialing: Dialing, sink: Sink, nursery: Any) -> Trans
 def _choose(runtime: str, dialing: Dialing) -> str:
     """The transport for ``dialing``. Raises ValueError for one that can not do what is asked."""
     installed = find_spec("websockets") is not None
-    name: str = dialing.transport
-    if name == "auto":
-        bare = "trio-websocket" if runtime == "trio" else "wsproto"
-        name = "websockets" if installed else bare
-    if name == "websockets" and not installed:
-        raise ValueError("transport='websockets' needs that package: pip install 'vuer-trio[fast]'")
-    if name == "trio-websocket" and runtime != "trio":
-        raise ValueError("transport='trio-websocket' runs on Trio only; leave it to 'auto'")
+    name = choose_transport(runtime, dialing.transport, installed)
     if name != "websockets" and dialing.compression is not None:
         raise ValueError(
             f"transport={name!r} can not compress; leave it to 'auto'"

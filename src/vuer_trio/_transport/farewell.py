@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from .base import Outgoing, Ping
+from .base import Outgoing, Ping, Prepared
 from .framing import BINARY, CLOSE, PING, close_payload, frame
 from .wire import Wire
 
@@ -16,8 +16,14 @@ _LIMIT = 1 << 20
 _GOING_AWAY = 1001
 
 
-def farewell(wire: Wire, head: bytes, unsent: Sequence[Outgoing]) -> None:
-    """Offer ``head``, what was enqueued and a close frame to the system, once.
+def farewell(
+    wire: Wire,
+    head: bytes,
+    unsent: Sequence[Outgoing],
+    frame: Callable[[bytes, int], bytes] = frame,
+) -> None:
+    """Offer ``head``, what was enqueued and a close frame to the system, once. ``frame`` makes
+    the frames of this side's role.
 
     What it does not take is lost, at worst in the middle of a frame, and the end of the stream
     tells the peer so: it has decoded whole messages only.
@@ -27,7 +33,9 @@ def farewell(wire: Wire, head: bytes, unsent: Sequence[Outgoing]) -> None:
     for payload in unsent:
         if size > _LIMIT:
             break
-        out.append(frame(payload, PING if type(payload) is Ping else BINARY))
+        kind = type(payload)
+        framed = kind is Prepared
+        out.append(payload if framed else frame(payload, PING if kind is Ping else BINARY))
         size += len(out[-1])
     else:
         out.append(frame(close_payload(_GOING_AWAY, ""), CLOSE))

@@ -1,4 +1,4 @@
-"""Frames of a client, as bytes (RFC 6455 §5.2): the little that is on the hot path.
+"""Frames as bytes (RFC 6455 §5.2), a client's and a server's: the little on the hot path.
 
 Only whole binary messages and the smallest control frames are framed here; everything else is
 the protocol library's.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable, Iterator
+
+from .base import Prepared
 
 __all__ = [
     "BINARY",
@@ -21,6 +23,9 @@ __all__ = [
     "header",
     "header16",
     "new_key",
+    "prepare",
+    "server_frame",
+    "server_header",
 ]
 
 #: FIN and opcode
@@ -32,6 +37,9 @@ _header7 = struct.Struct("!BB4s").pack
 #: the header of a masked frame of 126 to 65,535 bytes: first byte, `MASKED_16`, size, key
 header16 = struct.Struct("!BBH4s").pack
 _header64 = struct.Struct("!BBQ4s").pack
+_server_header7 = struct.Struct("!BB").pack
+_server_header16 = struct.Struct("!BBH").pack
+_server_header64 = struct.Struct("!BBQ").pack
 
 
 def xor(data: bytes | bytearray | memoryview, key: bytes) -> bytes:
@@ -75,6 +83,25 @@ def frame(payload: bytes | bytearray | memoryview, first: int = BINARY) -> bytes
     """One whole masked frame."""
     key = new_key()
     return header(first, len(payload), key) + apply_mask(payload, key)
+
+
+def server_header(first: int, size: int) -> bytes:
+    """The header of a frame of ``size`` bytes that is not masked."""
+    if size < 126:
+        return _server_header7(first, size)
+    if size < 65_536:
+        return _server_header16(first, 126, size)
+    return _server_header64(first, 127, size)
+
+
+def server_frame(payload: bytes | bytearray | memoryview, first: int = BINARY) -> bytes:
+    """One whole frame that is not masked."""
+    return server_header(first, len(payload)) + payload
+
+
+def prepare(payload: bytes) -> Prepared:
+    """Frame a message once, for all connections of a server."""
+    return Prepared(server_header(BINARY, len(payload)) + payload)
 
 
 def close_payload(code: int, reason: str) -> bytes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from .base import LARGE, Ending, Outgoing, Ping, Sink
-from .core import Core
+from .core import Core, Frames
 from .farewell import farewell
 from .framing import BINARY, MASKED_16, PING, apply_mask, frame, header, header16, new_key
 from .splitter import Splitter
@@ -17,12 +18,19 @@ __all__ = ["SansIO"]
 class SansIO:
     """See `Transport`. `open` does the handshake; before it nothing else may be called."""
 
-    def __init__(self, wire: Wire, core: Core, sink: Sink, max_size: int) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        core: Frames,
+        sink: Sink,
+        max_size: int,
+        splitter: type[Splitter] = Splitter,
+    ) -> None:
         self._wire = wire
         self._core = core
         self._sink = sink
         self._messages = core.messages  # whole ones, from both
-        self._split = Splitter(max_size, core.messages.append, self._other).feed
+        self._split = splitter(max_size, core.messages.append, self._other).feed
         self._compressed = False
         self._rest = b""  # of a frame that `write_now` began
         self._begun = False
@@ -43,7 +51,7 @@ class SansIO:
 
     async def open(self) -> None:
         """Do the opening handshake. Raises Rejected, or OSError when the stream breaks."""
-        core = self._core
+        core = cast(Core, self._core)
         await self._wire.send_all(core.request())
         seen = b""
         while not core.opened:

@@ -1,7 +1,7 @@
-"""A WebSocket client on the ``trio-websocket`` package, over a stream of ours.
+"""A WebSocket on the ``trio-websocket`` package, over a stream of ours; and its client.
 
 The package writes from whatever task happens to send, and a cancelled ``send_all`` would cut its
-frame. So it is given a `_Cork`: a stream whose ``send_all`` only appends to a buffer, which the one
+frame. So it is given a `Cork`: a stream whose ``send_all`` only appends to a buffer, which the one
 writer empties. Data, pongs and close frames pass through it in the order in which the package made
 them, each whole.
 
@@ -29,7 +29,7 @@ from .framing import CLOSE, close_payload, frame
 from .handshake import Rejected, refusal
 from .wire import Wire
 
-__all__ = ["TrioWebSocket"]
+__all__ = ["Cork", "PackagedWebSocket", "TrioWebSocket"]
 
 #: bytes in the cork before it is emptied in the middle of a batch
 _CHUNK = 65_536
@@ -38,7 +38,7 @@ _REPLY = 1 << 20
 _CLOSE_BYTE = CLOSE.to_bytes()
 
 
-class _Cork(trio.abc.Stream):
+class Cork(trio.abc.Stream):
     """The stream under the package: writes wait for the writer, reads wait for room."""
 
     def __init__(self, wire: Wire, sink: Sink) -> None:
@@ -104,24 +104,23 @@ class _Cork(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
 
 
-class TrioWebSocket:
-    """See `Transport`. ``nursery`` carries the package's tasks; nothing is raised into it."""
+class PackagedWebSocket:
+    """See `Transport`. ``nursery`` carries the package's tasks; nothing is raised into it.
+
+    Of either role: `_handshake` and `_raise_failure` make the difference.
+    """
 
     name = "trio-websocket"
+    _frame = staticmethod(frame)  # of this side's role
 
     def __init__(
-        self,
-        nursery: trio.Nursery,
-        wire: Wire,
-        request: Request,
-        sink: Sink,
+        self, nursery: trio.Nursery, wire: Wire, sink: Sink, cork: Cork, max_size: int
     ) -> None:
         self._nursery = nursery
         self._wire = wire
         self._sink = sink
-        self._request = request
-        self._host_header, self._fields = request.fields()
-        self._cork = _Cork(wire, sink)
+        self._max_size = max_size
+        self._cork = cork
         self._socket: Any = None  # the package's WebSocketConnection
         self._scope = trio.CancelScope()
         self._settled = trio.Event()  # the handshake came to something
@@ -137,7 +136,11 @@ class TrioWebSocket:
     async def open(self) -> None:
         """Do the opening handshake. Raises Rejected, or OSError when the stream breaks."""
         self._nursery.start_soon(self._host)
-        await self._settled.wait()
+        try:
+            await self._settled.wait()
+        except BaseException:
+            self._scope.cancel()
+            raise
         if self._socket is None:
             self._raise_failure()
         self._cork.corked = True
@@ -148,16 +151,7 @@ class TrioWebSocket:
             with self._scope:
                 async with trio.open_nursery() as self._tasks:
                     self._tasks.start_soon(self._watch_handshake)
-                    self._socket = await package.wrap_client_stream(
-                        self._tasks,
-                        self._cork,  # type: ignore[arg-type]  # any stream will do
-                        self._host_header,
-                        self._request.address.resource,
-                        subprotocols=self._request.subprotocols,
-                        extra_headers=self._fields,
-                        message_queue_size=0,
-                        max_message_size=self._request.max_size,
-                    )
+                    self._socket = await self._handshake()
                     self._settled.set()
                     await trio.sleep_forever()
         except* Exception as group:
@@ -173,22 +167,12 @@ class TrioWebSocket:
         if not self._settled.is_set():
             self._scope.cancel()
 
+    async def _handshake(self) -> Any:
+        """The package's connection, open."""
+        raise NotImplementedError
+
     def _raise_failure(self) -> NoReturn:
-        exc = self._failure
-        while isinstance(exc, BaseExceptionGroup):
-            exc = exc.exceptions[0]
-        if self._cork.error is not None:
-            raise self._cork.error
-        status = re.match(rb"HTTP/1\.\d (\d{3})([^\r\n]*)", self._cork.head)
-        if status is not None and status[1] != b"101":
-            phrase = status[2].decode("latin-1").strip()
-            body = getattr(exc, "body", None) or self._cork.head.partition(b"\r\n\r\n")[2]
-            raise refusal(int(status[1]), phrase, body, cause=exc)
-        if exc is not None:
-            raise Rejected(f"the handshake failed: {exc or type(exc).__name__}", cause=exc)
-        if self._cork.head:
-            raise Rejected("the handshake failed: the reply is not a WebSocket's")
-        raise Rejected("the server closed the stream before it answered")
+        raise NotImplementedError
 
     @property
     def subprotocol(self) -> str | None:
@@ -221,17 +205,12 @@ class TrioWebSocket:
             return Ending("loss", 1006, text, cause)
         if not self._cork.close_sent:
             # A fault of the peer's; the package shows it as the peer's close, and sends nothing.
-            self._cork.buffer += frame(close_payload(code, reason), CLOSE)
+            self._cork.buffer += self._frame(close_payload(code, reason), CLOSE)
             self._cork.close_sent = True
             self._sink.wake_writer()
             return Ending("us", code, reason)
-        if (
-            code == 1009
-            and reason == f"Exceeded maximum message size: {self._request.max_size} bytes"
-        ):
-            return Ending(
-                "us", code, f"a message is over max_size, {self._request.max_size:,} bytes"
-            )
+        if code == 1009 and reason == f"Exceeded maximum message size: {self._max_size} bytes":
+            return Ending("us", code, f"a message is over max_size, {self._max_size:,} bytes")
         return Ending("peer", code, reason)
 
     async def read_on(self) -> None:
@@ -306,8 +285,47 @@ class TrioWebSocket:
 
     def abort(self, unsent: Sequence[Outgoing]) -> None:
         if not self._cork.flushing and not self._cork.close_sent:
-            farewell(self._wire, bytes(self._cork.buffer), [*self._batch, *unsent])
+            unsent = [*self._batch, *unsent]
+            farewell(self._wire, bytes(self._cork.buffer), unsent, self._frame)
 
     async def aclose(self) -> None:
         self._scope.cancel()
         await self._wire.aclose()
+
+
+class TrioWebSocket(PackagedWebSocket):
+    """A client."""
+
+    def __init__(self, nursery: trio.Nursery, wire: Wire, request: Request, sink: Sink) -> None:
+        super().__init__(nursery, wire, sink, Cork(wire, sink), request.max_size)
+        self._request = request
+        self._host_header, self._fields = request.fields()
+
+    async def _handshake(self) -> Any:
+        return await package.wrap_client_stream(
+            self._tasks,
+            self._cork,  # type: ignore[arg-type]  # any stream will do
+            self._host_header,
+            self._request.address.resource,
+            subprotocols=self._request.subprotocols,
+            extra_headers=self._fields,
+            message_queue_size=0,
+            max_message_size=self._max_size,
+        )
+
+    def _raise_failure(self) -> NoReturn:
+        exc = self._failure
+        while isinstance(exc, BaseExceptionGroup):
+            exc = exc.exceptions[0]
+        if self._cork.error is not None:
+            raise self._cork.error
+        status = re.match(rb"HTTP/1\.\d (\d{3})([^\r\n]*)", self._cork.head)
+        if status is not None and status[1] != b"101":
+            phrase = status[2].decode("latin-1").strip()
+            body = getattr(exc, "body", None) or self._cork.head.partition(b"\r\n\r\n")[2]
+            raise refusal(int(status[1]), phrase, body, cause=exc)
+        if exc is not None:
+            raise Rejected(f"the handshake failed: {exc or type(exc).__name__}", cause=exc)
+        if self._cork.head:
+            raise Rejected("the handshake failed: the reply is not a WebSocket's")
+        raise Rejected("the server closed the stream before it answered")

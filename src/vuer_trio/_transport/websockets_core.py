@@ -6,7 +6,7 @@ from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake, InvalidStatus, PayloadTooBig
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
-from websockets.protocol import OPEN
+from websockets.protocol import OPEN, Protocol
 from websockets.typing import Origin, Subprotocol
 from websockets.uri import WebSocketURI
 
@@ -14,39 +14,21 @@ from .base import Ending, Message, Text
 from .core import Request
 from .handshake import Rejected, refusal
 
-__all__ = ["WebsocketsCore"]
+__all__ = ["WebsocketsCore", "WebsocketsFrames"]
 
 
-class WebsocketsCore:
-    """See `Core`."""
+class WebsocketsFrames:
+    """See `Frames`. ``protocol`` is opened, or will be."""
 
     name = "websockets"
 
-    def __init__(self, request: Request) -> None:
-        self._request = request
-        address = request.address
-        self._protocol = ClientProtocol(
-            WebSocketURI(
-                address.secure,
-                address.host,
-                address.port,
-                *address.resource.partition("?")[::2],
-                *(address.user or ()),
-            ),
-            origin=None if request.origin is None else Origin(request.origin),
-            subprotocols=None
-            if request.subprotocols is None
-            else [Subprotocol(name) for name in request.subprotocols],
-            extensions=[ClientPerMessageDeflateFactory(compress_settings={"memLevel": 5})]
-            if request.compression
-            else None,
-            max_size=request.max_size,
-        )
+    def __init__(self, protocol: Protocol, max_size: int) -> None:
+        self._protocol = protocol
+        self._max_size = max_size
         self.messages: list[Message] = []
         self.pongs: list[bytes] = []
         self.out: list[bytes] = []
         self.ending: Ending | None = None
-        self.opened = False
         self._parts: list[bytes] = []  # of a fragmented message
         self._text = False  # ... which is text
 
@@ -57,26 +39,6 @@ class WebsocketsCore:
     @property
     def subprotocol(self) -> str | None:
         return self._protocol.subprotocol
-
-    def request(self) -> bytes:
-        request = self._protocol.connect()
-        for name, value in self._request.headers:
-            if name.lower() in ("host", "authorization", "origin") and name in request.headers:
-                del request.headers[name]  # replaced, not repeated
-            request.headers[name] = value
-        self._protocol.send_request(request)
-        return b"".join(self._protocol.data_to_send())
-
-    def receive_head(self, data: bytes) -> None:
-        self._protocol.receive_data(data)
-        self._protocol.events_received()  # the response
-        if self._protocol.handshake_exc is not None:
-            raise _rejected(self._protocol.handshake_exc)
-        self.opened = self._protocol.state is OPEN
-
-    def receive_nothing(self) -> None:
-        self._protocol.receive_eof()
-        raise _rejected(self._protocol.handshake_exc)
 
     def receive(self, data: bytes) -> bool:
         protocol = self._protocol
@@ -112,7 +74,7 @@ class WebsocketsCore:
         code = 1006 if sent is None else sent.code
         reason = str(exc)
         if isinstance(exc, PayloadTooBig):
-            reason = f"a message is over max_size, {self._request.max_size:,} bytes"
+            reason = f"a message is over max_size, {self._max_size:,} bytes"
         return Ending("us", code, reason, exc)
 
     def close(self, code: int, reason: str) -> None:
@@ -123,6 +85,53 @@ class WebsocketsCore:
     def encode(self, payload: bytes) -> bytes:
         self._protocol.send_binary(payload)
         return b"".join(self._protocol.data_to_send())
+
+
+class WebsocketsCore(WebsocketsFrames):
+    """See `Core`."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        address = request.address
+        self._client = ClientProtocol(
+            WebSocketURI(
+                address.secure,
+                address.host,
+                address.port,
+                *address.resource.partition("?")[::2],
+                *(address.user or ()),
+            ),
+            origin=None if request.origin is None else Origin(request.origin),
+            subprotocols=None
+            if request.subprotocols is None
+            else [Subprotocol(name) for name in request.subprotocols],
+            extensions=[ClientPerMessageDeflateFactory(compress_settings={"memLevel": 5})]
+            if request.compression
+            else None,
+            max_size=request.max_size,
+        )
+        super().__init__(self._client, request.max_size)
+        self.opened = False
+
+    def request(self) -> bytes:
+        request = self._client.connect()
+        for name, value in self._request.headers:
+            if name.lower() in ("host", "authorization", "origin") and name in request.headers:
+                del request.headers[name]  # replaced, not repeated
+            request.headers[name] = value
+        self._client.send_request(request)
+        return b"".join(self._client.data_to_send())
+
+    def receive_head(self, data: bytes) -> None:
+        self._client.receive_data(data)
+        self._client.events_received()  # the response
+        if self._client.handshake_exc is not None:
+            raise _rejected(self._client.handshake_exc)
+        self.opened = self._client.state is OPEN
+
+    def receive_nothing(self) -> None:
+        self._client.receive_eof()
+        raise _rejected(self._client.handshake_exc)
 
 
 def _rejected(exc: Exception | None) -> Rejected:

@@ -47,6 +47,9 @@ class Wire(Protocol):
     async def send_all(self, data: bytes | memoryview) -> None:
         """Send everything. Cancelled: an unknown part has gone."""
 
+    async def send_eof(self) -> None:
+        """Tell the other side that nothing more comes, where the stream can say that alone."""
+
     async def aclose(self) -> None:
         """Close without waiting for the other side. Idempotent, and done even if cancelled."""
 
@@ -114,6 +117,9 @@ class SocketWire:
                 self.progress = trio.current_time()
                 rest = rest[sent:]
 
+    async def send_eof(self) -> None:
+        self._sock.shutdown(socket.SHUT_WR)
+
     async def aclose(self) -> None:
         if self._sock.fileno() < 0:
             return
@@ -165,6 +171,13 @@ class StreamWire:
                 self.progress = trio.current_time()
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
             raise _broken(exc) from exc
+
+    async def send_eof(self) -> None:
+        if isinstance(self._stream, trio.abc.HalfCloseableStream):
+            try:
+                await self._stream.send_eof()
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
+                raise _broken(exc) from exc
 
     async def aclose(self) -> None:
         with suppress(trio.Cancelled, trio.BrokenResourceError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wsproto import ConnectionType, WSConnection
-from wsproto.connection import ConnectionState
+from wsproto.connection import Connection, ConnectionState
 from wsproto.events import (
     AcceptConnection,
     BytesMessage,
@@ -23,26 +23,83 @@ from .core import Request
 from .framing import CLOSE, close_payload, frame
 from .handshake import Rejected, refusal
 
-__all__ = ["WsprotoCore"]
+__all__ = ["WsprotoCore", "WsprotoFrames"]
 
 
-class WsprotoCore:
-    """See `Core`."""
+class WsprotoFrames:
+    """See `Frames`. ``protocol`` is opened, or will be."""
 
     name = "wsproto"
     compressed = False
+    _frame = staticmethod(frame)  # of this side's role
 
-    def __init__(self, request: Request) -> None:
-        self._request = request
-        self._protocol = WSConnection(ConnectionType.CLIENT)
+    def __init__(self, protocol: WSConnection | Connection, max_size: int) -> None:
+        self._protocol = protocol
+        self._max_size = max_size
         self.messages: list[Message] = []
         self.pongs: list[bytes] = []
         self.out: list[bytes] = []
         self.ending: Ending | None = None
-        self.opened = False
         self.subprotocol: str | None = None
         self._parts: list[bytes] = []  # of a message that is not whole yet
         self._size = 0
+
+    def receive(self, data: bytes) -> bool:
+        if self._protocol.state is ConnectionState.CLOSED:
+            return False
+        self._protocol.receive_data(data)
+        for event in self._protocol.events():
+            if self.ending is None:
+                self._received(event)
+        return self.ending is None
+
+    def _received(self, event: Event) -> None:
+        if isinstance(event, BytesMessage | TextMessage):
+            text = isinstance(event, TextMessage)
+            part = event.data.encode() if isinstance(event, TextMessage) else bytes(event.data)
+            self._parts.append(part)
+            self._size += len(part)
+            if self._size > self._max_size:
+                limit = f"a message is over max_size, {self._max_size:,} bytes"
+                self._fail(1009, limit)
+            elif event.message_finished:
+                payload = b"".join(self._parts)
+                self.messages.append(Text(payload) if text else payload)
+                self._parts.clear()
+                self._size = 0
+        elif isinstance(event, Ping):
+            if self._protocol.state is ConnectionState.OPEN:
+                self.out.append(bytes(self._protocol.send(event.response())))
+        elif isinstance(event, Pong):
+            self.pongs.append(bytes(event.payload))
+        elif isinstance(event, CloseConnection):
+            if self._protocol.state is ConnectionState.REMOTE_CLOSING:
+                self.out.append(bytes(self._protocol.send(event.response())))
+            elif self._protocol.state is ConnectionState.OPEN:
+                # A fault of the peer's: the package shows it as a close, and sends nothing.
+                self._fail(int(event.code), event.reason or "")
+                return
+            self.ending = Ending("peer", int(event.code), event.reason or "")
+
+    def _fail(self, code: int, reason: str) -> None:
+        self.out.append(self._frame(close_payload(code, reason), CLOSE))
+        self.ending = Ending("us", code, reason)
+
+    def close(self, code: int, reason: str) -> None:
+        if self._protocol.state is ConnectionState.OPEN and self.ending is None:
+            self.out.append(bytes(self._protocol.send(CloseConnection(code, reason or None))))
+
+    def encode(self, payload: bytes) -> bytes:
+        raise NotImplementedError("nothing is compressed here")
+
+
+class WsprotoCore(WsprotoFrames):
+    """See `Core`."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(WSConnection(ConnectionType.CLIENT), request.max_size)
+        self._request = request
+        self.opened = False
         self._refusal: RejectConnection | None = None
         self._body = b""
 
@@ -85,51 +142,3 @@ class WsprotoCore:
     def _refused(self) -> Rejected:
         assert self._refusal is not None
         return refusal(self._refusal.status_code, "", self._body)
-
-    def receive(self, data: bytes) -> bool:
-        if self._protocol.state is ConnectionState.CLOSED:
-            return False
-        self._protocol.receive_data(data)
-        for event in self._protocol.events():
-            if self.ending is None:
-                self._received(event)
-        return self.ending is None
-
-    def _received(self, event: Event) -> None:
-        if isinstance(event, BytesMessage | TextMessage):
-            text = isinstance(event, TextMessage)
-            part = event.data.encode() if isinstance(event, TextMessage) else bytes(event.data)
-            self._parts.append(part)
-            self._size += len(part)
-            if self._size > self._request.max_size:
-                limit = f"a message is over max_size, {self._request.max_size:,} bytes"
-                self._fail(1009, limit)
-            elif event.message_finished:
-                payload = b"".join(self._parts)
-                self.messages.append(Text(payload) if text else payload)
-                self._parts.clear()
-                self._size = 0
-        elif isinstance(event, Ping):
-            if self._protocol.state is ConnectionState.OPEN:
-                self.out.append(bytes(self._protocol.send(event.response())))
-        elif isinstance(event, Pong):
-            self.pongs.append(bytes(event.payload))
-        elif isinstance(event, CloseConnection):
-            if self._protocol.state is ConnectionState.REMOTE_CLOSING:
-                self.out.append(bytes(self._protocol.send(event.response())))
-            elif self._protocol.state is ConnectionState.OPEN:
-                # A fault of the peer's: the package shows it as a close, and sends nothing.
-                self._fail(int(event.code), event.reason or "")
-                return
-            self.ending = Ending("peer", int(event.code), event.reason or "")
-
-    def _fail(self, code: int, reason: str) -> None:
-        self.out.append(frame(close_payload(code, reason), CLOSE))
-        self.ending = Ending("us", code, reason)
-
-    def close(self, code: int, reason: str) -> None:
-        if self._protocol.state is ConnectionState.OPEN and self.ending is None:
-            self.out.append(bytes(self._protocol.send(CloseConnection(code, reason or None))))
-
-    def encode(self, payload: bytes) -> bytes:
-        raise NotImplementedError("nothing is compressed here")

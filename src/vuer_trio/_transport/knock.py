@@ -1,0 +1,145 @@
+"""Somebody at the door: an accepted stream whose HTTP request has been read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from .._runtime import Runtime
+from .base import Sink, Transport
+from .handshake import Rejected
+from .http_request import HttpRequest
+from .listening import Listening
+from .upgrade import find_fault, plain_request, response, switching
+from .wire import Wire
+
+__all__ = ["Knock", "reply"]
+
+#: seconds for a peer to take a reply, and leave, before the stream is closed
+LINGER = 1.0
+#: bytes; the step of a long body
+_SLICE = 65_536
+
+
+class Knock:
+    """Either `answer` or `accept` it, once; or neither, and the stream is closed."""
+
+    def __init__(
+        self,
+        rt: Runtime,
+        listening: Listening,
+        transport: str,
+        wire: Wire,
+        request: HttpRequest,
+        early: bytes,
+        peer: str,
+        secure: bool,
+    ) -> None:
+        self.request = request
+        #: for logs: "127.0.0.1:51234"
+        self.peer = peer
+        #: whether TLS is spoken
+        self.secure = secure
+        #: what `answer` or `accept` raised, if anything
+        self.failure: Exception | None = None
+        self._rt = rt
+        self._listening = listening
+        self._transport = transport
+        self._wire = wire
+        self._early = early
+        self._done = False
+
+    @property
+    def wants_websocket(self) -> bool:
+        """Whether an upgrade is asked for. `accept` looks whether it is a good one."""
+        return "websocket" in self.request.tokens("upgrade")
+
+    async def answer(
+        self, status: int, headers: Sequence[tuple[str, str]] = (), body: bytes = b""
+    ) -> None:
+        """Send a whole reply, and wait a moment for the peer to leave: the stream ends here.
+
+        To a HEAD request the body is left out. Raises OSError (TimeoutError when nothing of the
+        reply was taken for ``handshake_timeout``) and, for a header that is none, ValueError.
+        Cancelled: the reply may be cut.
+        """
+        data = response(status, headers, body, head_only=self.request.method == "HEAD")
+        self._begin()
+        try:
+            await reply(self._rt, self._wire, data, self._listening.handshake_timeout)
+        except OSError as exc:
+            self.failure = exc
+            raise
+
+    async def accept(
+        self, sink: Sink, nursery: Any, headers: Sequence[tuple[str, str]] = ()
+    ) -> Transport:
+        """Open the WebSocket; ``nursery`` carries what tasks it needs.
+
+        Its first frames may have arrived: ``sink`` may hear of pings and pongs at once, and of
+        messages when `Transport.read` is called. Raises Rejected after a bad upgrade has been
+        answered, and OSError (TimeoutError after ``handshake_timeout``). Cancelled: the stream is
+        of no more use.
+        """
+        fault = find_fault(self.request)
+        try:
+            if fault is not None:
+                plain = ("content-type", "text/plain; charset=utf-8")
+                await self.answer(fault.status, [*fault.headers, plain], f"{fault.why}\n".encode())
+                raise Rejected(f"a bad upgrade: {fault.why}", status=fault.status)
+            self._begin()
+            with self._rt.move_on_after(self._listening.handshake_timeout):
+                return await self._open(sink, nursery, headers)
+            raise TimeoutError(f"{self.peer} did not take the reply to its handshake")
+        except (OSError, Rejected) as exc:
+            self.failure = exc
+            raise
+
+    async def _open(
+        self, sink: Sink, nursery: Any, headers: Sequence[tuple[str, str]]
+    ) -> Transport:
+        wire, max_size, early = self._wire, self._listening.max_size, self._early
+        answer = switching(self.request, headers)
+        if self._transport == "trio-websocket":
+            # Imported here, and below: a program pays for one of them, and only for a connection.
+            from .trio_websocket_server import TrioWebSocketServer
+
+            request = plain_request(self.request)
+            packaged = TrioWebSocketServer(nursery, wire, sink, max_size, request, early, headers)
+            await packaged.open()
+            return packaged
+        from .core import Frames
+        from .server_sansio import ServerSansIO
+
+        core: Frames
+        if self._transport == "websockets":
+            from .websockets_server_core import WebsocketsServerCore
+
+            core = WebsocketsServerCore(max_size)
+        else:
+            from .wsproto_server_core import WsprotoServerCore
+
+            core = WsprotoServerCore(max_size)
+        await wire.send_all(answer)
+        return ServerSansIO(wire, core, sink, max_size, early)
+
+    def _begin(self) -> None:
+        if self._done:
+            raise RuntimeError("this request has been answered")
+        self._done = True
+
+
+async def reply(rt: Runtime, wire: Wire, data: bytes, timeout: float) -> None:
+    """Write a last reply; ``timeout`` bounds the seconds without progress. Raises OSError."""
+    for start in range(0, len(data), _SLICE):
+        with rt.move_on_after(timeout) as scope:
+            await wire.send_all(data[start : start + _SLICE])
+        if scope.cancelled_caught:
+            raise TimeoutError("the peer did not take the reply")
+    # Closing with unread data would reset the stream, and destroy what was just sent (RFC 9112
+    # §9.6): what the peer still sends, a body perhaps, is read and dropped.
+    with suppress(OSError), rt.move_on_after(LINGER):
+        await wire.send_eof()
+        while await wire.receive():
+            pass

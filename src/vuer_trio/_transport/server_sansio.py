@@ -1,0 +1,72 @@
+"""A WebSocket server's connection on a sans-I/O protocol, over any wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .base import LARGE, Outgoing, Ping, Prepared, Sink
+from .core import Frames
+from .farewell import farewell
+from .framing import BINARY, PING, server_frame, server_header
+from .sansio import SansIO
+from .server_splitter import ServerSplitter
+from .wire import Wire
+
+__all__ = ["ServerSansIO"]
+
+
+class ServerSansIO(SansIO):
+    """See `Transport`. Of a stream on which the opening handshake is done.
+
+    ``early`` are the bytes that came behind the client's request. Nothing is compressed.
+    """
+
+    def __init__(self, wire: Wire, core: Frames, sink: Sink, max_size: int, early: bytes) -> None:
+        super().__init__(wire, core, sink, max_size, ServerSplitter)
+        if early:
+            self._split(memoryview(early))
+
+    async def write(self, batch: Sequence[Outgoing]) -> None:
+        send_all = self._wire.send_all
+        self._writing = True
+        out = [self._rest, *self._control]
+        self._rest = b""
+        self._control.clear()
+        for payload in batch:
+            kind = type(payload)
+            if kind is Ping:
+                out.append(server_frame(payload, PING))
+                continue
+            if kind is not Prepared:
+                out.append(server_header(BINARY, len(payload)))
+            if len(payload) < LARGE:
+                out.append(payload)
+            else:  # not joined
+                await send_all(b"".join(out))
+                out.clear()
+                await send_all(payload)
+        await send_all(b"".join(out))
+        self._writing = self._begun = False
+
+    def write_now(self, payload: bytes) -> bool:
+        if self._rest or self._control:
+            return False
+        data = payload if type(payload) is Prepared else server_frame(payload)
+        try:
+            sent = self._wire.try_send(data)
+        except OSError:
+            sent = 0  # the writer meets it too, and tells the link
+        if sent < len(data):
+            self._rest = data[sent:]
+            self._begun = True
+            self._sink.wake_writer()
+        return True
+
+    def ping(self, payload: bytes) -> None:
+        self._control.append(server_frame(payload, PING))
+        self._sink.wake_writer()
+
+    def abort(self, unsent: Sequence[Outgoing]) -> None:
+        if not (self._writing or self._closing or self._ending is not None):
+            head = b"".join((self._rest, *self._control))
+            farewell(self._wire, head, unsent, server_frame)

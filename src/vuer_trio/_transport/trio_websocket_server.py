@@ -1,0 +1,90 @@
+"""A WebSocket server's connection on the ``trio-websocket`` package.
+
+The package reads a request of its own, and waits for ever for a good one. So it is given one that
+is known to be good, and then nothing until it has answered: what came behind the real request is a
+client's first frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import trio
+import trio_websocket as package
+
+from .base import Outgoing, Prepared, Sink
+from .framing import server_frame
+from .handshake import Rejected
+from .trio_websocket import Cork, PackagedWebSocket
+from .wire import Wire
+
+__all__ = ["TrioWebSocketServer"]
+
+
+class _ServerCork(Cork):
+    """Gives the request, and the first frames once `let_in` was called."""
+
+    def __init__(self, wire: Wire, sink: Sink, request: bytes, early: bytes) -> None:
+        super().__init__(wire, sink)
+        self._request = request
+        self._early = early
+        self._accepted = trio.Event()
+
+    def let_in(self) -> None:
+        """The handshake is done, and the writer writes from now on."""
+        self.corked = True
+        self._accepted.set()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        if self._request:
+            request, self._request = self._request, b""
+            return request
+        await self._accepted.wait()
+        if self._early:
+            early, self._early = self._early, b""
+            return early
+        return await super().receive_some(max_bytes)
+
+
+class TrioWebSocketServer(PackagedWebSocket):
+    """See `Transport`. ``request`` is a good upgrade, ``early`` what came behind it."""
+
+    _frame = staticmethod(server_frame)
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        wire: Wire,
+        sink: Sink,
+        max_size: int,
+        request: bytes,
+        early: bytes,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        self._server_cork = _ServerCork(wire, sink, request, early)
+        super().__init__(nursery, wire, sink, self._server_cork, max_size)
+        self._fields = [(n.lower().encode("ascii"), v.encode("latin-1")) for n, v in headers]
+
+    async def _handshake(self) -> Any:
+        request = await package.wrap_server_stream(
+            self._tasks,
+            self._server_cork,
+            message_queue_size=0,
+            max_message_size=self._max_size,
+        )
+        socket = await request.accept(extra_headers=self._fields)
+        self._server_cork.let_in()
+        return socket
+
+    def _raise_failure(self) -> NoReturn:
+        exc = self._failure
+        while isinstance(exc, BaseExceptionGroup):
+            exc = exc.exceptions[0]
+        if isinstance(exc, OSError):
+            raise exc
+        raise Rejected(f"the handshake failed: {exc or 'cancelled'}", cause=exc)
+
+    async def write(self, batch: Sequence[Outgoing]) -> None:
+        plain = [item.payload if isinstance(item, Prepared) else item for item in batch]
+        await super().write(plain)

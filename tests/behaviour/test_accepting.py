@@ -1,0 +1,259 @@
+"""WebSockets accepted on every leg: by our own clients, and by other people's."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import aiohttp
+import anyio
+import anyio.to_thread
+import pytest
+import websockets.sync.client
+from doors import MAX_SIZE, Talk, connected, serving, tls_contexts
+from support import open_sockets
+
+from vuer_trio._transport.base import Ping
+from vuer_trio._transport.framing import prepare
+
+pytestmark = pytest.mark.anyio
+BIG = os.urandom(1 << 20) * 16  # 16 MiB
+
+
+def clients_of(leg):
+    if leg.backend == "trio":
+        return ["trio-websocket", "websockets", "wsproto"]
+    return ["websockets", "wsproto"]
+
+
+async def test_our_own_clients_are_echoed_whatever_their_transport(leg):
+    sizes = [0, 1, 125, 126, 127, 65_535, 65_536, 65_537, 300_000]
+    payloads = [os.urandom(size) for size in sizes]
+    async with serving(leg) as server:
+        for client in clients_of(leg):
+            async with connected(server.uri(), client) as talk:
+                talk.send(*payloads)
+                with anyio.fail_after(20):
+                    await talk.until(lambda: len(talk.messages) == len(payloads))
+                assert talk.messages == [(False, payload) for payload in payloads]
+            assert (talk.ending.by, talk.ending.code) == ("peer", 1000)
+            await until_ended(server)
+            theirs = server.talks[-1]
+            assert (theirs.ending.by, theirs.ending.code) == ("peer", 1000)
+            assert theirs.ending.reason == "bye"
+            assert theirs.transport.name == leg.transport
+
+
+async def until_ended(server, index=-1):
+    with anyio.fail_after(5):
+        while len(server.talks) <= max(index, 0) or server.talks[index].ending is None:
+            await anyio.sleep(0.001)
+
+
+async def test_sixteen_mebibytes_both_ways(leg):
+    async with serving(leg) as server, connected(server.uri()) as talk:
+        talk.send(BIG)
+        with anyio.fail_after(60):
+            await talk.until(lambda: talk.messages)
+        assert talk.messages == [(False, BIG)]
+
+
+async def test_the_request_is_told(leg):
+    async with serving(leg) as server:
+        async with connected(server.uri(), headers=[("X-Some", "thing"), ("x-some", "more")]):
+            knock = server.knocks[0]
+            assert knock.wants_websocket
+            assert not knock.secure
+            assert (knock.request.method, knock.request.target) == ("GET", "/path?a=b")
+            assert knock.request.header("HOST") == f"localhost:{server.port}"
+            assert knock.request.header("X-Some") == "thing, more"
+            assert knock.request.header("nothing") is None
+            assert all(name == name.lower() for name, _ in knock.request.headers)
+            assert knock.peer.startswith("127.0.0.1:")
+
+
+async def test_what_the_server_sends_and_prepares_arrives_in_order(leg):
+    prepared = [prepare(bytes([n]) * size) for n, size in enumerate((5, 300, 70_000))]
+
+    async def greet(server, knock):
+        talk = Talk()
+        talk.send(b"first", prepared[0], prepared[1], Ping(b"are you there"), prepared[2], b"last")
+        await server.talk(knock, talk)
+
+    async with serving(leg, greet) as server, connected(server.uri()) as talk:
+        with anyio.fail_after(5):
+            await talk.until(lambda: len(talk.messages) == 5)
+        payloads = [payload for _, payload in talk.messages]
+        assert payloads == [b"first", *(item.payload for item in prepared), b"last"]
+        with anyio.fail_after(5):
+            await server.talks[0].until(lambda: server.talks[0].pongs == [b"are you there"])
+
+
+async def test_a_lone_message_is_written_at_once(leg):
+    async def greet(server, knock):
+        async with server.rt.open_nursery() as nursery:
+            talk = Talk()
+            transport = await knock.accept(talk, nursery)
+            done = [transport.write_now(item) for item in (b"lone", prepare(b"prepared"))]
+            assert done == ([False] * 2 if leg.transport == "trio-websocket" else [True] * 2)
+            if not done[0]:
+                talk.send(b"lone", prepare(b"prepared"))
+            await talk.carry(transport)
+            nursery.cancel_scope.cancel()
+
+    async with serving(leg, greet) as server, connected(server.uri()) as talk:
+        with anyio.fail_after(5):
+            await talk.until(lambda: len(talk.messages) == 2)
+        assert talk.messages == [(False, b"lone"), (False, b"prepared")]
+
+
+async def test_the_server_says_goodbye(leg):
+    async def greet(server, knock):
+        talk = Talk()
+        async with server.rt.open_nursery() as nursery:
+            transport = await knock.accept(talk, nursery)
+            server.talks.append(talk)
+            transport.close(4001, "enough")
+            await talk.carry(transport)
+            nursery.cancel_scope.cancel()
+
+    async with serving(leg, greet) as server, connected(server.uri()) as talk:
+        with anyio.fail_after(5):
+            await talk.until(lambda: talk.ending is not None)
+        assert (talk.ending.by, talk.ending.code, talk.ending.reason) == ("peer", 4001, "enough")
+        await until_ended(server)
+        assert server.talks[0].ending.code == 4001
+        assert server.talks[0].ending.by == "peer"
+
+
+async def test_a_message_over_max_size_is_1009(leg):
+    async with serving(leg, max_size=1000) as server, connected(server.uri()) as talk:
+        talk.send(b"x" * 1000, b"y" * 1001)
+        with anyio.fail_after(5):
+            await talk.until(lambda: talk.ending is not None)
+        assert (talk.ending.by, talk.ending.code) == ("peer", 1009)
+        assert talk.messages in ([], [(False, b"x" * 1000)])
+        await until_ended(server)
+        ending = server.talks[0].ending
+        assert (ending.by, ending.code) == ("us", 1009)
+        assert "max_size, 1,000 bytes" in ending.reason
+        assert server.talks[0].messages == [(False, b"x" * 1000)]
+
+
+async def test_a_full_sink_stops_the_reader(leg):
+    async def greet(server, knock):
+        talk = Talk()
+        talk.full = True
+        await server.talk(knock, talk)
+
+    async with serving(leg, greet) as server, connected(server.uri()) as talk:
+        talk.send(*[b"x" * 1000] * 10)
+        await anyio.sleep(0.05)
+        theirs = server.talks[0]
+        assert len(theirs.messages) <= 10
+        before = len(theirs.messages)
+        talk.send(BIG)
+        await anyio.sleep(0.1)
+        assert len(theirs.messages) in (before, 10)
+        assert theirs.bytes < len(BIG) // 2
+        theirs.set_full(False)
+        with anyio.fail_after(30):
+            await theirs.until(lambda: len(theirs.messages) == 11)
+
+
+async def test_tls(leg):
+    server_context, client_context = tls_contexts()
+    payload = os.urandom(1 << 20)
+    async with serving(leg, context=server_context) as server:
+        async with connected(server.uri("wss"), tls=client_context) as talk:
+            talk.send(b"secret", payload)
+            with anyio.fail_after(20):
+                await talk.until(lambda: len(talk.messages) == 2)
+            assert talk.messages == [(False, b"secret"), (False, payload)]
+            assert server.knocks[0].secure
+
+
+# ---- other people's clients
+
+
+async def test_the_websockets_package_s_client(leg):
+    def client(uri):
+        with websockets.sync.client.connect(uri, max_size=MAX_SIZE, ping_interval=None) as ws:
+            ws.send(b"binary")
+            assert ws.recv() == b"binary"
+            ws.send("text")
+            ws.send([b"frag", b"men", b"ted"])
+            assert ws.recv() == b"fragmented"
+            pong = ws.ping(b"x")
+            assert pong.wait(5)
+            ws.send(BIG)
+            assert ws.recv(timeout=30) == BIG
+            ws.close(1001, "going")
+            return ws.protocol.close_rcvd.code, ws.protocol.close_rcvd.reason
+
+    async with serving(leg) as server:
+        assert await anyio.to_thread.run_sync(client, server.uri()) == (1001, "going")
+        await until_ended(server)
+        (talk,) = server.talks
+        assert [text for text, _ in talk.messages] == [False, True, False, False]
+        assert talk.messages[1] == (True, b"text")
+        assert (talk.ending.by, talk.ending.code, talk.ending.reason) == ("peer", 1001, "going")
+
+
+async def test_aiohttp_s_client(leg):
+    async def client(uri):
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(uri, max_msg_size=MAX_SIZE, compress=15) as ws,
+        ):
+            for payload in (b"binary", b"", b"x" * 70_000, BIG):
+                await ws.send_bytes(payload)
+                assert await ws.receive_bytes(timeout=30) == payload
+            await ws.send_str("text")
+            await ws.ping(b"hello")
+            await ws.send_bytes(b"after")
+            assert await ws.receive_bytes(timeout=5) == b"after"
+            await ws.close(code=1000, message=b"done")
+            return ws.close_code
+
+    async with serving(leg) as server:
+        assert await anyio.to_thread.run_sync(lambda: asyncio.run(client(server.uri()))) == 1000
+        await until_ended(server)
+        assert server.talks[0].ending.reason == "done"
+        assert (True, b"text") in server.talks[0].messages
+
+
+# ---- leaving
+
+
+async def test_a_cancelled_server_ends_every_connection_and_leaves_no_socket(leg):
+    before = open_sockets()
+    async with serving(leg) as server:
+        talk = Talk()
+        async with server.rt.open_nursery() as nursery:
+            nursery.start_soon(stay, server.uri(), talk)
+            nursery.start_soon(stay, server.uri(), Talk())
+            with anyio.fail_after(5):
+                while len(server.talks) < 2:
+                    await anyio.sleep(0.001)
+            with anyio.fail_after(2):
+                await server.stop()
+                await talk.until(lambda: talk.ending is not None)
+            assert (talk.ending.by, talk.ending.code) == ("peer", 1001)
+            nursery.cancel_scope.cancel()
+        with pytest.raises(OSError, match="."):
+            await anyio.connect_tcp("127.0.0.1", server.port)
+    with anyio.fail_after(5):
+        while open_sockets() > before:
+            await anyio.sleep(0.01)
+
+
+async def stay(uri, talk):
+    from vuer_trio._transport.address import parse_address
+    from vuer_trio._transport.dial import dial
+    from vuer_trio._transport.dialing import Dialing
+
+    async with talk.rt.open_nursery() as nursery:
+        dialing = Dialing(parse_address(uri), MAX_SIZE)
+        await talk.carry(await dial(talk.rt, dialing, talk, nursery))
+        nursery.cancel_scope.cancel()
