@@ -24,10 +24,12 @@ LAYERS = [
     ["codec.py"],
     ["schemas/"],
     ["_event.py", "_received.py", "events.py"],
+    ["_scene_tree.py", "scene.py"],
     ["info.py", "options.py", "statistics.py"],
     ["freshness.py", "handlers.py"],
     ["connecting.py"],
     ["client.py"],
+    ["server/"],
     ["__init__.py"],
 ]
 #: may name an async library

@@ -23,6 +23,7 @@ from ._link.sender import Permit
 from .client import VuerClient, open_vuer_client
 from .freshness import Lease
 from .info import get_client_info
+from .server.store import SceneStore
 from .statistics import Statistics
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Permit",
     "ProtocolError",
     "RecvTimeout",
+    "SceneStore",
     "Stale",
     "Statistics",
     "VuerClient",

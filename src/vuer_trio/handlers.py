@@ -15,6 +15,7 @@ from ._link.policy import Policy
 from ._link.sender import Sender
 from .events import ClientEvent, Event, canonical
 from .freshness import Freshness
+from .scene import Scene
 
 __all__ = ["Arrived", "Dispatch", "Handlers", "kind"]
 
@@ -140,12 +141,14 @@ class Dispatch:
         sender: Sender[ClientEvent],
         policy: Policy,
         freshness: Freshness[Any],
+        scene: Scene | None = None,
     ) -> None:
         self._keeper = keeper
         self._handlers = handlers
         self._decode = decode
         self._sender = sender
         self._freshness = freshness
+        self._scene = scene
         self._key_function = policy.key_function(kind)
         self._in_order: Box[_Job] = policy.for_calls().open(keeper.rt)
         self._at_once: Box[_Job] = policy.for_calls().open(keeper.rt)
@@ -172,6 +175,8 @@ class Dispatch:
                 continue
             if tracking:
                 freshness.saw(event, size, at)
+            if self._scene is not None:
+                self._scene.apply(event)
             item = Arrived(event, size)
             if self._key_function is not None:
                 self._set_key(item, event, self._key_function)
