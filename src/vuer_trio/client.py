@@ -26,6 +26,7 @@ from .freshness import Freshness, Lease
 from .handlers import Handlers, kind, register
 from .info import get_client_info
 from .options import Headers, Options, WebsocketsOptions
+from .scene import Scene
 from .statistics import Statistics
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ class VuerClient(Connection):
     as much again before the link is lost. ``reconnect``, True or a `Backoff`, dials again after
     every end that this side did not ask for; until it gives up, sending follows the room in the
     outbox, and what waits goes on waiting. ``floats="single"`` halves the size of floats, as the
-    reference does. ``checkpoints="every"`` yields to other tasks at every call. ``inbox`` and
-    ``outbox`` are delivery policies: `Fifo` waits when it is full, `DropOldest`, `Latest` and
-    `Discard` never do and count what they drop.
+    reference does. ``mirror_scene`` keeps `scene`. ``checkpoints="every"`` yields to other tasks
+    at every call. ``inbox`` and ``outbox`` are delivery policies: `Fifo` waits when it is full,
+    `DropOldest`, `Latest` and `Discard` never do and count what they drop.
 
     Raises TypeError and ValueError for options that can not be.
     """
@@ -76,6 +77,7 @@ class VuerClient(Connection):
         reconnect: bool | Backoff | None = None,
         compression: Literal["deflate"] | None = None,
         floats: Literal["double", "single"] = "double",
+        mirror_scene: bool = False,
         checkpoints: Literal["amortised", "every"] = "amortised",
         transport: TransportName = "auto",
         stream: Any = None,
@@ -91,6 +93,7 @@ class VuerClient(Connection):
         keyed = with_key(self._encode, self._options.outbox.key_function(kind))
         self._handlers = Handlers()
         self._freshness = Freshness(received)
+        self._scene = Scene() if self._options.mirror_scene else None
         self._heeded: Keeper | None = None  # whose messages are decoded when they are read
         self._retained: dict[str, bytes] = {}  # the newest of each type, for every new link
         nowhere: Box[Any] = Box(None, Fifo())
@@ -154,8 +157,10 @@ class VuerClient(Connection):
         self._receiver.connect(keeper.rt, keeper.inbox, keeper.outbox, pace)
         self._freshness.follow(keeper)
         keyed = self._options.inbox.key_function(kind) is not None
-        if self._handlers or self._freshness.tracking or keyed:
+        if self._handlers or self._freshness.tracking or keyed or self._scene is not None:
             self._heed(keeper)
+        if self._scene is not None:
+            keeper.on_link = self._scene.clear
 
     # ---- sending
 
@@ -307,7 +312,24 @@ class VuerClient(Connection):
                 Sender(keeper.outbox, self._encode, self.send.pace, self.uri),
                 self._options.inbox,
                 self._freshness,
+                self._scene,
             )
+
+    # ---- the scene
+
+    @property
+    def scene(self) -> Scene:
+        """The server's scene, as a browser would have it by now: of all that has been read.
+
+        It is one object for the client's life, to be read only. Each link starts it from nothing,
+        as each page does; between two links it is what the last one left. It grows with what the
+        server adds. Raises RuntimeError without ``mirror_scene=True``.
+        """
+        if self._scene is None:
+            raise RuntimeError(
+                "this client keeps no scene: open it with open_vuer_client(..., mirror_scene=True)"
+            )
+        return self._scene
 
     # ---- staleness
 

@@ -13,6 +13,7 @@ from ._link.sender import Sender
 from .events import ClientEvent, Event
 from .freshness import Freshness
 from .handlers import Caller, Handler, Handlers, kind, outcome
+from .scene import Scene
 
 __all__ = ["Arrived", "Dispatch", "set_key"]
 
@@ -48,12 +49,14 @@ class Dispatch:
         sender: Sender[ClientEvent],
         policy: Policy,
         freshness: Freshness[Any],
+        scene: Scene | None = None,
     ) -> None:
         self._keeper = keeper
         self._handlers = handlers
         self._decode = decode
         self._sender = sender
         self._freshness = freshness
+        self._scene = scene
         self._key_function = policy.key_function(kind)
         self._caller = Caller(keeper.rt, keeper.nursery, policy, self._run)
         keeper.boxes += self._caller.boxes
@@ -75,6 +78,8 @@ class Dispatch:
                 continue
             if tracking:
                 freshness.saw(event, size, at)
+            if self._scene is not None:
+                self._scene.apply(event)
             item = Arrived(event, size)
             if self._key_function is not None:
                 set_key(item, event, self._key_function)

@@ -91,6 +91,7 @@ class Options:
     outbox: Policy = Fifo()
     compression: Literal["deflate"] | None = None
     floats: Literal["double", "single"] = "double"
+    mirror_scene: bool = False
     checkpoints: Literal["amortised", "every"] = "amortised"
     transport: TransportName = "auto"
     stream: Any = None
@@ -165,6 +166,8 @@ class Options:
             raise ValueError("stream= can not be opened again; leave reconnect= out")
         if self.backoff is not None and self.backoff.replay and not self.outbox.lossless:
             raise ValueError("replay=True keeps what is not confirmed; write outbox=Fifo(...)")
+        if not isinstance(self.mirror_scene, bool):
+            raise TypeError(f"mirror_scene={self.mirror_scene!r}: write True or False")
         if self.ssl_context is not None and not isinstance(self.ssl_context, ssl.SSLContext):
             raise TypeError(f"ssl_context={self.ssl_context!r}: write an ssl.SSLContext")
 

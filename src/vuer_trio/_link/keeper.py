@@ -81,6 +81,8 @@ class Keeper:
         self.pings = Pings(self)
         #: what is to be done between the first handshake and the first event, once
         self.on_open: Callable[[Keeper], None] | None = None
+        #: what is to be done whenever a link opens, before anything of it is read
+        self.on_link: Callable[[], None] | None = None
         #: sees what arrives, and returns what goes into the inbox
         self.tap: Callable[[Sequence[Message]], Sequence[Any]] | None = None
         #: what is to be done after the end, before the nursery is cancelled
@@ -217,6 +219,8 @@ class Keeper:
         if self.on_open is not None:
             self.on_open(self)
             self.on_open = None  # a connection keeps no hold on its user
+        if self.on_link is not None:
+            self.on_link()
         self._status.started(None)
         self.changes.tell(Connected(self.generation))
 

@@ -1,0 +1,147 @@
+"""A scene that several sessions share."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Final, Protocol, Self
+
+from .._received import ReceivedServerEvent
+from .._runtime import Runtime, protected, runtime
+from ..codec import decode, make_encoder
+from ..events import ServerEvent, Set
+from ..scene import Scene
+from .verbs import Verbs
+
+__all__ = ["SceneStore", "Subscriber", "Subscription"]
+
+_CHANGES: Final = ("SET", "UPDATE", "ADD", "UPSERT", "REMOVE")
+
+
+class Subscriber(Protocol):
+    """What a store tells of changes: a session."""
+
+    def send_nowait(self, event: ServerEvent, /) -> None:
+        """Enqueue an event now. Raises OutboxFull, ConnectionClosed."""
+
+
+class SceneStore(Verbs):
+    """A scene, and the sessions that see it.
+
+    ``store.set``, ``update``, ``add``, ``upsert`` and ``remove`` change it, as the same verbs of a
+    session do; ``store @ event`` takes the event itself. A change is made, and is in the outbox of
+    each subscriber, when the call returns: all see all changes in one order. Each is one event,
+    the same object for all, made of plain data: later changes of an element do not reach it.
+
+    What can not be sent is an EncodeError at the call, and changes nothing. What keeps one
+    subscriber from taking a change is raised in its own block, see `subscribe`.
+
+    Any task of one loop may use it. It is not thread safe, and needs no closing.
+    """
+
+    def __init__(self) -> None:
+        self._scene = Scene()
+        self._encode = make_encoder()
+        self._subscriptions: dict[int, Subscription] = {}
+        self._untold: deque[ReceivedServerEvent] = deque()
+        self._telling = False
+
+    @property
+    def scene(self) -> Scene:
+        """The scene as it is now; to be read only."""
+        return self._scene
+
+    def subscribe(self, session: Subscriber) -> Subscription:
+        """``async with store.subscribe(session):`` shows the scene in a session, during the block.
+
+        On entry the session gets the whole scene, as one SET that replaces what it showed; from
+        then on every change. It keeps what it shows when the block ends.
+
+        A session that can not take a change, as its outbox is full or it has ended, would be
+        behind from then on. So it gets nothing more, its block is cancelled, and leaving it
+        raises what was the matter: OutboxFull, ConnectionClosed. A cancellation from outside and
+        what the body raises go first. The others, the store and whoever made the change notice
+        nothing. Entering again starts with the whole scene.
+
+        Entering raises what sending the scene raises, and RuntimeError for a session that is
+        subscribed already. Cancelled there: nothing was sent.
+        """
+        return Subscription(self, session)
+
+    def __matmul__(self, event: ServerEvent) -> None:
+        """``store @ event``: one of SET, UPDATE, ADD, UPSERT and REMOVE."""
+        if not isinstance(event, ServerEvent) or event.etype not in _CHANGES:
+            raise TypeError(
+                f"a store takes events that change a scene ({', '.join(_CHANGES)}), not {event!r}"
+            )
+        self._send(event)
+
+    @protected
+    def _send(self, event: ServerEvent) -> None:
+        # As a peer will read it: plain, checked, and nobody else's. The payload could be kept,
+        # to be framed once for all sessions.
+        change = ReceivedServerEvent(decode(self._encode(event.to_wire())))
+        self._scene.apply(change)
+        self._untold.append(change)
+        if self._telling:  # a subscriber makes changes itself: first the others get this one
+            return
+        self._telling = True
+        try:
+            while self._untold:
+                change = self._untold.popleft()
+                for subscription in tuple(self._subscriptions.values()):
+                    subscription._tell(change)
+        finally:
+            self._telling = False
+
+    def __repr__(self) -> str:
+        return f"<SceneStore of {self._scene!r} with {len(self._subscriptions)} subscribers>"
+
+
+class Subscription:
+    """The block in which a session sees a store's scene; see `SceneStore.subscribe`."""
+
+    def __init__(self, store: SceneStore, session: Subscriber) -> None:
+        self._subscriptions = store._subscriptions
+        self._store = store
+        self._session = session
+        self._rt: Runtime | None = None  # while it is entered
+        self._scope: Any = None
+        self._error: Exception | None = None
+
+    async def __aenter__(self) -> Self:
+        rt = runtime()
+        await rt.checkpoint()
+        # From here on there is no await, so no change falls between the scene and the first one.
+        if id(self._session) in self._subscriptions or self._rt is not None:
+            raise RuntimeError(f"{self._session!r} is subscribed to this store already")
+        self._session.send_nowait(Set(self._store.scene.to_set()))
+        self._rt, self._scope, self._error = rt, rt.CancelScope(), None
+        self._scope.__enter__()
+        self._subscriptions[id(self._session)] = self
+        return self
+
+    def _tell(self, change: ServerEvent) -> None:
+        if self._error is not None:  # it failed under the change before this one
+            return
+        try:
+            self._session.send_nowait(change)
+        except Exception as error:  # whatever it is: the others must not miss the change
+            self._error = error
+            self._unsubscribe()
+            self._scope.cancel()
+
+    def _unsubscribe(self) -> None:
+        if self._subscriptions.get(id(self._session)) is self:
+            del self._subscriptions[id(self._session)]
+
+    async def __aexit__(self, *exc: Any) -> bool:
+        rt, self._rt = self._rt, None
+        assert rt is not None
+        self._unsubscribe()
+        swallowed = bool(self._scope.__exit__(*exc))
+        error, self._error = self._error, None
+        if error is None or (exc[0] is not None and not swallowed):
+            return swallowed
+        await rt.checkpoint()  # if the block is cancelled from outside as well, that goes first
+        error.add_note("raised by leaving the block that is subscribed to a SceneStore")
+        raise error
