@@ -63,10 +63,10 @@ class Dispatch:
         keeper.tap = self.tap
         keeper.afterwards = self._caller.finish
 
-    def tap(self, messages: Sequence[Any]) -> list[Arrived]:
+    def tap(self, messages: Sequence[Any], at: float) -> list[Arrived]:
         """Decode, call, and return what goes into the inbox: all but answered requests."""
         arrived = []
-        freshness, at = self._freshness, self._keeper.heard_at
+        freshness = self._freshness
         if not (tracking := freshness.tracking):
             freshness.note(messages, at)
         for message in messages:

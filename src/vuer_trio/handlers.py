@@ -29,7 +29,7 @@ def kind(event: Event) -> Hashable:
 
 @dataclass(slots=True, eq=False)
 class Handler:
-    fn: Callable[[Any], Any]
+    fn: Callable[..., Any]
     once: bool = False
     concurrent: bool = False
     answers: bool = False

@@ -149,6 +149,21 @@ class Box(Generic[T]):
 
     # ---- putting
 
+    def offer(self, item: T) -> bool:
+        """Put an item in if there is room, and say whether: `has_room` and `put` in one step."""
+        policy = self.policy
+        if (
+            len(self.items) + self._held >= policy.capacity
+            or self.bytes >= policy.max_bytes
+            or self._waiting
+        ):
+            return False
+        self.items.append(item)
+        self.bytes += _size(item)
+        if self._arrival is not None:
+            self.wake()
+        return True
+
     def put(self, item: T) -> None:
         """Put an item in. Only after `has_room` said so."""
         self.items.append(item)
@@ -233,7 +248,7 @@ class Box(Generic[T]):
         """Take the oldest item. Raises IndexError."""
         item = self.items.popleft()
         self.bytes -= _size(item)
-        if self._drained is not None:
+        if self._drained is not None and len(self.items) <= self.policy.capacity // 2:
             self._notice_room()
         return item
 

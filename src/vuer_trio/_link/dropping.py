@@ -44,6 +44,10 @@ class DroppingBox(Box[T]):
         self._pings -= len(pings)
         self._exempt -= sum(map(_size, pings))
 
+    def offer(self, item: T) -> bool:
+        self.put(item)
+        return True
+
     def put(self, item: T) -> None:
         if type(item) is Ping:
             self._pings += 1
@@ -177,6 +181,10 @@ class DiscardingBox(Box[T]):
 
     has_room = True
     full = False
+
+    def offer(self, item: T) -> bool:
+        self.put(item)
+        return True
 
     def put(self, item: T) -> None:
         if type(item) is Ping:

@@ -48,9 +48,8 @@ class Sender(Generic[E]):
         if outbox.closed is not None:
             raise renew(outbox.closed)
         payload = self._encode(event)
-        if not outbox.has_room:
+        if not outbox.offer(payload):
             raise self._full()
-        outbox.put(payload)
 
     async def __call__(self, event: E, *, retain: bool = False) -> None:
         """``await send(event)``: wait for room, then enqueue it.
@@ -71,15 +70,13 @@ class Sender(Generic[E]):
         size = len(payload)
         if outbox.closed is not None:
             raise renew(outbox.closed)
-        if not outbox.has_room:
+        direct, written = outbox.direct, False
+        if direct is not None and size < LARGE and outbox.has_room:
+            outbox.direct = None
+            written = direct(payload)
+        if not written and not outbox.offer(payload):
             await outbox.reserve(size)
             outbox.put_reserved((payload,), size)
-        elif outbox.direct is None or size >= LARGE:
-            outbox.put(payload)
-        else:
-            direct, outbox.direct = outbox.direct, None
-            if not direct(payload):
-                outbox.put(payload)
         if retain and self._keep is not None:
             self._keep(event, payload)
         if size >= LARGE:

@@ -74,8 +74,9 @@ class Ending:
 class Sink(Protocol):
     """The link, as its transport sees it. All but `drained` is sync."""
 
-    def deliver(self, messages: Sequence[Message]) -> None:
-        """Whole messages, in order. The list is the transport's and is reused."""
+    def deliver(self, messages: Sequence[Message]) -> bool:
+        """Whole messages, in order; whether the reader is to stop. The list is the transport's
+        and is reused."""
 
     def heard(self, size: int) -> None:
         """``size`` bytes arrived: the peer is alive."""
@@ -138,6 +139,10 @@ class Transport(Protocol):
 
     def close(self, code: int, reason: str) -> None:
         """Queue the close frame before all data."""
+
+    def fail(self, code: int, reason: str) -> None:
+        """In `Sink.deliver` only: what was delivered is a fault of the peer's. Queue the close
+        frame before all data; `read` returns."""
 
     def abort(self, unsent: Sequence[Outgoing]) -> None:
         """Offer ``unsent`` and a close frame to the system once, without waiting, if that can not

@@ -103,10 +103,9 @@ class SansIO:
             self._other(bytes(data))  # every frame is the library's
         else:
             self._split(data)
-        if messages:
-            sink.deliver(messages)
-            messages.clear()
-        return self._ending is None and not sink.full
+        full = sink.deliver(messages) if messages else sink.full
+        messages.clear()
+        return self._ending is None and not full
 
     def _hand_over(self) -> None:
         if self._messages:
@@ -198,6 +197,11 @@ class SansIO:
         self._closing = True
         self._core.close(code, reason)
         self._send_replies()
+
+    def fail(self, code: int, reason: str) -> None:
+        self.close(code, reason)
+        if self._ending is None:
+            self._ending = Ending("us", code, reason)
 
     def abort(self, unsent: Sequence[Outgoing]) -> None:
         if not (self._writing or self._closing or self._ending is not None):

@@ -127,6 +127,7 @@ class PackagedWebSocket:
         self._hosted = trio.Event()  # the package's tasks have ended
         self._answered = trio.Event()  # our close frame was answered, or never will be
         self._failure: BaseException | None = None
+        self._fault: Ending | None = None  # see `fail`
         self._closing = False
         self._framed_at = 0.0
         self._batch: deque[Outgoing] = deque()  # what `write` has not given to the package yet
@@ -191,6 +192,8 @@ class PackagedWebSocket:
             batch.append(Text(message.encode()) if isinstance(message, str) else message)
             self._sink.deliver(batch)
             batch.clear()
+            if self._fault is not None:
+                return self._fault
         if self._closing:  # a local close ends get_message before the peer has answered
             await self._answered.wait()
         return self._ending()
@@ -205,9 +208,7 @@ class PackagedWebSocket:
             return Ending("loss", 1006, text, cause)
         if not self._cork.close_sent:
             # A fault of the peer's; the package shows it as the peer's close, and sends nothing.
-            self._cork.buffer += self._frame(close_payload(code, reason), CLOSE)
-            self._cork.close_sent = True
-            self._sink.wake_writer()
+            self.fail(code, reason)
             return Ending("us", code, reason)
         if code == 1009 and reason == f"Exceeded maximum message size: {self._max_size} bytes":
             return Ending("us", code, f"a message is over max_size, {self._max_size:,} bytes")
@@ -276,6 +277,13 @@ class PackagedWebSocket:
         if not self._closing and self._socket.closed is None:
             self._closing = True
             self._start_soon(self._close, code, reason)
+
+    def fail(self, code: int, reason: str) -> None:
+        self._fault = Ending("us", code, reason)
+        if not self._cork.close_sent:
+            self._cork.buffer += self._frame(close_payload(code, reason), CLOSE)
+            self._cork.close_sent = True
+            self._sink.wake_writer()
 
     async def _close(self, code: int, reason: str) -> None:
         try:

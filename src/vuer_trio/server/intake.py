@@ -60,8 +60,8 @@ class Intake:
         for box in self._keeper.boxes:
             box.hurry(urgent)
 
-    def tap(self, messages: Sequence[Any]) -> list[Arrived]:
-        """What goes into the inbox."""
+    def tap(self, messages: Sequence[Any], at: float) -> list[Arrived]:
+        """What goes into the inbox, of messages read ``at`` that time."""
         arrived: list[Arrived] = []
         for message in messages:
             if self._failed:
