@@ -88,13 +88,17 @@ def _nodes(parent: Element, children: Iterable[Any]) -> list[Any]:
 
     Anything else would reach the browser, which has no way to draw it or to say so.
     """
+    if not isinstance(children, Iterable):
+        raise TypeError(f"children of {parent!r} is {children!r:.60}: it must be a list")
+    nodes = []
     for child in children:
-        if child is None or isinstance(child, (str, Mapping)):
+        if child is None:
             continue
         if isinstance(child, type):
             raise TypeError(f"a child of {parent!r} is the class {child.__name__} itself")
-        if not hasattr(child, "_serialize"):
+        if not (isinstance(child, (str, Mapping)) or hasattr(child, "_serialize")):
             raise TypeError(
                 f"a child of {parent!r} is {child!r:.60}: it must be an element, a string or a dict"
             )
-    return [plain(child) for child in children if child is not None]
+        nodes.append(plain(child))
+    return nodes

@@ -26,6 +26,7 @@ ImageData: TypeAlias = "str | os.PathLike[str] | NDArray[Any] | PillowImage"
 """A path, an array of the shape (height, width) or (height, width, channels), a Pillow image."""
 
 _JPEG_QUALITY = 90  # of 100, for arrays; Pillow's own default holds for the others
+_CHANNELS = 4  # at most: red, green, blue, alpha
 _METRES_PER_PIXEL = 0.001  # the height of a picture for which none is given
 
 
@@ -160,22 +161,21 @@ def _encoded_array(array: Any, format: str, quality: int | None) -> tuple[str | 
         raise ValueError(f"format must be png, jpeg, b64png or b64jpeg, not {format!r}")
     if kind == "png" and quality is not None:
         raise TypeError("quality is for jpeg: png loses nothing")
-    if array.ndim not in (2, 3) or not array.size:
+    if array.ndim not in (2, 3) or not array.size or array.shape[2:] > (_CHANNELS,):
         raise ValueError(
-            "the shape of an image is (height, width) or (height, width, channels), none of"
-            f" them 0, not {array.shape}"
+            "the shape of an image is (height, width), or (height, width, 1 to 4 channels),"
+            f" not {array.shape}"
         )
+    height, width = array.shape[:2]
+    if array.shape[2:] == (1,):  # which Pillow knows by two dimensions
+        array = array[..., 0]
     if array.dtype.name != "uint8":
         array = (array * 255).astype("uint8")
-    image = Image.fromarray(array)
     options: dict[str, int] = {}
     if kind == "jpeg":
         options["quality"] = _JPEG_QUALITY if quality is None else quality
-        if image.mode != "L" and array.shape[2:] == (1,):
-            image = image.convert("L")
     buffer = BytesIO()
-    image.save(buffer, format=kind, **options)
-    height, width = array.shape[:2]
+    Image.fromarray(array).save(buffer, format=kind, **options)
     if format == kind:
         return buffer.getvalue(), width, height
     return f"data:image/{kind};base64,{b64encode(buffer.getvalue()).decode()}", width, height

@@ -19,7 +19,7 @@ class SupportsToList(Protocol):
 Vector: TypeAlias = Sequence[float] | SupportsToList
 """x, y, z; in metres where it is a place."""
 
-Rotation: TypeAlias = Vector | tuple[float, float, float, str] | list[float | str]
+Rotation: TypeAlias = Sequence[float | str] | SupportsToList
 """Angles around x, y and z in radians, and perhaps their order: ``"XYZ"``."""
 
 Color: TypeAlias = str | int | Vector

@@ -68,7 +68,7 @@ class Scene(BlockElement):
         node = super()._serialize()
         for slot in _SLOTS:
             if items := getattr(self, slot, None):
-                node[slot] = _nodes(self, [item for item in items if item])
+                node[slot] = [item for item in _nodes(self, items) if item]
         return node
 
 
