@@ -247,7 +247,8 @@ class PackagedWebSocket:
                 if type(payload) is Ping:
                     self.ping(payload)
                 else:
-                    await self._socket.send_message(payload)
+                    text = type(payload) is Text
+                    await self._socket.send_message(payload.decode() if text else payload)
                 self._batch.popleft()
                 self._framed_at = trio.current_time()
                 if len(cork.buffer) >= _CHUNK:
