@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import sniffio
 import trio
@@ -34,6 +34,8 @@ class Runtime:
     sleep: Callable[[float], Awaitable[None]]
     sleep_until: Callable[[float], Awaitable[None]]
     current_time: Callable[[], float]
+    #: `current_time` of this loop, bound: for who asks for each read
+    clock: Callable[[], Callable[[], float]]
     checkpoint: Callable[[], Awaitable[None]]
     checkpoint_if_cancelled: Callable[[], Awaitable[None]]
     cancel_shielded_checkpoint: Callable[[], Awaitable[None]]
@@ -52,6 +54,7 @@ _TRIO = Runtime(
     sleep=trio.sleep,
     sleep_until=trio.sleep_until,
     current_time=trio.current_time,
+    clock=lambda: trio.lowlevel.current_clock().current_time,
     checkpoint=trio.lowlevel.checkpoint,
     checkpoint_if_cancelled=trio.lowlevel.checkpoint_if_cancelled,
     cancel_shielded_checkpoint=trio.lowlevel.cancel_shielded_checkpoint,
@@ -75,13 +78,22 @@ def _asyncio() -> Runtime:
         background.add(task)
         task.add_done_callback(background.discard)
 
+    class Event(asyncio.Event):
+        """anyio's looks for the loop's library first; one is made for each wait of a `recv`."""
+
+        async def wait(self) -> Literal[True]:
+            if self.is_set():
+                await anyio.lowlevel.checkpoint()
+                return True
+            return await super().wait()
+
     async def nothing() -> None:
         """A cancellation arrives where a task suspends; between two suspensions only the task
         itself could cancel itself. So the check goes with the next full checkpoint."""
 
     return Runtime(
         name="asyncio",
-        Event=anyio.Event,
+        Event=Event,
         CancelScope=anyio.CancelScope,
         open_nursery=anyio.create_task_group,
         move_on_after=anyio.move_on_after,
@@ -89,6 +101,7 @@ def _asyncio() -> Runtime:
         sleep_until=anyio.sleep_until,
         # anyio's asks which library runs, and in a callback of the loop's nobody can tell
         current_time=lambda: asyncio.get_running_loop().time(),
+        clock=lambda: asyncio.get_running_loop().time,
         checkpoint=anyio.lowlevel.checkpoint,
         checkpoint_if_cancelled=nothing,
         cancel_shielded_checkpoint=anyio.lowlevel.cancel_shielded_checkpoint,

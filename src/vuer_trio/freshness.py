@@ -61,11 +61,7 @@ class Freshness(Generic[E]):
     def follow(self, keeper: Keeper) -> None:
         """``keeper`` is open, and nothing has been read on it."""
 
-        def tap(messages: Sequence[Any]) -> Sequence[Any]:
-            self.note(messages, keeper.heard_at)
-            return messages
-
-        keeper.tap = tap
+        keeper.tap = self.note
         self._rt = keeper.rt
         loop = keeper.rt.loop_caller()
         if loop != self._loop:  # its clock tells nothing about what another loop has read
@@ -73,17 +69,18 @@ class Freshness(Generic[E]):
             self._newest.clear()
             self._forget_recent()
 
-    def note(self, messages: Sequence[Any], at: float) -> None:
-        """Messages were read, and nobody has asked so far."""
+    def note(self, messages: Sequence[Any], at: float) -> Sequence[Any]:
+        """Messages were read, and nobody has asked so far. They all go into the inbox."""
         size = sum(map(len, messages))
         if size > _BYTES:
             self._forget_recent()  # nor may what is older pass for the newest
-            return
+            return messages
         recent = self._recent
         recent.append((at, size, tuple(messages)))
         self._recent_bytes += size
         while len(recent) > _READS or self._recent_bytes > _BYTES:
             self._recent_bytes -= recent.popleft()[1]
+        return messages
 
     def begin(self) -> None:
         """Somebody asks."""

@@ -157,10 +157,10 @@ class Dispatch:
         keeper.nursery.start_soon(self._call_in_order)
         keeper.nursery.start_soon(self._start_at_once)
 
-    def tap(self, messages: Sequence[Any]) -> list[Arrived]:
+    def tap(self, messages: Sequence[Any], at: float) -> list[Arrived]:
         """Decode, call, and return what goes into the inbox: all but answered requests."""
         arrived = []
-        freshness, at = self._freshness, self._keeper.heard_at
+        freshness = self._freshness
         if not (tracking := freshness.tracking):
             freshness.note(messages, at)
         for message in messages:

@@ -373,7 +373,7 @@ async def test_a_fault_in_the_background_is_one_error_with_its_cause(
 ):
     fault = RuntimeError("a fault of the library's own")
 
-    def deliver(self, messages):
+    def deliver(self, messages, at):
         raise fault
 
     async def script(conn):

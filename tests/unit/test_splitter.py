@@ -81,6 +81,7 @@ class RecordingSink:
 
     def deliver(self, messages):
         self.messages += [(type(m) is Text, bytes(m)) for m in messages]
+        return self.full
 
     def heard(self, size):
         self.bytes += size

@@ -32,6 +32,11 @@ class Counters:
         self.sent += len(payloads)
         self.bytes_sent += sum(map(len, payloads))
 
+    def count_one(self, size: int) -> None:
+        """One message was written by its sender."""
+        self.sent += 1
+        self.bytes_sent += size
+
     def round_trip(self, seconds: float) -> None:
         """A pong answered a ping that had not waited behind data."""
         self.rtt = seconds

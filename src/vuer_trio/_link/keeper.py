@@ -80,7 +80,7 @@ class Keeper:
         #: what is to be done between the first handshake and the first event, once
         self.on_open: Callable[[Keeper], None] | None = None
         #: sees what arrives, and returns what goes into the inbox
-        self.tap: Callable[[Sequence[Message]], Sequence[Any]] | None = None
+        self.tap: Callable[[Sequence[Message], float], Sequence[Any]] | None = None
         #: what is to be done after the end, before the nursery is cancelled
         self.afterwards: Callable[[], Awaitable[None]] | None = None
         #: the boxes that stop the reader when they are full
@@ -260,16 +260,20 @@ class Keeper:
         if self.replay is not None:
             self.replay.confirm(payload)
 
-    def deliver(self, messages: Sequence[Message]) -> None:
-        """Messages for the inbox."""
+    def deliver(self, messages: Sequence[Message], at: float) -> bool:
+        """Messages for the inbox, read at that time; whether the reader is to stop."""
         if self.state is State.OPEN:
             self.counters.received += len(messages)
-            self.inbox.extend(messages if self.tap is None else self.tap(messages))
+            self.inbox.extend(messages if self.tap is None else self.tap(messages, at))
+        return self.full
 
     @property
     def full(self) -> bool:
         """Whether the reader is to stop."""
-        return any(box.full for box in self.boxes)
+        for box in self.boxes:  # noqa: SIM110  # asked for each read: a generator doubles its cost
+            if box.full:
+                return True
+        return False
 
     async def drained(self) -> None:
         """Keep the reader waiting while a box is full."""

@@ -48,7 +48,8 @@ class Link:
         self.keeper = keeper
         self.rt = keeper.rt
         self.ending: Ending | None = None
-        self.heard_at = self.rt.current_time()
+        self._now = self.rt.clock()
+        self.heard_at = self._now()
         self.opened_at: float | None = None  # None: the keeper knows nothing of it
         self.ended_at = 0.0
         self.transport: Transport | None = None
@@ -215,18 +216,18 @@ class Link:
         assert self.transport is not None
         done = self.transport.write_now(payload)
         if done:
-            self.keeper.counters.count_sent((payload,))
+            self.keeper.counters.count_one(len(payload))
         return done
 
     # ---- the transport's view (Sink)
 
-    def deliver(self, messages: Sequence[Message]) -> None:
-        """Messages for the inbox."""
-        self.keeper.deliver(messages)
+    def deliver(self, messages: Sequence[Message]) -> bool:
+        """Messages for the inbox; whether the reader is to stop."""
+        return self.keeper.deliver(messages, self.heard_at)
 
     def heard(self, size: int) -> None:
         """The peer is alive."""
-        self.heard_at = self.rt.current_time()
+        self.heard_at = self._now()
         self.keeper.counters.bytes_received += size
 
     def ponged(self, payload: bytes) -> None:

@@ -60,8 +60,9 @@ class Ending:
 class Sink(Protocol):
     """The link, as its transport sees it. All but `drained` is sync."""
 
-    def deliver(self, messages: Sequence[Message]) -> None:
-        """Whole messages, in order. The list is the transport's and is reused."""
+    def deliver(self, messages: Sequence[Message]) -> bool:
+        """Whole messages, in order; whether the reader is to stop. The list is the transport's
+        and is reused."""
 
     def heard(self, size: int) -> None:
         """``size`` bytes arrived: the peer is alive."""

@@ -95,10 +95,9 @@ class SansIO:
             self._other(bytes(data))  # every frame is the library's
         else:
             self._split(data)
-        if messages:
-            sink.deliver(messages)
-            messages.clear()
-        return self._ending is None and not sink.full
+        full = sink.deliver(messages) if messages else sink.full
+        messages.clear()
+        return self._ending is None and not full
 
     def _hand_over(self) -> None:
         if self._messages:
