@@ -370,6 +370,7 @@ def test_neither_side_can_change_the_other():
     event["data"]["nodes"][0]["children"].append(node("more"))
     event["data"]["nodes"][0]["data"][:] = b"y"
     assert scene.to_dict() == before
+    assert scene.get("a")["data"] == b"x"
     for taken in (scene.get("a"), scene.to_dict(), scene.to_set(), next(iter(scene))):
         taken["children"].append("x")
         taken["key"] = "other"

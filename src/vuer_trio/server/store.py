@@ -121,8 +121,6 @@ class Subscription:
         return self
 
     def _tell(self, change: ServerEvent) -> None:
-        if self._error is not None:  # it failed under the change before this one
-            return
         try:
             self._session.send_nowait(change)
         except Exception as error:  # whatever it is: the others must not miss the change
