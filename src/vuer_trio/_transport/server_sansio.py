@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from .base import LARGE, Outgoing, Ping, Prepared, Sink
 from .core import Frames
@@ -23,8 +24,21 @@ class ServerSansIO(SansIO):
 
     def __init__(self, wire: Wire, core: Frames, sink: Sink, max_size: int, early: bytes) -> None:
         super().__init__(wire, core, sink, max_size, ServerSplitter)
+        self._finished = False
         if early:
             self._split(memoryview(early))
+
+    async def read_on(self) -> None:
+        await self._finish()
+        await super().read_on()
+
+    async def _finish(self) -> None:
+        """After the end, and once nothing is left to be written, a server ends the stream
+        (RFC 6455 §7.1.1): a client waits for that."""
+        if self._ending is not None and not (self._finished or self._writing or self.pending):
+            self._finished = True
+            with suppress(OSError):
+                await self._wire.send_eof()
 
     async def write(self, batch: Sequence[Outgoing]) -> None:
         send_all = self._wire.send_all
@@ -47,6 +61,7 @@ class ServerSansIO(SansIO):
                 await send_all(payload)
         await send_all(b"".join(out))
         self._writing = self._begun = False
+        await self._finish()
 
     def write_now(self, payload: bytes) -> bool:
         if self._rest or self._control:
