@@ -17,7 +17,6 @@ from test_splitter import (
     LENIENT,
     MAX_SIZE,
     PIECES,
-    MemoryWire,
     RecordingSink,
     cut,
     noise,
@@ -40,6 +39,15 @@ from vuer_trio._transport.websockets_server_core import WebsocketsServerCore
 from vuer_trio._transport.wsproto_server_core import WsprotoServerCore
 
 unmasked_frame = client_side.make_frame
+
+
+class MemoryWire(client_side.MemoryWire):
+    ended = 0
+
+    async def send_eof(self):
+        self.ended += 1
+
+
 KEYS = random.Random(2)
 
 
@@ -294,6 +302,31 @@ def test_what_a_lone_write_leaves_over_is_written_first(taken, payload):
     run(transport.write([b"next"]))
     assert [data for _, _, data in written_frames(wire.outgoing)] == [b"alone", b"next"]
     assert (transport.pending, transport.unfinished) == (False, 0)
+
+
+def test_the_sink_hears_nothing_before_the_transport_is_read():
+    """What carries the sink is not open before; a pong must not hurry the message before it."""
+    wire, sink = MemoryWire(), RecordingSink()
+    early = make_frame(2, b"early") + make_frame(10, b"pong") + make_frame(9, b"ping")
+    transport = ServerSansIO(wire, WebsocketsServerCore(MAX_SIZE), sink, MAX_SIZE, early)
+    assert (sink.messages, sink.pongs, sink.bytes, transport.pending) == ([], [], 0, False)
+    ending = run(transport.read())
+    assert (ending.by, wire.ended) == ("loss", 0)
+    assert (sink.messages, sink.pongs, sink.bytes) == ([(False, b"early")], [b"pong"], len(early))
+    assert transport.pending
+
+
+def test_the_stream_is_ended_once_and_behind_the_last_frame():
+    wire = MemoryWire()
+    transport = ServerSansIO(wire, WebsocketsServerCore(MAX_SIZE), RecordingSink(), MAX_SIZE, b"")
+    wire.incoming = [make_frame(8, struct.pack("!H", 1000))]
+    assert run(transport.read()).by == "peer"
+    run(transport.read_on())
+    assert wire.ended == 0, "the close frame is not out"
+    run(transport.write([]))
+    assert written_frames(wire.outgoing) == [(Opcode.CLOSE, True, struct.pack("!H", 1000))]
+    run(transport.read_on())
+    assert wire.ended == 1
 
 
 def test_leaving_at_once_offers_everything_and_a_close_frame():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from .base import LARGE, Outgoing, Ping, Prepared, Sink
+from .base import LARGE, Ending, Outgoing, Ping, Prepared, Sink
 from .core import Frames
 from .farewell import farewell
 from .framing import BINARY, PING, server_frame, server_header
@@ -19,14 +19,20 @@ __all__ = ["ServerSansIO"]
 class ServerSansIO(SansIO):
     """See `Transport`. Of a stream on which the opening handshake is done.
 
-    ``early`` are the bytes that came behind the client's request. Nothing is compressed.
+    ``early`` are the bytes that came behind the client's request; the sink hears of them when
+    `read` is called, not before. Nothing is compressed.
     """
 
     def __init__(self, wire: Wire, core: Frames, sink: Sink, max_size: int, early: bytes) -> None:
         super().__init__(wire, core, sink, max_size, ServerSplitter)
+        self._early = early
         self._finished = False
+
+    async def read(self) -> Ending:
+        early, self._early = self._early, b""
         if early:
-            self._split(memoryview(early))
+            self._take(memoryview(early))
+        return await super().read()
 
     async def read_on(self) -> None:
         await self._finish()

@@ -44,6 +44,7 @@ class _ServerCork(Cork):
         await self._accepted.wait()
         if self._early:
             early, self._early = self._early, b""
+            self._sink.heard(len(early))
             return early
         return await super().receive_some(max_bytes)
 
