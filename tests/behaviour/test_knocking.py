@@ -509,3 +509,53 @@ async def test_one_handshake_too_many_gives_up_the_oldest(leg, monkeypatch):
         finally:
             for stream in silent:
                 await stream.aclose()
+
+
+async def test_a_peer_that_does_not_take_its_answer_is_given_up(leg):
+    raised = []
+
+    async def greet(server, knock):
+        try:
+            await knock.answer(200, (), b"x" * (64 << 20))
+        except TimeoutError as exc:
+            raised.append(exc)
+            raise
+
+    async with serving(leg, greet, handshake_timeout=0.3) as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as sock:
+            sock.sendall(head(b"Host: x"))
+            with anyio.fail_after(5):
+                while not raised:
+                    await anyio.sleep(0.01)
+    assert "did not take the reply" in str(raised[0])
+
+
+async def test_a_long_page_may_take_longer_than_a_handshake(leg):
+    """What is bounded is the time without progress."""
+    body = os.urandom(1 << 20) * 24
+
+    async def greet(server, knock):
+        await knock.answer(200, (), body)
+
+    async with serving(leg, greet, handshake_timeout=1.0) as server:
+        with socket.socket() as sock:
+            sock.connect(("127.0.0.1", server.port))
+            sock.sendall(head(b"Host: x"))
+            sock.setblocking(False)
+            reply, slowly = b"", 8
+            with anyio.fail_after(20):
+                while chunk := await receive(sock):
+                    reply += chunk
+                    if slowly and len(reply) > (9 - slowly) << 21:
+                        slowly -= 1
+                        await anyio.sleep(0.2)
+        assert reply.endswith(b"\r\n\r\n" + body)
+
+
+async def receive(sock):
+    while True:
+        await anyio.wait_readable(sock)
+        try:
+            return sock.recv(1 << 20)
+        except BlockingIOError:
+            pass

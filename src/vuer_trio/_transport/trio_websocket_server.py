@@ -91,7 +91,11 @@ class TrioWebSocketServer(PackagedWebSocket):
 
     async def write(self, batch: Sequence[Outgoing]) -> None:
         plain = [item.payload if isinstance(item, Prepared) else item for item in batch]
-        await super().write(plain)
+        try:
+            await super().write(plain)
+        except ConnectionResetError:  # it may be closing, with the close frame out
+            await self._finish()
+            raise
         await self._finish()
 
     async def read(self) -> Ending:
