@@ -17,8 +17,10 @@ __all__ = [
     "CLOSE",
     "MASKED_16",
     "PING",
+    "PONG",
     "apply_mask",
     "close_payload",
+    "close_reason",
     "frame",
     "header",
     "header16",
@@ -29,7 +31,7 @@ __all__ = [
 ]
 
 #: FIN and opcode
-BINARY, CLOSE, PING = 0x82, 0x88, 0x89
+BINARY, CLOSE, PING, PONG = 0x82, 0x88, 0x89, 0x8A
 
 _MASKED = 0x80
 MASKED_16 = _MASKED | 126
@@ -106,5 +108,9 @@ def prepare(payload: bytes) -> Prepared:
 
 def close_payload(code: int, reason: str) -> bytes:
     """The payload of a close frame: at most 125 bytes, cut between characters."""
-    text = reason.encode()[:123].decode(errors="ignore").encode()
-    return struct.pack("!H", code) + text
+    return struct.pack("!H", code) + close_reason(reason).encode()
+
+
+def close_reason(reason: str) -> str:
+    """As much of it as fits into a close frame (RFC 6455 §5.5.1)."""
+    return reason.encode()[:123].decode(errors="ignore")

@@ -41,7 +41,10 @@ async def guarded(
         if session.connected or not isinstance(exc, ConnectionClosed | ClientClosed):
             name = getattr(fn, "__qualname__", repr(fn))
             log.error("%s raised, so the session of %s ends", name, session.peer, exc_info=exc)
-        await session.aclose(INTERNAL_ERROR, "the server's program failed")
+        try:
+            await session.aclose(INTERNAL_ERROR, "the server's program failed")
+        except ConnectionClosed as lost:
+            log.info("%s", lost)
 
 
 class _Status:
@@ -96,6 +99,10 @@ class SessionTask:
         except Exception:
             log.exception("%r raised", fn)
         finally:
-            if inspect.iscoroutine(fn):
-                fn.close()  # cancelled before it began, it would warn that nobody awaited it
-            self._done.set()
+            self.drop()
+
+    def drop(self) -> None:
+        """It has ended, or will not begin."""
+        if inspect.iscoroutine(self._fn):
+            self._fn.close()  # not begun, it would warn that nobody awaited it
+        self._done.set()
