@@ -6,7 +6,7 @@ import socket
 import struct
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
@@ -114,6 +114,11 @@ class Raw:
             if opcode == CLOSE:
                 return int.from_bytes(payload[:2]), payload[2:].decode()
         return None
+
+    async def end(self) -> None:
+        """FIN, if it is still open."""
+        with suppress(OSError, RuntimeError, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await self.stream.send_eof()
 
     async def reset(self) -> None:
         """RST."""

@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import msgpack
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -181,11 +182,11 @@ async def test_any_stream_of_frames(new_server, open_client, frames, cuts):
             data = b"".join(frames)
             for cut in cuts:
                 await client.send(data[:cut])
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
                 data = data[cut:]
             await client.send(data)
             await both.echo()
-            await client.stream.send_eof()
+            await client.end()
             await client.read_to_the_end()
             closing = client.close_frame()
             if closing is not None and closing[0] not in (1000, 1005):
@@ -289,7 +290,7 @@ async def test_two_hundred_sessions_torn_off_at_random_moments(new_server, open_
             if how == "reset":
                 await client.reset()
             elif how == "half":
-                await client.stream.send_eof()
+                await client.end()
                 await anyio.sleep(chance.random() * 0.03)
 
     async with witnessed(app, open_client) as both:
