@@ -38,6 +38,8 @@ _REPLY = 1 << 20
 _CLOSE_BYTE, _PONG_BYTE = CLOSE.to_bytes(), PONG.to_bytes()
 #: bytes that wait for a peer to read, with which a pong waits apart
 _REPLIES = 131_072
+#: steps of the scheduler until a close frame of the package's is in the cork
+_PATIENCE = 10
 
 
 class Cork(trio.abc.Stream):
@@ -257,13 +259,20 @@ class PackagedWebSocket:
                 if type(payload) is Ping:
                     self.ping(payload)
                 else:
-                    await self._socket.send_message(payload)
+                    text = type(payload) is Text
+                    await self._socket.send_message(payload.decode() if text else payload)
                 self._batch.popleft()
                 self._framed_at = trio.current_time()
                 if len(cork.buffer) >= _CHUNK:
                     await cork.flush()
             await cork.flush()
         except package.ConnectionClosed as exc:
+            # The close frame that says so must go out; it may be on its way into the cork.
+            for _ in range(_PATIENCE):
+                if cork.close_sent or cork.ended.is_set():
+                    break
+                await trio.lowlevel.checkpoint()
+            await cork.flush()
             raise ConnectionResetError("the connection is closing") from exc
         finally:
             cork.owned = False
