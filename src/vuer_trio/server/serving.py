@@ -45,6 +45,7 @@ class Serving:
         #: those, and what is about to be one, or still leaving
         self.lives: dict[VuerSession, None] = {}
         self.closing = False
+        self._left = rt.Event()  # set by the next one that is gone
         self._pages = Pages(rt, options.client_root)
         #: where it listens: host and port, one for each address of ``host``
         self.addresses: Sequence[tuple[str, int]] = ()
@@ -107,6 +108,9 @@ class Serving:
                 async with self.rt.open_nursery() as nursery:
                     for session in list(self.sessions):
                         nursery.start_soon(self.say_goodbye, session)
+                while self.lives:  # one that opens now says goodbye by itself
+                    self._left = self.rt.Event()
+                    await self._left.wait()
             for session in list(self.lives):
                 session.abort()
 
@@ -141,6 +145,7 @@ class Serving:
                     await life.run()
             finally:
                 del self.lives[life.session]
+                self._left.set()
 
     async def _refuse(self, knock: Knock, status: int, text: str) -> None:
         with self.rt.move_on_after(_PAGE_TIMEOUT):
