@@ -39,7 +39,7 @@ class Serving:
         self.app = app
         self.rt = rt
         self.options = options
-        self.encode = event_encoder(options.floats)
+        self.encode = event_encoder(options.floats, "ServerEvent")
         #: the open ones, the oldest first
         self.sessions: dict[VuerSession, None] = {}
         #: those, and what is about to be one, or still leaving
