@@ -275,6 +275,10 @@ class VuerSession(Verbs):
         """The connection has ended with ``error``: no reply can come."""
         self._intake.waiting.fail(error)
 
+    def is_foreign(self, exc: BaseException) -> bool:
+        """Whether it is the cancellation of something that the running task has awaited."""
+        return self._rt.is_foreign(exc)
+
     async def finish(self) -> None:
         """Wait until every event that was read has been handled."""
         await self._intake.finish()

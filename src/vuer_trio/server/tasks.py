@@ -35,7 +35,9 @@ async def guarded(
     options = {} if status is None else {"task_status": status}
     try:
         await fn(*args, **options)
-    except Exception as exc:
+    except BaseException as exc:
+        if not (isinstance(exc, Exception) or session.is_foreign(exc)):
+            raise
         if status is not None and not status.has_started:
             raise
         if session.connected or not isinstance(exc, ConnectionClosed | ClientClosed):
@@ -70,6 +72,7 @@ class SessionTask:
     ) -> None:
         if not (callable(fn) or inspect.iscoroutine(fn)) or (args and inspect.iscoroutine(fn)):
             raise TypeError(f"spawn_task({fn!r}): pass an async function and its arguments")
+        self._rt = rt
         self._fn = fn
         self._args = args
         self._scope = rt.CancelScope()
@@ -98,6 +101,10 @@ class SessionTask:
             log.debug("the connection ended under %r", fn)
         except Exception:
             log.exception("%r raised", fn)
+        except BaseException as exc:
+            if not self._rt.is_foreign(exc):
+                raise
+            log.exception("%r awaited what was cancelled", fn)
         finally:
             self.drop()
 
