@@ -39,6 +39,9 @@ class Runtime:
     checkpoint: Callable[[], Awaitable[None]]
     checkpoint_if_cancelled: Callable[[], Awaitable[None]]
     cancel_shielded_checkpoint: Callable[[], Awaitable[None]]
+    #: whether an exception is the cancellation of something that this task has awaited, and not
+    #: its own: never on Trio, where only the own one is raised
+    is_foreign: Callable[[BaseException], bool]
     #: starts a task that no nursery of the caller's owns; nothing may escape from it
     spawn_system_task: Callable[..., object]
     #: runs a sync function in a worker thread; a cancellation waits for its end
@@ -62,6 +65,7 @@ _TRIO = Runtime(
     checkpoint=trio.lowlevel.checkpoint,
     checkpoint_if_cancelled=trio.lowlevel.checkpoint_if_cancelled,
     cancel_shielded_checkpoint=trio.lowlevel.cancel_shielded_checkpoint,
+    is_foreign=lambda exc: False,
     spawn_system_task=trio.lowlevel.spawn_system_task,
     run_in_thread=trio.to_thread.run_sync,
     open_signal_receiver=trio.open_signal_receiver,
@@ -98,6 +102,11 @@ def _asyncio() -> Runtime:
         """A cancellation arrives where a task suspends; between two suspensions only the task
         itself could cancel itself. So the check goes with the next full checkpoint."""
 
+    def is_foreign(exc: BaseException) -> bool:
+        task = asyncio.current_task()
+        cancelled = isinstance(exc, asyncio.CancelledError)
+        return cancelled and task is not None and not task.cancelling()
+
     return Runtime(
         name="asyncio",
         Event=Event,
@@ -112,6 +121,7 @@ def _asyncio() -> Runtime:
         checkpoint=anyio.lowlevel.checkpoint,
         checkpoint_if_cancelled=nothing,
         cancel_shielded_checkpoint=anyio.lowlevel.cancel_shielded_checkpoint,
+        is_foreign=is_foreign,
         spawn_system_task=spawn,
         run_in_thread=anyio.to_thread.run_sync,
         open_signal_receiver=anyio.open_signal_receiver,

@@ -96,7 +96,9 @@ def _innermost(exc: BaseException) -> str:
     return (shown.strerror if isinstance(shown, gaierror | OSError) else None) or str(shown)
 
 
-def event_encoder(floats: Literal["double", "single"]) -> Callable[[Event], bytes]:
+def event_encoder(
+    floats: Literal["double", "single"], expected: str = "ClientEvent"
+) -> Callable[[Event], bytes]:
     """From an event to a payload. It raises EncodeError, and knows no client."""
     pack = make_encoder(floats)
 
@@ -106,7 +108,7 @@ def event_encoder(floats: Literal["double", "single"]) -> Callable[[Event], byte
         except AttributeError:
             if isinstance(event, Event):
                 raise
-            raise EncodeError(f"Expected ClientEvent, got {type(event).__name__}") from None
+            raise EncodeError(f"Expected {expected}, got {type(event).__name__}") from None
         return pack(wire)
 
     return encode

@@ -160,6 +160,10 @@ class Caller:
             log.debug("the connection ended under the handler of %s", job.event.etype)
         except Exception:
             log.exception("the handler of %s raised", job.event.etype)
+        except BaseException as exc:
+            if not self._rt.is_foreign(exc):
+                raise
+            log.exception("the handler of %s awaited what was cancelled", job.event.etype)
         finally:
             self._running -= 1
             if self._changed is not None:

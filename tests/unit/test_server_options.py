@@ -104,3 +104,10 @@ def test_a_list_of_ones_own():
     assert allows(["https://a.example"], "https://a.example", "robot:1")
     assert not allows(["https://a.example"], "https://vuer.ai", "robot:1")
     assert allows([], "http://localhost:1", "robot:1")
+
+
+def test_a_list_that_can_be_read_only_once_is_kept():
+    options = ServerOptions.gather({"host": None, "origins": iter(["https://a.example"])})
+    for _ in range(2):
+        assert allows(options.origins, "https://a.example", "here")
+        assert not allows(options.origins, "https://b.example", "here")

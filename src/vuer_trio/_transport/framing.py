@@ -18,9 +18,11 @@ __all__ = [
     "FIRST",
     "MASKED_16",
     "PING",
+    "PONG",
     "TEXT",
     "apply_mask",
     "close_payload",
+    "close_reason",
     "frame",
     "header",
     "header16",
@@ -31,7 +33,7 @@ __all__ = [
 ]
 
 #: FIN and opcode
-TEXT, BINARY, CLOSE, PING = 0x81, 0x82, 0x88, 0x89
+TEXT, BINARY, CLOSE, PING, PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
 #: of a payload that says by its class what it is; any other is a binary message
 FIRST: dict[type, int] = {Ping: PING, Text: TEXT}
 
@@ -110,5 +112,9 @@ def prepare(payload: bytes) -> Prepared:
 
 def close_payload(code: int, reason: str) -> bytes:
     """The payload of a close frame: at most 125 bytes, cut between characters."""
-    text = reason.encode()[:123].decode(errors="ignore").encode()
-    return struct.pack("!H", code) + text
+    return struct.pack("!H", code) + close_reason(reason).encode()
+
+
+def close_reason(reason: str) -> str:
+    """As much of it as fits into a close frame (RFC 6455 §5.5.1)."""
+    return reason.encode()[:123].decode(errors="ignore")

@@ -8,11 +8,25 @@ from typing import cast
 from .base import LARGE, Ending, Outgoing, Sink
 from .core import Core, Frames
 from .farewell import farewell
-from .framing import BINARY, FIRST, MASKED_16, PING, apply_mask, frame, header, header16, new_key
+from .framing import (
+    BINARY,
+    FIRST,
+    MASKED_16,
+    PING,
+    PONG,
+    apply_mask,
+    frame,
+    header,
+    header16,
+    new_key,
+)
 from .splitter import Splitter
 from .wire import Wire
 
 __all__ = ["SansIO"]
+
+#: frames of the library's that wait for a peer to read
+_REPLIES = 1024
 
 
 class SansIO:
@@ -132,6 +146,11 @@ class SansIO:
         if self._core.out:
             self._control += self._core.out
             self._core.out.clear()
+            if len(self._control) > _REPLIES:
+                # A peer that asks and does not read: the newest pong will do (RFC 6455 §5.5.3).
+                pongs = [reply for reply in self._control if reply[0] == PONG]
+                others = [reply for reply in self._control if reply[0] != PONG]
+                self._control = [*pongs[-1:], *others]
             self._sink.wake_writer()
 
     # ---- writing

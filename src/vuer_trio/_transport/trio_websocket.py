@@ -25,7 +25,7 @@ import trio_websocket as package
 from .base import Ending, Message, Outgoing, Ping, Sink, Text
 from .core import Request
 from .farewell import farewell
-from .framing import CLOSE, close_payload, frame
+from .framing import CLOSE, PONG, close_payload, frame
 from .handshake import Rejected, refusal
 from .wire import Wire
 
@@ -35,9 +35,11 @@ __all__ = ["Cork", "PackagedWebSocket", "TrioWebSocket"]
 _CHUNK = 65_536
 #: bytes of a handshake's reply, after which it is refused
 _REPLY = 1 << 20
+_CLOSE_BYTE, _PONG_BYTE = CLOSE.to_bytes(), PONG.to_bytes()
+#: bytes that wait for a peer to read, with which a pong waits apart
+_REPLIES = 131_072
 #: steps of the scheduler until a close frame of the package's is in the cork
 _PATIENCE = 10
-_CLOSE_BYTE = CLOSE.to_bytes()
 
 
 class Cork(trio.abc.Stream):
@@ -47,6 +49,7 @@ class Cork(trio.abc.Stream):
         self._wire = wire
         self._sink = sink
         self.buffer = bytearray()
+        self._pong = b""  # the newest of those for which there was no room
         self.corked = False  # not during the handshake, when there is no writer yet
         self.owned = False  # the writer is at work, and need not be woken
         self.flushing = False  # bytes are on their way: the stream may be in the middle of a frame
@@ -60,6 +63,10 @@ class Cork(trio.abc.Stream):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         if self._closed:
             raise trio.ClosedResourceError
+        if data[:1] == _PONG_BYTE and len(self.buffer) > _REPLIES:
+            # A peer that asks and does not read: the newest pong will do (RFC 6455 §5.5.3).
+            self._pong = bytes(data)
+            return
         self.buffer += data
         if data[:1] == _CLOSE_BYTE:
             self.close_sent = True
@@ -75,6 +82,9 @@ class Cork(trio.abc.Stream):
             data, self.buffer = self.buffer, bytearray()
             await self._wire.send_all(memoryview(data))
             self.flushing = False
+            if not self.close_sent:
+                self.buffer += self._pong
+            self._pong = b""
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         if self._sink.full:

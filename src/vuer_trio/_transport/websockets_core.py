@@ -12,6 +12,7 @@ from websockets.uri import WebSocketURI
 
 from .base import Ending, Message, Text
 from .core import Request
+from .framing import close_reason
 from .handshake import Rejected, refusal
 
 __all__ = ["WebsocketsCore", "WebsocketsFrames"]
@@ -29,7 +30,7 @@ class WebsocketsFrames:
         self.pongs: list[bytes] = []
         self.out: list[bytes] = []
         self.ending: Ending | None = None
-        self._parts: list[bytes] = []  # of a fragmented message
+        self._begun = bytearray()  # of a fragmented message
         self._text = False  # ... which is text
 
     @property
@@ -63,11 +64,13 @@ class WebsocketsFrames:
         elif opcode is not Opcode.PING:
             if opcode is not Opcode.CONT:
                 self._text = opcode is Opcode.TEXT
-            self._parts.append(bytes(frame.data))
+            if not frame.fin or self._begun:
+                # Joined as it comes: a list of a million small parts is a hundred times as large.
+                self._begun += frame.data
             if frame.fin:
-                payload = b"".join(self._parts)
+                payload = self._begun or bytes(frame.data)
+                self._begun = bytearray()
                 self.messages.append(Text(payload) if self._text else payload)
-                self._parts.clear()
 
     def _failed(self, exc: Exception) -> Ending:
         sent = self._protocol.close_sent
@@ -79,7 +82,7 @@ class WebsocketsFrames:
 
     def close(self, code: int, reason: str) -> None:
         if self._protocol.state is OPEN:
-            self._protocol.send_close(code, reason)
+            self._protocol.send_close(code, close_reason(reason))
             self.out += self._protocol.data_to_send()
 
     def encode(self, payload: bytes) -> bytes:

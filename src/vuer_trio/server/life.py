@@ -25,8 +25,6 @@ __all__ = ["Life"]
 
 log = logging.getLogger("vuer_trio.server")
 
-GOING_AWAY = (1001, "the server is going away")
-
 
 class Life:
     """One session's. The connection's nursery is around the session's, so that what the session
@@ -75,7 +73,7 @@ class Life:
                         if failure is None:
                             self._serving.sessions[session] = None
                             if self._serving.closing:
-                                nursery.start_soon(session.aclose, *GOING_AWAY)
+                                nursery.start_soon(self._serving.say_goodbye, session)
                             nursery.start_soon(self._end_with_the_connection, changes)
                             nursery.start_soon(self._run_program)
                         else:
@@ -86,6 +84,7 @@ class Life:
                     raise
                 finally:
                     self._serving.sessions.pop(session, None)
+                    session.stopped()
                 await self._close()
         finally:
             session.end()

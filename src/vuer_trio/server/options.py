@@ -71,6 +71,9 @@ class ServerOptions:
             options["port"] = environment_int("VUER_PORT", DEFAULT_PORT)
         if options.get("max_size") is None:
             options["max_size"] = environment_int("WEBSOCKET_MAX_SIZE", 2**28)
+        origins = options.get("origins")
+        if isinstance(origins, Iterable) and not isinstance(origins, str):
+            options["origins"] = tuple(origins)  # it is asked more than once
         made = cls(**options)
         made._check()
         return made

@@ -46,8 +46,10 @@ class Pages:
         request = knock.request
         if request.method not in ("GET", "HEAD"):
             return await knock.answer(405, [("allow", "GET, HEAD")], b"")
-        path = unquote(urlsplit(request.target).path)
-        if self._root is None:
+        path = _path(request.target)
+        if path is None:
+            found = None
+        elif self._root is None:
             found = _link(knock) if path == "/" else None
         else:
             found = await self._rt.run_in_thread(self._file, self._root, path)
@@ -66,14 +68,22 @@ class Pages:
         try:
             file = (root / path.lstrip("/")).resolve()
             if file.is_dir():
-                file /= "index.html"
-            if not file.is_relative_to(root):
+                file = (file / "index.html").resolve()
+            if not (file.is_relative_to(root) and file.is_file()):
                 return None
             body = file.read_bytes()
         except (OSError, ValueError):  # not there, a name that can not be
             return None
         kind = _TYPES.get(file.suffix) or mimetypes.guess_type(file.name)[0]
         return kind or "application/octet-stream", body
+
+
+def _path(target: str) -> str | None:
+    """Of a request's target; None if it is none."""
+    try:
+        return unquote(urlsplit(target).path)
+    except ValueError:  # "//[": no host
+        return None
 
 
 def _link(knock: Knock) -> tuple[str, bytes]:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["Binding", "Program", "Spawned"]
 
 
+#: what a pattern can match; the text of other values may be anything, or fail
+_PLAIN = (str, int, float)
+
+
 class Program(Protocol):
     """Runs for one session."""
 
@@ -42,7 +46,7 @@ class Spawned:
         if not self._filters:
             return True
         return isinstance(info, Mapping) and all(
-            name in info and fnmatchcase(str(info[name]), str(pattern))
+            isinstance(info.get(name), _PLAIN) and fnmatchcase(str(info[name]), str(pattern))
             for name, pattern in self._filters.items()
         )
 

@@ -36,8 +36,8 @@ async def _main(serve: Callable[..., Awaitable[None]], announce: Callable[[Any],
     rt = runtime()
     try:
         async with rt.open_nursery() as nursery:
-            announce(await nursery.start(serve))
-            await _signal(rt)
+            server = await nursery.start(serve)
+            await _signal(rt, partial(announce, server))
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         failure = unwrap(group, None)
@@ -46,10 +46,15 @@ async def _main(serve: Callable[..., Awaitable[None]], announce: Callable[[Any],
     raise failure
 
 
-async def _signal(rt: Runtime) -> None:
-    """Wait to be told to stop. A second Ctrl-C, while sessions are closed, interrupts."""
+async def _signal(rt: Runtime, ready: Callable[[], None]) -> None:
+    """Wait to be told to stop, and say when that is heard.
+
+    A second Ctrl-C, while sessions are closed, interrupts.
+    """
     if threading.current_thread() is not threading.main_thread():
+        ready()
         await rt.Event().wait()  # the system tells the main thread only
     with rt.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        ready()
         async for _ in signals:
             return

@@ -10,7 +10,7 @@ from .._errors import ConnectionClosed
 from .._link.opening import unwrap
 from .._runtime import Runtime
 from ..connecting import event_encoder
-from .life import GOING_AWAY, Life
+from .life import Life
 from .options import ServerOptions
 from .origins import allows
 from .pages import Pages
@@ -24,6 +24,8 @@ __all__ = ["Serving"]
 
 log = logging.getLogger("vuer_trio.server")
 
+#: RFC 6455 §7.4.1
+_GOING_AWAY = (1001, "the server is going away")
 #: seconds that a client has to read the answer to a plain HTTP request
 _PAGE_TIMEOUT = 30.0
 #: seconds, beyond ``close_timeout``, until a server that was cancelled leaves its clients
@@ -37,10 +39,13 @@ class Serving:
         self.app = app
         self.rt = rt
         self.options = options
-        self.encode = event_encoder(options.floats)
+        self.encode = event_encoder(options.floats, "ServerEvent")
+        #: the open ones, the oldest first
         self.sessions: dict[VuerSession, None] = {}
+        #: those, and what is about to be one, or still leaving
+        self.lives: dict[VuerSession, None] = {}
         self.closing = False
-        self._lives = 0  # sessions, and those that are about to be
+        self._left = rt.Event()  # set by the next one that is gone
         self._pages = Pages(rt, options.client_root)
         #: where it listens: host and port, one for each address of ``host``
         self.addresses: Sequence[tuple[str, int]] = ()
@@ -102,13 +107,17 @@ class Serving:
             with self.rt.CancelScope(shield=True, deadline=deadline):
                 async with self.rt.open_nursery() as nursery:
                     for session in list(self.sessions):
-                        nursery.start_soon(self._say_goodbye, session)
-            for session in list(self.sessions):
+                        nursery.start_soon(self.say_goodbye, session)
+                while self.lives:  # one that opens now says goodbye by itself
+                    self._left = self.rt.Event()
+                    await self._left.wait()
+            for session in list(self.lives):
                 session.abort()
 
-    async def _say_goodbye(self, session: VuerSession) -> None:
+    async def say_goodbye(self, session: VuerSession) -> None:
+        """Close it because the server ends."""
         try:
-            await session.aclose(*GOING_AWAY)
+            await session.aclose(*_GOING_AWAY)
         except ConnectionClosed as exc:
             log.info("%s", exc)
 
@@ -122,19 +131,21 @@ class Serving:
         elif not allows(self.options.origins, origin, request.header("host")):
             log.warning("%s: refused a page of %s; see origins=", knock.peer, origin)
             await self._refuse(knock, 403, f"pages of {origin} may not connect to this server\n")
-        elif self._lives >= limit:
+        elif len(self.lives) >= limit:
             log.warning("%s: refused, there are %d sessions; see max_sessions=", knock.peer, limit)
             await self._refuse(knock, 503, "this server has as many sessions as it takes\n")
         elif self.closing:
             await self._refuse(knock, 503, "this server is going away\n")
         else:
             # A session ends by its own close, in order, when the server is cancelled.
-            self._lives += 1
+            life = Life(self, knock)
+            self.lives[life.session] = None
             try:
                 with self.rt.CancelScope(shield=True):
-                    await Life(self, knock).run()
+                    await life.run()
             finally:
-                self._lives -= 1
+                del self.lives[life.session]
+                self._left.set()
 
     async def _refuse(self, knock: Knock, status: int, text: str) -> None:
         with self.rt.move_on_after(_PAGE_TIMEOUT):

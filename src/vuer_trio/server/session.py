@@ -53,6 +53,7 @@ class VuerSession(Verbs):
         self._keeper = keeper
         self._intake = Intake(keeper, handlers, policy, self)
         self._nursery: Any = None
+        self._over = False  # its nursery is
         self._gone = rt.Event()
         #: path and query that the client asked for, "/" as a rule
         self.path: str = knock.request.target
@@ -89,7 +90,9 @@ class VuerSession(Verbs):
     @property
     def cancel_scope(self) -> Any:
         """The scope of everything in the session. Cancelling it ends the session with 1000."""
-        return self._tasks.cancel_scope
+        if self._nursery is None:
+            raise RuntimeError(f"{self!r} has not begun")
+        return self._nursery.cancel_scope
 
     @property
     def close_code(self) -> int | None:
@@ -100,7 +103,13 @@ class VuerSession(Verbs):
     def _tasks(self) -> Any:
         if self._nursery is None:
             raise RuntimeError(f"{self!r} has not begun")
+        if self._over:
+            raise self._end()
         return self._nursery
+
+    def _end(self) -> VuerError:
+        """How it ended, to be raised."""
+        return renew(self._keeper.inbox.closed or ClientClosed(f"{self.peer} has gone"))
 
     # ---- sending
 
@@ -220,13 +229,17 @@ class VuerSession(Verbs):
     # ---- tasks
 
     def start_soon(self, fn: Callable[..., Awaitable[object]], *args: Any) -> None:
-        """Run ``await fn(*args)`` in the session. What it raises ends the session with 1011."""
+        """Run ``await fn(*args)`` in the session. What it raises ends the session with 1011.
+
+        Raises ConnectionClosed, or ClientClosed, when the session has ended.
+        """
         self._tasks.start_soon(guarded, self, fn, *args)
 
     async def start(self, fn: Callable[..., Awaitable[object]], *args: Any) -> Any:
         """As `start_soon`, and wait until ``fn`` calls ``task_status.started(value)``.
 
         What it raises before that is raised here; after it, it ends the session with 1011.
+        Raises ConnectionClosed, or ClientClosed, when the session has ended.
         """
         return await self._tasks.start(guarded, self, fn, *args)
 
@@ -235,16 +248,21 @@ class VuerSession(Verbs):
     ) -> SessionTask:
         """Run ``await fn(*args)``, or a coroutine, in the session; it can be cancelled by itself.
 
-        What it raises is logged, and ends only the task.
+        What it raises is logged, and ends only the task. Raises ConnectionClosed, or ClientClosed,
+        when the session has ended.
         """
         task = SessionTask(self._rt, fn, args)
-        self._tasks.start_soon(task.run)
+        try:
+            self._tasks.start_soon(task.run)
+        except VuerError:
+            task.drop()
+            raise
         return task
 
     async def forever(self) -> NoReturn:
         """Never returns: cancelled with the session. After it, ConnectionClosed."""
         await self._gone.wait()
-        raise renew(self._keeper.inbox.closed or ClientClosed(f"{self.peer} has gone"))
+        raise self._end()
 
     # ---- its life, as the server sees it
 
@@ -257,9 +275,17 @@ class VuerSession(Verbs):
         """The connection has ended with ``error``: no reply can come."""
         self._intake.waiting.fail(error)
 
+    def is_foreign(self, exc: BaseException) -> bool:
+        """Whether it is the cancellation of something that the running task has awaited."""
+        return self._rt.is_foreign(exc)
+
     async def finish(self) -> None:
         """Wait until every event that was read has been handled."""
         await self._intake.finish()
+
+    def stopped(self) -> None:
+        """Its tasks have ended, and no more may start."""
+        self._over = True
 
     def end(self) -> None:
         """Nothing of it is left."""

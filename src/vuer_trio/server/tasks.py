@@ -35,13 +35,18 @@ async def guarded(
     options = {} if status is None else {"task_status": status}
     try:
         await fn(*args, **options)
-    except Exception as exc:
+    except BaseException as exc:
+        if not (isinstance(exc, Exception) or session.is_foreign(exc)):
+            raise
         if status is not None and not status.has_started:
             raise
         if session.connected or not isinstance(exc, ConnectionClosed | ClientClosed):
             name = getattr(fn, "__qualname__", repr(fn))
             log.error("%s raised, so the session of %s ends", name, session.peer, exc_info=exc)
-        await session.aclose(INTERNAL_ERROR, "the server's program failed")
+        try:
+            await session.aclose(INTERNAL_ERROR, "the server's program failed")
+        except ConnectionClosed as lost:
+            log.info("%s", lost)
 
 
 class _Status:
@@ -67,6 +72,7 @@ class SessionTask:
     ) -> None:
         if not (callable(fn) or inspect.iscoroutine(fn)) or (args and inspect.iscoroutine(fn)):
             raise TypeError(f"spawn_task({fn!r}): pass an async function and its arguments")
+        self._rt = rt
         self._fn = fn
         self._args = args
         self._scope = rt.CancelScope()
@@ -95,7 +101,15 @@ class SessionTask:
             log.debug("the connection ended under %r", fn)
         except Exception:
             log.exception("%r raised", fn)
+        except BaseException as exc:
+            if not self._rt.is_foreign(exc):
+                raise
+            log.exception("%r awaited what was cancelled", fn)
         finally:
-            if inspect.iscoroutine(fn):
-                fn.close()  # cancelled before it began, it would warn that nobody awaited it
-            self._done.set()
+            self.drop()
+
+    def drop(self) -> None:
+        """It has ended, or will not begin."""
+        if inspect.iscoroutine(self._fn):
+            self._fn.close()  # not begun, it would warn that nobody awaited it
+        self._done.set()

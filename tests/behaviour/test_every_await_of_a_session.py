@@ -1,0 +1,242 @@
+"""Cancels a server, and one session of it, once at each step of a life, and looks what is left."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from memory_server import memory_server
+from support import task_count
+
+from vuer_trio import (
+    ClientClosed,
+    ConnectionClosed,
+    ConnectionFailed,
+    Fifo,
+    Vuer,
+    VuerError,
+    open_vuer_client,
+)
+from vuer_trio.events import ClientEvent, Frame, Noop, ServerEvent, Upsert
+from vuer_trio.schemas import Element
+
+pytestmark = pytest.mark.trio
+
+TRANSPORTS = ["trio-websocket", "websockets", "wsproto"]
+
+
+class At(trio.abc.Instrument):
+    """Calls a function when the loop is about to take its n-th step from now."""
+
+    def __init__(self, step, act):
+        self.steps_left = step
+        self.act = act
+        self.fired = False
+
+    def before_task_step(self, task):
+        self.steps_left -= 1
+        if self.steps_left <= 0 and not self.fired:
+            self.fired = self.act() is not False
+
+
+def box(n):
+    return Element(tag="Box", key="box", n=n)
+
+
+def new_app(transport, ended):
+    app = Vuer(transport=transport, outbox=Fifo(2), close_timeout=1)
+
+    async def lives(name):
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.append(name)
+
+    async def starts(*, task_status):
+        task_status.started("started")
+        await lives("start")
+
+    @app.add_handler("ECHO")
+    async def echo(event, session):
+        await session.send(ServerEvent(event.value, etype="ECHO"))
+
+    @app.add_handler("GRAB", concurrent=True)
+    async def grab(event, session):
+        render = await session.grab_render(ttl=5)
+        await session.send(ServerEvent(render.value, etype="GRABBED"))
+
+    @app.spawn(client="python")
+    async def main(session):
+        session.start_soon(lives, "soon")
+        await session.start(starts)
+        session.spawn_task(lives("coroutine"))
+        for n in range(4):
+            await session.send(Upsert(box(n)))
+        await session.flush()
+        assert (await session.till("INIT")).value is session.client_info
+        async for event in session:
+            if event == "ASK":
+                break
+        await session.send @ Noop()
+        await session.forever()
+
+    return app
+
+
+async def life(stream, transport, seen):
+    """What a client does; returns when it is done, or the connection has ended."""
+    try:
+        async with open_vuer_client(stream=stream, transport=transport) as client:
+            seen.append(client)
+            client.answer("GRAB_RENDER", picture)
+            client.send @ ClientEvent(etype="ECHO", value=1)
+            client.send @ ClientEvent(etype="GRAB")
+            client.send @ ClientEvent(etype="ASK")
+            left = {"ECHO", "GRABBED", "NOOP"}
+            async for event in client:
+                left.discard(event.etype)
+                if not left:
+                    break
+            seen.append("left over" if left else "complete")
+    except (ConnectionClosed, ClientClosed, ConnectionFailed) as exc:
+        seen.append(exc)
+
+
+class Witness:
+    """A client that stays, and keeps what comes back to it."""
+
+    def __init__(self):
+        self.client = None
+        self.got = []
+        self.close_code = None
+
+    async def stay(self, stream, transport, *, task_status):
+        async with open_vuer_client(stream=stream, transport=transport) as self.client:
+            task_status.started()
+            async for event in self.client:
+                self.got.append(event.value)
+        self.close_code = self.client.close_code
+
+    async def echo(self, value):
+        self.client.send @ ClientEvent(etype="ECHO", value=value)
+        with trio.fail_after(60):
+            while value not in self.got:
+                await trio.sleep(0.01)
+
+
+async def picture(event):
+    return "picture"
+
+
+async def at_every_step(transport, act, check):
+    """``act(server, sessions)`` once at each step."""
+    tasks = task_count()
+    step, fired, ended = 1, True, []
+    while fired:
+        ended.clear()
+        app, seen, witness = new_app(transport, ended), [], Witness()
+        async with trio.open_nursery() as outside, memory_server(app) as server:
+            await outside.start(witness.stay, server.connect(), transport)
+            await witness.echo("before")
+            first = app.sessions
+            instrument = At(step, lambda server=server, first=first: act(server, first))
+            trio.lowlevel.add_instrument(instrument)
+            try:
+                await life(server.connect(), transport, seen)
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
+                seen.append(exc)  # of the stream, which the server would not take any more
+            finally:
+                trio.lowlevel.remove_instrument(instrument)
+            fired = instrument.fired
+            await check(server, seen, witness, fired)
+            server.scope.cancel()
+            await server.ended.wait()
+            assert server.serving.lives == {}
+            assert app.sessions == ()
+        await trio.testing.wait_all_tasks_blocked()
+        assert task_count() == tasks, f"at step {step}"
+        assert ended.count("soon") <= 2
+        assert fired or sorted(ended) == sorted(["soon", "start", "coroutine"] * 2)
+        step += 1
+    return step
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_server_that_is_cancelled_at_any_step(transport, autojump_clock):
+    def cancel(server, first):
+        server.scope.cancel()
+
+    async def check(server, seen, witness, fired):
+        if not fired:
+            assert "complete" in seen
+            return
+        with trio.fail_after(60):
+            await server.ended.wait()
+        with trio.fail_after(60):
+            while witness.close_code is None:
+                await trio.sleep(0.01)
+        assert witness.close_code == 1001
+        client = seen[0] if seen and not isinstance(seen[0], Exception) else None
+        if client is not None and "complete" not in seen:
+            assert client.close_code == 1001, seen
+
+    assert await at_every_step(transport, cancel, check) > 60
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_session_that_is_cancelled_at_any_step(transport, autojump_clock):
+    def cancel(server, first):
+        later = [session for session in server.app.sessions if session not in first]
+        if not later:
+            return False
+        later[0].cancel_scope.cancel()
+        return True
+
+    async def check(server, seen, witness, fired):
+        with trio.fail_after(60):
+            while len(server.serving.lives) > 1:
+                await trio.sleep(0.01)
+        if not fired:
+            assert "complete" in seen
+        elif seen and not isinstance(seen[0], Exception) and "complete" not in seen:
+            assert seen[0].close_code == 1000, seen
+        await witness.echo("after")
+
+    assert await at_every_step(transport, cancel, check) > 60
+
+
+async def test_a_binding_that_is_cancelled_at_any_step(autojump_clock):
+    tasks, step, fired = task_count(), 1, True
+    while fired:
+        closed = []
+        app = Vuer(transport="websockets")
+
+        @app.bind
+        async def frames(session, closed=closed):
+            try:
+                for n in range(5):
+                    yield Frame(Upsert(box(n)), frame_rate=50)
+            finally:
+                closed.append(session)
+
+        async with memory_server(app) as server:
+            instrument = At(step, server.scope.cancel)
+            trio.lowlevel.add_instrument(instrument)
+            try:
+                stream = server.connect()
+                async with open_vuer_client(stream=stream, transport="websockets") as client:
+                    count = len([event async for event in client])
+                assert client.close_code == (1001 if instrument.fired and count < 5 else 1000) or (
+                    instrument.fired
+                )
+            except VuerError:
+                assert instrument.fired
+            finally:
+                trio.lowlevel.remove_instrument(instrument)
+            fired = instrument.fired
+            if not fired:
+                assert count == 5
+                assert len(closed) == 1
+        await trio.testing.wait_all_tasks_blocked()
+        assert task_count() == tasks, f"at step {step}"
+        step += 1
+    assert step > 30

@@ -1,0 +1,318 @@
+"""A server's bounds: clients that do not read, do not write, or do nothing but write."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import anyio
+import pytest
+import trio
+from memory_server import memory_server
+from raw_client import PING, eventually, masked, pack, request, witnessed
+from support import task_count
+
+from vuer_trio import (
+    ClientClosed,
+    ConnectionClosed,
+    EncodeError,
+    Fifo,
+    OutboxFull,
+    Vuer,
+    open_vuer_server,
+)
+from vuer_trio.events import ClientEvent
+from vuer_trio.schemas import Element
+
+TRANSPORTS = ["trio-websocket", "websockets", "wsproto"]
+MIB = 1 << 20
+
+
+def box(**props):
+    return Element(tag="Box", key="box", **props)
+
+
+# ---- on every leg
+
+
+@pytest.mark.anyio
+async def test_a_stream_of_camera_moves_that_nobody_receives(new_server, open_client):
+    """12,000 with a sync and an async handler, and no `recv`: nothing stalls, nothing grows."""
+    app, seen = new_server(), {"sync": 0, "async": 0}
+    camera = {"camera": {"position": [0.1, 0.2, 0.3], "matrix": [0.123] * 16}}
+
+    @app.add_handler("CAMERA_MOVE")
+    def sync(event, session):
+        seen["sync"] += 1
+
+    @app.add_handler("CAMERA_MOVE")
+    async def asynchronous(event, session):
+        await anyio.lowlevel.checkpoint()
+        seen["async"] += 1
+
+    async with witnessed(app, open_client) as both:
+
+        async def stream(count):
+            for _ in range(count):
+                await both.client.send(ClientEvent(etype="CAMERA_MOVE", value=camera))
+            await both.client.flush(timeout=30)
+
+        await stream(1_500)
+        await eventually(lambda: seen["async"] == 1_500)
+        tracemalloc.start()
+        try:
+            await stream(2_500)
+            before, _ = tracemalloc.get_traced_memory()
+            await stream(8_000)
+            after, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        await eventually(lambda: seen == {"sync": 12_000, "async": 12_000})
+        session = app.sessions[0]
+        assert len(session._keeper.inbox.items) == 1024
+        assert after - before < 2 * MIB
+        await both.echo()
+
+
+@pytest.mark.anyio
+async def test_a_session_that_has_ended_takes_no_tasks(new_server, open_client):
+    app, sessions = new_server(), []
+    app.add_handler("HERE", lambda event, session: sessions.append(session))
+
+    async def task():
+        raise AssertionError("it must not run")
+
+    async with open_vuer_server(app) as server:
+        async with open_client(server.uri) as client:
+            client.send @ ClientEvent(etype="HERE")
+            await eventually(lambda: sessions)
+        await eventually(lambda: not server.lives)
+        (session,) = sessions
+        with pytest.raises((ConnectionClosed, ClientClosed)):
+            session.start_soon(task)
+        with pytest.raises((ConnectionClosed, ClientClosed)):
+            await session.start(task)
+        with pytest.raises((ConnectionClosed, ClientClosed)):
+            session.spawn_task(task)
+        with pytest.raises((ConnectionClosed, ClientClosed)):
+            session.spawn_task(task())
+        session.cancel_scope.cancel()
+        await session.aclose()
+
+
+@pytest.mark.anyio
+async def test_what_is_no_event_is_named(new_server, open_client, caplog):
+    app = new_server()
+
+    @app.bind
+    async def main(session):
+        with pytest.raises(EncodeError, match="Expected ServerEvent, got Element"):
+            session @ box()
+        yield None
+
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        with pytest.raises(ConnectionClosed, match="1011"):
+            await client.recv(timeout=5)
+    assert "Expected ServerEvent, got NoneType" in caplog.text
+
+
+# ---- in virtual time
+
+
+class Line:
+    """A raw client in memory that reads only when it is told to."""
+
+    def __init__(self, stream):
+        self.stream = stream
+        self.received = b""
+
+    async def handshake(self):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.stream.send_all, request())
+            while b"\r\n\r\n" not in self.received:
+                self.received += await self.stream.receive_some(65_536)
+        assert self.received.startswith(b"HTTP/1.1 101")
+
+    async def read(self, size):
+        data = await self.stream.receive_some(size)
+        self.received += data
+        return data
+
+
+def lockstep():
+    """What is written waits until it is read, as with full buffers."""
+    return trio.testing.lockstep_stream_pair()
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_stalled_reader_is_told_at_the_call_and_lost_by_the_heartbeat(
+    transport, autojump_clock
+):
+    before = task_count()
+    app = Vuer(transport=transport, outbox=Fifo(100, max_bytes=4 * MIB), heartbeat=20)
+    told, ended = [], []
+
+    @app.add_handler("FLOOD")
+    async def flood(event, session):
+        sent = 0
+        try:
+            while True:
+                session.upsert @ box(data=b"x" * 20_000)
+                sent += 1
+                await trio.lowlevel.checkpoint()
+        except OutboxFull as exc:
+            told.append((sent, str(exc)))
+        try:
+            await session.forever()
+        finally:
+            ended.append(trio.current_time())
+
+    async with memory_server(app) as server:
+        line = Line(server.connect(lockstep))
+        await line.handshake()
+        began = trio.current_time()
+        await line.stream.send_all(masked(pack("FLOOD")))
+        while not told:
+            await trio.sleep(0.1)
+        ((sent, message),) = told
+        session = app.sessions[0]
+        assert 100 <= sent <= 100 + 2 + 524_288 // 20_000  # and a batch that is being written
+        assert "100 of 100 messages" in message
+        assert sum(map(len, session._keeper.outbox.items)) <= 4 * MIB
+        while server.serving.lives:
+            await trio.sleep(1)
+        assert 40 <= ended[0] - began <= 45
+        with pytest.raises(ConnectionClosed, match="no sign of life"):
+            session.upsert @ box()
+        server.scope.cancel()
+        await server.ended.wait()
+    assert task_count() == before
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_of_pings_whose_answers_are_not_read_the_newest_is_answered(
+    transport, autojump_clock
+):
+    """That answers for all of them (RFC 6455 §5.5.3); what waits is bounded."""
+    async with memory_server(Vuer(transport=transport, heartbeat=20)) as server:
+        line = Line(server.connect(lockstep))
+        await line.handshake()
+        line.received = b""
+        for _ in range(20):
+            await line.stream.send_all(masked(b"x" * 125, PING) * 500)
+        await line.stream.send_all(masked(b"the newest", PING))
+        with trio.move_on_after(5):
+            while True:
+                await line.read(65_536)
+        assert line.received.endswith(b"\x8a\x0athe newest")
+        answers = line.received.count(b"\x8a")
+        assert 2 <= answers <= 2100, "what was being written, and as much again"
+        session = server.app.sessions[0]
+        session.upsert @ box()
+        assert b"UPSERT" in await line.read(1000)
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_half_open_connection_ends(transport, autojump_clock):
+    app = Vuer(transport=transport, heartbeat=20)
+    async with memory_server(app) as server:
+        line = Line(server.connect())
+        await line.handshake()
+        began = trio.current_time()
+        await trio.sleep(39)
+        assert len(app.sessions) == 1
+        while server.serving.lives:
+            await trio.sleep(0.1)
+        assert 40 <= trio.current_time() - began <= 42
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_slow_loris_has_the_time_of_a_handshake(transport, autojump_clock):
+    app = Vuer(transport=transport, handshake_timeout=10)
+    async with memory_server(app) as server:
+        stream = server.connect()
+        began = trio.current_time()
+        with pytest.raises(trio.BrokenResourceError):
+            for byte in request():
+                await stream.send_all(bytes([byte]))
+                await trio.sleep(1)
+        assert 10 <= trio.current_time() - began <= 12
+        assert server.serving.lives == {}
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_slow_reader_does_not_keep_a_server_that_ends(transport, autojump_clock):
+    """Neither while its program runs, nor when that has returned and its messages go out."""
+    for returns in (False, True):
+        app = Vuer(transport=transport, close_timeout=2)
+
+        @app.bind
+        async def main(session, returns=returns):
+            for _ in range(50):
+                session.upsert @ box(data=b"x" * MIB)
+            if not returns:
+                await session.forever()
+            return
+            yield
+
+        async with memory_server(app) as server, trio.open_nursery() as nursery:
+            line = Line(server.connect(lockstep))
+            await line.handshake()
+
+            async def trickle(line=line):
+                while await line.read(400_000):
+                    await trio.sleep(1)
+
+            nursery.start_soon(trickle)
+            await trio.sleep(30)
+            assert len(server.serving.lives) == 1
+            began = trio.current_time()
+            server.scope.cancel()
+            await server.ended.wait()
+            assert trio.current_time() - began <= 2 + 1 + 1.5
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_client_that_does_not_take_its_handshake_does_not_keep_a_server(
+    transport, autojump_clock
+):
+    app = Vuer(transport=transport, close_timeout=2, handshake_timeout=500)
+    async with memory_server(app) as server:
+        stream = server.connect(lockstep)
+        await stream.send_all(request())
+        await trio.sleep(30)
+        assert (len(server.serving.lives), app.sessions) == (1, ())
+        began = trio.current_time()
+        server.scope.cancel()
+        await server.ended.wait()
+        assert trio.current_time() - began <= 2 + 1 + 1.5
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_program_that_fails_before_a_stalled_reader_is_logged_once(
+    transport, autojump_clock, caplog
+):
+    app = Vuer(transport=transport, close_timeout=2)
+
+    @app.bind
+    async def main(session):
+        for _ in range(50):
+            session.upsert @ box(data=b"x" * MIB)
+        raise RuntimeError("XYZZY")
+        yield
+
+    async with memory_server(app) as server:
+        line = Line(server.connect(lockstep))
+        await line.handshake()
+        while server.serving.lives:
+            await trio.sleep(0.1)
+    errors = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert len(errors) == 1
+    assert "so the session of a stream ends" in errors[0].getMessage()
