@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import trio
 
-from vuer_trio import Fifo, VuerClient, open_vuer_client
+from vuer_trio import Fifo, VuerClient, open_vuer_client, schemas
 from vuer_trio.events import ClientEvent, ServerEvent
+from vuer_trio.schemas import BBox, Billboard, Box, Hands, Image, PointCloud, Scene, span
 
 
 async def mistakes(client: VuerClient, other: ServerEvent) -> None:
@@ -56,6 +57,29 @@ async def wrong_options() -> None:
     Fifo("many")  # arg-type
     with open_vuer_client():  # attr-defined
         pass
+
+
+def wrong_elements() -> None:
+    Box([0.3, 0.3, 0.3])  # arg-type
+    Box(key=1)  # arg-type
+    Box(position="0 0 0")  # arg-type
+    Box(position=1)  # arg-type
+    Box(scale="big")  # arg-type
+    Box(args=0.3)  # arg-type
+    Box(color=1.5)  # arg-type
+    Box(Box)  # arg-type
+    Hands(hide="left")  # arg-type
+    PointCloud(size=0.1)  # call-arg
+    PointCloud(vertices=[[0, 0, 0]])  # arg-type
+    Image(b"...")  # arg-type
+    Image(src=1)  # arg-type
+    Image("a.png", "jpeg")  # call-arg
+    Scene(frameloop="never")  # arg-type
+    Scene(htmlChildren=Box())  # arg-type
+    Billboard(lockX="yes")  # arg-type
+    BBox([0, 0, 0])  # arg-type
+    span(1)  # arg-type
+    schemas.Spere(key="sphere")  # attr-defined
 
 
 trio.run(wrong_options)
