@@ -18,7 +18,7 @@ from vuer_trio import (
     RecvTimeout,
     open_vuer_server,
 )
-from vuer_trio._link.policy import Fifo
+from vuer_trio._link.policy import Fifo, Latest
 from vuer_trio.events import ClientEvent, Frame, Noop, ServerEvent, ServerRPC, Set, Update, Upsert
 from vuer_trio.schemas import DefaultScene, Element
 
@@ -631,6 +631,53 @@ async def test_a_full_session_does_not_keep_a_broadcast_from_the_others(new_serv
         await app.broadcast.send(Upsert(box()))
         assert [(await a.recv(timeout=5)).etype for _ in range(3)] == ["NOOP", "NOOP", "UPSERT"]
         assert [(await b.recv(timeout=5)).etype for _ in range(2)] == ["UPSERT", "UPSERT"]
+
+
+async def test_a_broadcast_keeps_to_the_policy_of_the_outbox(new_server, open_client):
+    app = new_server(outbox=Latest())
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        await eventually(lambda: app.sessions)
+        for n in range(5):
+            app.broadcast.upsert @ box(n=n)
+        app.broadcast @ Noop()
+        assert (await client.recv(timeout=5)).data["nodes"][0]["n"] == 4
+        assert await client.recv(timeout=5) == "NOOP"
+        assert client.statistics().received == 2
+
+
+async def test_a_broadcast_that_never_waits_for_room_lets_others_run(new_server, open_client):
+    app, turns = new_server(), []
+
+    async def ticks():
+        while True:
+            turns.append(None)
+            await anyio.lowlevel.checkpoint()
+
+    room = Fifo(20_000)
+    async with open_vuer_server(app) as server, open_client(server.uri, inbox=room) as client:
+        await eventually(lambda: app.sessions)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ticks)
+            await anyio.lowlevel.checkpoint()
+            before = len(turns)
+            for n in range(2_000):
+                await app.broadcast.send(Upsert(box(n=n)))
+            assert len(turns) - before > 10
+            tasks.cancel_scope.cancel()
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            for n in range(2_000, 12_000):  # the first that yields is cancelled, and sends nothing
+                await app.broadcast.send(Upsert(box(n=n)))
+        assert scope.cancelled_caught
+        app.broadcast @ Noop()
+        got = [e.data["nodes"][0]["n"] async for e in until_noop(client)]
+    assert got == list(range(got[-1] + 1))
+    assert 1_999 <= got[-1] < 11_999
+
+
+async def until_noop(client):
+    while (event := await client.recv(timeout=5)) != "NOOP":
+        yield event
 
 
 async def test_too_many_sessions(new_server, open_client, caplog):

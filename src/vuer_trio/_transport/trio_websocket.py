@@ -247,7 +247,7 @@ class PackagedWebSocket:
                 if type(payload) is Ping:
                     self.ping(payload)
                 else:
-                    await self._socket.send_message(payload)
+                    await self._give(payload)
                 self._batch.popleft()
                 self._framed_at = trio.current_time()
                 if len(cork.buffer) >= _CHUNK:
@@ -257,6 +257,10 @@ class PackagedWebSocket:
             raise ConnectionResetError("the connection is closing") from exc
         finally:
             cork.owned = False
+
+    async def _give(self, payload: Outgoing) -> None:
+        """One message, for the package to frame."""
+        await self._socket.send_message(payload)
 
     def write_now(self, payload: bytes) -> bool:
         return False

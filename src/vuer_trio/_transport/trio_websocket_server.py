@@ -85,6 +85,10 @@ class TrioWebSocketServer(PackagedWebSocket):
             raise exc
         raise Rejected(f"the handshake failed: {exc or 'cancelled'}", cause=exc)
 
-    async def write(self, batch: Sequence[Outgoing]) -> None:
-        plain = [item.payload if isinstance(item, Prepared) else item for item in batch]
-        await super().write(plain)
+    async def _give(self, payload: Outgoing) -> None:
+        if type(payload) is not Prepared:
+            await super()._give(payload)
+        elif self._cork.close_sent:
+            raise ConnectionResetError("the connection is closing")
+        else:  # whole, between two frames of the package's
+            self._cork.buffer += payload

@@ -274,11 +274,7 @@ class VuerSession(Verbs):
     def offer(self, message: bytes) -> bool:
         """Enqueue an encoded message; False if there is no room. A closed session takes all."""
         outbox = self._keeper.outbox
-        if outbox.closed is None:
-            if not outbox.has_room:
-                return False
-            outbox.put(message)
-        return True
+        return outbox.closed is not None or outbox.offer(message)
 
     async def enqueue(self, message: bytes) -> None:
         """Wait for room, then enqueue an encoded message. Cancelled: it is not sent."""
