@@ -241,7 +241,7 @@ async def test_a_cancelled_server_ends_every_connection_and_leaves_no_socket(leg
                 await talk.until(lambda: talk.ending is not None)
             assert (talk.ending.by, talk.ending.code) == ("peer", 1001)
             nursery.cancel_scope.cancel()
-        with pytest.raises(OSError, match="."):
+        with pytest.raises(OSError, match=r"."):
             await anyio.connect_tcp("127.0.0.1", server.port)
     with anyio.fail_after(5):
         while open_sockets() > before:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import trio
 
-from vuer_trio import Fifo, VuerClient, open_vuer_client, schemas
+from vuer_trio import Fifo, SceneStore, VuerClient, open_vuer_client, schemas
 from vuer_trio.events import ClientEvent, ServerEvent
-from vuer_trio.schemas import BBox, Billboard, Box, Hands, Image, PointCloud, Scene, span
+from vuer_trio.schemas import BBox, Billboard, Box, Element, Hands, Image, PointCloud, Scene, span
 
 
 async def mistakes(client: VuerClient, other: ServerEvent) -> None:
@@ -41,6 +41,23 @@ async def mistakes(client: VuerClient, other: ServerEvent) -> None:
     print(number, client.close_code + 1)  # operator
 
 
+async def wrong_verbs(store: SceneStore, client: VuerClient, box: Element) -> None:
+    store.upsert @ "box"  # operator
+    store.upsert @ [1]  # list-item
+    store.upsert(box, parent="p")  # call-overload
+    store.upsert(box, to=box)  # call-overload
+    store.update(box, to="p")  # call-overload
+    store.add()  # call-overload
+    store.set @ [box]  # operator
+    store.set(box, box)  # call-arg
+    store.remove @ box  # operator
+    store.remove(1.5)  # arg-type
+    store @ ClientEvent()  # operator
+    store.subscribe(1)  # arg-type
+    store.scene = client.scene  # misc
+    client.scene.apply("SET")  # arg-type
+
+
 async def wrong_options() -> None:
     open_vuer_client(max_sizee=1)  # call-arg
     open_vuer_client(8012)  # arg-type
@@ -50,6 +67,7 @@ async def wrong_options() -> None:
     open_vuer_client(floats="half")  # arg-type
     open_vuer_client(transport="aiohttp")  # arg-type
     open_vuer_client(compression=True)  # arg-type
+    open_vuer_client(mirror_scene="yes")  # arg-type
     open_vuer_client(headers={"X-Robot": 1})  # arg-type
     open_vuer_client(proxy=False)  # arg-type
     open_vuer_client(max_queue=5)  # call-arg

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .base import LARGE, Outgoing, Ping, Prepared, Sink
+from .base import LARGE, Outgoing, Prepared, Sink
 from .core import Frames
 from .farewell import farewell
-from .framing import BINARY, PING, server_frame, server_header
+from .framing import BINARY, FIRST, PING, server_frame, server_header
 from .sansio import SansIO
 from .server_splitter import ServerSplitter
 from .wire import Wire
@@ -34,11 +34,8 @@ class ServerSansIO(SansIO):
         self._control.clear()
         for payload in batch:
             kind = type(payload)
-            if kind is Ping:
-                out.append(server_frame(payload, PING))
-                continue
             if kind is not Prepared:
-                out.append(server_header(BINARY, len(payload)))
+                out.append(server_header(FIRST.get(kind, BINARY), len(payload)))
             if len(payload) < LARGE:
                 out.append(payload)
             else:  # not joined
@@ -51,7 +48,7 @@ class ServerSansIO(SansIO):
     def write_now(self, payload: bytes) -> bool:
         if self._rest or self._control:
             return False
-        data = payload if type(payload) is Prepared else server_frame(payload)
+        data = self._framed(payload)
         try:
             sent = self._wire.try_send(data)
         except OSError:
@@ -61,6 +58,11 @@ class ServerSansIO(SansIO):
             self._begun = True
             self._sink.wake_writer()
         return True
+
+    @staticmethod
+    def _framed(payload: Outgoing) -> bytes:
+        kind = type(payload)
+        return payload if kind is Prepared else server_frame(payload, FIRST.get(kind, BINARY))
 
     def ping(self, payload: bytes) -> None:
         self._control.append(server_frame(payload, PING))

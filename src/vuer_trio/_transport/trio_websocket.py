@@ -260,7 +260,8 @@ class PackagedWebSocket:
 
     async def _give(self, payload: Outgoing) -> None:
         """One message, for the package to frame."""
-        await self._socket.send_message(payload)
+        text = type(payload) is Text
+        await self._socket.send_message(payload.decode() if text else payload)
 
     def write_now(self, payload: bytes) -> bool:
         return False
