@@ -2,13 +2,13 @@
 
 A Python block is a snippet, unless a note says that it is a program. A snippet runs inside an async
 function, under Trio, with these names: ``trio``, ``open_vuer_client``, ``VuerClient``, ``Vuer``,
-``open_vuer_server``, ``Box``, ``DefaultScene``, ``SetPosition`` (the README's event), and ``client``,
-which is connected, unless the snippet opens one of its own. Wherever a block says
+``open_vuer_server``, ``Box``, ``DefaultScene``, ``SetPosition`` (the README's event), and
+``client``, which is connected, unless the snippet opens one of its own. Wherever a block says
 ``ws://localhost:8012`` or ``"localhost", 8012``, there is a server as its note wants it; at
 ``wss://robot.local:8012`` it speaks TLS, with a certificate that ``robot.pem`` vouches for;
 ``ws://localhost:1`` is nobody's, and ``http://proxy.local:3128`` is a proxy. ``server.pem`` and
-``server-key.pem`` are a certificate of localhost, which ``authority.pem`` vouches for. A program with
-a client serves until it is interrupted.
+``server-key.pem`` are a certificate of localhost, which ``authority.pem`` vouches for. A program
+with a client serves until it is interrupted.
 
 Each block must be able to fail: by an assert, by what it prints, or by what arrives at the server.
 Each ``except`` of a snippet must be entered.
@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import importlib.util
 import inspect
 import json
 import os
@@ -308,10 +307,7 @@ def test_the_two_commands_are_one_line_each_and_set_up_all_they_need() -> None:
             assert (ROOT / path).exists()
 
 
-@pytest.mark.interop
 def test_the_demo_prints_what_the_readme_shows() -> None:
-    if importlib.util.find_spec("vuer") is None:
-        pytest.skip("needs the dependency group `interop`")
     (shown,) = (b.source for b in ALL if b.notes.get("output") == "demo")
     done = subprocess.run(
         [sys.executable, "-W", "error", ROOT / "examples" / "demo.py"],
