@@ -675,6 +675,36 @@ async def test_a_broadcast_that_never_waits_for_room_lets_others_run(new_server,
     assert 1_999 <= got[-1] < 11_999
 
 
+async def test_a_broadcast_goes_on_while_sessions_come_and_go(new_server, open_client, caplog):
+    app = new_server()
+
+    async def stream():
+        for n in range(1_000):
+            await app.broadcast.send(Upsert(box(n=n)))
+            if n % 10 == 0:
+                await anyio.lowlevel.checkpoint()
+        app.broadcast @ Noop()
+
+    async def visits():
+        while True:
+            async with open_client(server.uri) as visitor:
+                await visitor.recv(timeout=5)
+
+    room = Fifo(20_000)
+    async with open_vuer_server(app) as server, open_client(server.uri, inbox=room) as client:
+        await eventually(lambda: app.sessions)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(visits)
+            await eventually(lambda: len(app.sessions) == 4)
+            await stream()
+            got = [e.data["nodes"][0]["n"] async for e in until_noop(client)]
+            tasks.cancel_scope.cancel()
+        await eventually(lambda: len(app.sessions) == 1)
+    assert got == list(range(1_000))
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
+
+
 async def until_noop(client):
     while (event := await client.recv(timeout=5)) != "NOOP":
         yield event

@@ -35,6 +35,7 @@ class SansIO:
         self._rest = b""  # of a frame that `write_now` began
         self._begun = False
         self._control: list[bytes] = []
+        self._reading = False  # the sink may get messages
         self._writing = False
         self._closing = False
         self._ending: Ending | None = None
@@ -76,6 +77,7 @@ class SansIO:
     # ---- reading
 
     async def read(self) -> Ending:
+        self._reading = True
         self._hand_over()  # what came with the handshake
         while self._ending is None:
             if self._sink.full:
@@ -118,7 +120,8 @@ class SansIO:
         goes_on = core.receive(data)
         self._send_replies()
         for payload in core.pongs:
-            self._hand_over()  # what came before it
+            if self._reading:
+                self._hand_over()  # what came before it
             self._sink.ponged(payload)
         core.pongs.clear()
         if self._ending is None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
-from .base import LARGE, Outgoing, Prepared, Sink
+from .base import LARGE, Ending, Outgoing, Prepared, Sink
 from .core import Frames
 from .farewell import farewell
 from .framing import BINARY, FIRST, PING, server_frame, server_header
@@ -18,13 +19,32 @@ __all__ = ["ServerSansIO"]
 class ServerSansIO(SansIO):
     """See `Transport`. Of a stream on which the opening handshake is done.
 
-    ``early`` are the bytes that came behind the client's request. Nothing is compressed.
+    ``early`` are the bytes that came behind the client's request; the sink hears of them when
+    `read` is called, not before. Nothing is compressed.
     """
 
     def __init__(self, wire: Wire, core: Frames, sink: Sink, max_size: int, early: bytes) -> None:
         super().__init__(wire, core, sink, max_size, ServerSplitter)
+        self._early = early
+        self._finished = False
+
+    async def read(self) -> Ending:
+        early, self._early = self._early, b""
         if early:
-            self._split(memoryview(early))
+            self._take(memoryview(early))
+        return await super().read()
+
+    async def read_on(self) -> None:
+        await self._finish()
+        await super().read_on()
+
+    async def _finish(self) -> None:
+        """After the end, and once nothing is left to be written, a server ends the stream
+        (RFC 6455 §7.1.1): a client waits for that."""
+        if self._ending is not None and not (self._finished or self._writing or self.pending):
+            self._finished = True
+            with suppress(OSError):
+                await self._wire.send_eof()
 
     async def write(self, batch: Sequence[Outgoing]) -> None:
         send_all = self._wire.send_all
@@ -44,6 +64,7 @@ class ServerSansIO(SansIO):
                 await send_all(payload)
         await send_all(b"".join(out))
         self._writing = self._begun = False
+        await self._finish()
 
     def write_now(self, payload: bytes) -> bool:
         if self._rest or self._control:
