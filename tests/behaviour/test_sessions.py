@@ -586,6 +586,55 @@ async def test_programs_by_what_the_client_tells(new_server, open_client):
         assert (await client.recv(timeout=5)).data == "python"
 
 
+@pytest.mark.parametrize("how", ["spawn", "till", "bind"])
+@pytest.mark.parametrize("concurrent", [False, True])
+async def test_what_the_program_does_first_comes_before_what_handlers_do(
+    new_server, open_client, how, concurrent
+):
+    app = new_server()
+
+    @app.add_handler("NOW", concurrent=concurrent)
+    async def now(event, session):
+        session.upsert @ box()
+
+    app.add_handler("INIT", now)
+    if how == "bind":
+
+        @app.bind
+        async def stream(session):
+            yield Frame(Set(DefaultScene()))
+            await session.forever()
+
+    else:
+
+        @app.spawn
+        async def main(session):
+            if how == "till":
+                await session.till("INIT")
+            session.set @ DefaultScene()
+            await session.forever()
+
+    async with open_vuer_server(app) as server:
+        for _ in range(20):
+            async with open_client(server.uri) as client:
+                client.send @ event("NOW")
+                got = [(await client.recv(timeout=5)).etype for _ in range(3)]
+                assert got == ["SET", "UPSERT", "UPSERT"]
+
+
+async def test_handlers_run_where_no_program_matches_or_begins(new_server, open_client):
+    app, seen = new_server(), []
+    app.add_handler("N", lambda event, session: seen.append(event.value))
+
+    @app.spawn(client="browser")
+    async def main(session):
+        await session.forever()
+
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        client.send @ event("N", 1)
+        await eventually(lambda: seen == [1])
+
+
 async def test_a_frame_is_not_for_sending(new_server, open_client):
     app = new_server()
 
