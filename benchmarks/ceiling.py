@@ -15,7 +15,7 @@ from messages import LARGE, REPLY, SMALL, frame
 
 from peer import Walker
 
-__all__ = ["run"]
+__all__ = ["connect", "masked", "run"]
 
 
 def run(row: str, uri: str) -> float:
@@ -23,13 +23,13 @@ def run(row: str, uri: str) -> float:
     count, warm = rows.MESSAGES, rows.WARM
     match row:
         case "fire":
-            return _out(uri, f"/count/{warm}/{warm + count}", _masked(REPLY), warm, count, 64)
+            return _out(uri, f"/count/{warm}/{warm + count}", masked(REPLY), warm, count, 64)
         case "send":
-            return _out(uri, f"/count/{warm}/{warm + count}", _masked(REPLY), warm, count, 1)
+            return _out(uri, f"/count/{warm}/{warm + count}", masked(REPLY), warm, count, 1)
         case "iterate":
             return _in(uri, f"/small/{warm}/{count}", SMALL, warm, count)
         case "16 MiB out":
-            data, count = _masked(bytes(LARGE)), rows.LARGE_MESSAGES
+            data, count = masked(bytes(LARGE)), rows.LARGE_MESSAGES
             return _out(uri, f"/count/2/{2 + count}", data, 2, count, 1) * 16
         case "16 MiB in":
             count = rows.LARGE_MESSAGES
@@ -39,7 +39,7 @@ def run(row: str, uri: str) -> float:
     raise ValueError(row)
 
 
-def _masked(payload: bytes) -> bytes:
+def masked(payload: bytes) -> bytes:
     """A frame of a client with a key of zeros."""
     data = bytearray(frame(payload))
     data[1] |= 0x80
@@ -48,7 +48,8 @@ def _masked(payload: bytes) -> bytes:
     return bytes(data)
 
 
-def _connect(uri: str, path: str) -> socket.socket:
+def connect(uri: str, path: str, first: bytes = b"INIT") -> socket.socket:
+    """Open a WebSocket, and send its first message."""
     address = urlsplit(uri)
     assert address.hostname is not None
     sock = socket.create_connection((address.hostname, address.port or 80))
@@ -59,12 +60,12 @@ def _connect(uri: str, path: str) -> socket.socket:
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
     )
     assert sock.recv(4096).endswith(b"\r\n\r\n")
-    sock.sendall(_masked(b"INIT"))
+    sock.sendall(masked(first))
     return sock
 
 
 def _out(uri: str, path: str, data: bytes, warm: int, count: int, joined: int) -> float:
-    with _connect(uri, path) as sock:
+    with connect(uri, path) as sock:
         for number in (warm, count):
             start = time.perf_counter()
             for first in range(0, number, joined):
@@ -75,10 +76,10 @@ def _out(uri: str, path: str, data: bytes, warm: int, count: int, joined: int) -
 
 
 def _in(uri: str, path: str, payload: bytes, warm: int, count: int) -> float:
-    with _connect(uri, path) as sock:
+    with connect(uri, path) as sock:
         walker, buffer = Walker(), bytearray(262_144)
         for number in (warm, count):
-            sock.sendall(_masked(b"GO"))
+            sock.sendall(masked(b"GO"))
             start = time.perf_counter()
             walker.count = 0
             while walker.count < number:
@@ -88,8 +89,8 @@ def _in(uri: str, path: str, payload: bytes, warm: int, count: int) -> float:
 
 
 def _trips(uri: str) -> float:
-    times, data = [], _masked(REPLY)
-    with _connect(uri, "/echo") as sock:
+    times, data = [], masked(REPLY)
+    with connect(uri, "/echo") as sock:
         for _ in range(rows.TRIPS):
             start = time.perf_counter()
             sock.sendall(data)

@@ -23,7 +23,7 @@ from time import sleep
 
 from messages import DONE, REPLY, SMALL, frame, large_frame
 
-__all__ = ["Walker"]
+__all__ = ["NAP", "Walker"]
 
 #: bytes; one read
 _READ = 1 << 20
@@ -31,7 +31,7 @@ _buffer = bytearray(_READ)
 _view = memoryview(_buffer)
 #: seconds between two looks at a connection whose messages are counted. Whoever sends to a process
 #: that waits pays for waking it, as much as for the rest of the send; a busy server is not waiting
-_NAP = 0.0002
+NAP = 0.0002
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -116,7 +116,7 @@ class Connection:
             self._walker.walk(_buffer, size)
             self._answer()
             if self._orders and size < _READ // 16:
-                sleep(_NAP)
+                sleep(NAP)
         else:
             self._open(_buffer[:size])
 

@@ -1,4 +1,4 @@
-"""The processes of a benchmark: the peer, and one for each client."""
+"""The processes of a benchmark: the peer, and one for each client; a server, and its clients."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import IO
 
-__all__ = ["Worker", "import_seconds", "peer"]
+import psutil
+
+__all__ = ["Worker", "import_seconds", "measure_server", "peer"]
 
 _HERE = Path(__file__).parent
+#: of the row "idle": seconds before and while it is measured
+_SETTLE, _WINDOW = 1.0, 5.0
 
 
 def _start(*command: str) -> tuple[subprocess.Popen[str], IO[str], IO[str]]:
@@ -62,6 +67,35 @@ class Worker:
         self._stdin.close()
         self._process.wait()
         self._stdout.close()
+
+
+def measure_server(name: str, row: str) -> float:
+    """The figure of a row, with a new server and a new process of clients."""
+    server, _, told = _start("servers.py", name)
+    audience, orders, answers = _start("audience.py")
+    try:
+        port = int(told.readline())
+        orders.write(json.dumps([row, port]) + "\n")
+        orders.flush()
+        answer = answers.readline()
+        if not answer:
+            raise RuntimeError(f"{name} failed at {row!r}; see above")
+        return _share(server.pid) if row == "idle" else float(answer)
+    finally:
+        for process in (audience, server):
+            process.kill()
+            process.communicate()
+
+
+def _share(pid: int) -> float:
+    """What a process takes of one core, in per cent."""
+    process = psutil.Process(pid)
+    time.sleep(_SETTLE)
+    before, start = process.cpu_times(), time.perf_counter()
+    time.sleep(_WINDOW)
+    after, elapsed = process.cpu_times(), time.perf_counter() - start
+    used = (after.user + after.system) - (before.user + before.system)
+    return 100 * used / elapsed
 
 
 def import_seconds(statement: str) -> float:

@@ -1,4 +1,4 @@
-"""The table."""
+"""The table of the clients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from statistics import median
 from clients import CLIENTS, REFERENCE
 from rows import ROWS
 
-__all__ = ["FEWER_IS_BETTER", "report"]
+__all__ = ["FEWER_IS_BETTER", "Samples", "line", "machine", "report"]
 
 #: row: (floor on Trio, floor on asyncio, goal); ratios to `vuer.VuerClient`
 _FLOORS: dict[str, tuple[float, float, float]] = {
@@ -32,37 +32,37 @@ _SCALE = {"k/s": 1e-3, "ms": 1e3}
 Samples = Mapping[str, Mapping[str, Sequence[float]]]
 
 
-def report(samples: Samples, rounds: int, load: float) -> str:
-    """Everything measured, as Markdown."""
+def report(samples: Samples) -> str:
+    """What was measured of clients, as Markdown."""
     rows = [row for row in _FLOORS if samples[REFERENCE].get(row)]
     lines = [
-        "# Benchmarks",
+        "## Clients",
         "",
-        "Made by `python benchmarks/run.py`. Ratios to `vuer.VuerClient` in alternating rounds on "
-        "one machine:",
-        "the median, and the range of single rounds. More is better, but for CPU and import, "
-        "where less is.",
+        f"Ratios to `{REFERENCE}` in alternating rounds: the median, and the range of single "
+        "rounds.",
+        "More is better, but for CPU and import, where less is.",
         "In **bold** what misses its floor. The floors are those of the transport that the extra "
         "`all` selects,",
         "websockets; the other transports are what a bare install uses.",
         "",
-        _line("", rows),
-        _line("---", ["---"] * len(rows)),
-        _line("floor, Trio", [f"{_FLOORS[row][0]:g}" for row in rows]),
-        _line("floor, asyncio", [f"{_FLOORS[row][1]:g}" for row in rows]),
-        _line("goal", [f"{_FLOORS[row][2]:g}" for row in rows]),
+        line("", rows),
+        line("---", ["---"] * len(rows)),
+        line("floor, Trio", [f"{_FLOORS[row][0]:g}" for row in rows]),
+        line("floor, asyncio", [f"{_FLOORS[row][1]:g}" for row in rows]),
+        line("goal", [f"{_FLOORS[row][2]:g}" for row in rows]),
     ]
     for name in samples:
         if name != REFERENCE:
-            lines.append(_line(name, [_ratio(samples, name, row) for row in rows]))
-    lines += ["", "As measured, medians:", "", _line("", [f"{r}, {_UNITS[r]}" for r in rows])]
-    lines.append(_line("---", ["---"] * len(rows)))
+            lines.append(line(name, [_ratio(samples, name, row) for row in rows]))
+    lines += ["", "As measured, medians:", "", line("", [f"{r}, {_UNITS[r]}" for r in rows])]
+    lines.append(line("---", ["---"] * len(rows)))
     for name in samples:
-        lines.append(_line(name, [_absolute(samples, name, row) for row in rows]))
-    return "\n".join([*lines, "", _NOTES, _machine(rounds, load), ""])
+        lines.append(line(name, [_absolute(samples, name, row) for row in rows]))
+    return "\n".join([*lines, "", _NOTES])
 
 
-def _line(first: str, cells: Sequence[str]) -> str:
+def line(first: str, cells: Sequence[str]) -> str:
+    """A row of a table."""
     return f"| {first} | {' | '.join(cells)} |"
 
 
@@ -89,14 +89,15 @@ def _absolute(samples: Samples, name: str, row: str) -> str:
     return f"{median(mine) * _SCALE.get(_UNITS[row], 1):.4g}" if mine else ""
 
 
-def _machine(rounds: int, load: float) -> str:
+def machine(rounds: int, load: float) -> str:
+    """What it was measured on, and with."""
     packages = ("vuer-trio", "vuer", "trio", "anyio", "uvloop", "trio-websocket", "websockets")
-    versions = [f"{name} {version(name)}" for name in (*packages, "wsproto", "msgpack")]
+    versions = [f"{name} {version(name)}" for name in (*packages, "wsproto", "msgpack", "aiohttp")]
     return (
         f"{os.cpu_count()} cores ({platform.machine()}), {platform.system()}, "
         f"{platform.python_implementation()} {platform.python_version()}; {rounds} rounds; load "
         f"average before the first {load:.1f} (over 0.5: others used the machine, and the ranges "
-        f"are theirs).\n{', '.join(versions)}."
+        f"are theirs).\n{', '.join(versions)}.\n"
     )
 
 

@@ -1,9 +1,9 @@
-"""Measure the clients beside each other, print the table, and write it to RESULTS.md.
+"""Measure clients and servers beside each other, print the tables, and write them to RESULTS.md.
 
     python benchmarks/run.py [--rounds N] [--quick] [--only NAME ...] [--rows ROW ...]
 
-Needs vuer 0.1.6, uvloop and the extra ``all``. In each round every client measures every row;
-the order of the clients moves on by one from round to round.
+Needs vuer 0.1.6, uvloop, psutil and the extra ``all``. In each round every client measures every
+row, then every server its own; their order moves on by one from round to round.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clients import CLIENTS, REFERENCE
-from processes import Worker, import_seconds, peer
-from report import report
+from processes import Worker, import_seconds, measure_server, peer
+from report import machine, report
 from rows import ROWS
+from server_report import SERVER_ROWS, server_report
+from servers import REFERENCE as REFERENCE_SERVER
+from servers import SERVERS
 
 _RAW = "raw socket"
 _IMPORTS = {
@@ -43,33 +46,57 @@ def measure_round(names: Sequence[str], rows: Sequence[str], uri: str, samples: 
             worker.end()
 
 
+def measure_servers(names: Sequence[str], rows: Sequence[str], samples: Samples) -> None:
+    """Every row with every server, side by side."""
+    for row in rows:
+        for name in names:
+            samples[name][row].append(measure_server(name, row))
+
+
+def turned(names: Sequence[str], number: int) -> list[str]:
+    """The order of a round."""
+    number %= len(names)
+    return [*names[number:], *names[:number]]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, add_help=True)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="three rounds, and no RESULTS.md")
     parser.add_argument("--only", nargs="+", default=list(CLIENTS)[1:], metavar="NAME")
-    all_rows = [*ROWS, "CPU", "import"]
+    all_rows = [*ROWS, "CPU", "import", *SERVER_ROWS]
     parser.add_argument("--rows", nargs="+", default=all_rows, choices=all_rows, metavar="ROW")
     options = parser.parse_args()
     rounds = 3 if options.quick else options.rounds
     names = [REFERENCE, *options.only, _RAW]
+    servers = [REFERENCE_SERVER, *(name for name in options.only if name in SERVERS)]
     load = os.getloadavg()[0]
     samples: Samples = defaultdict(lambda: defaultdict(list))
+    server_samples: Samples = defaultdict(lambda: defaultdict(list))
     for name in names:
         samples[name]  # the order of the table
-    timed = [row for row in options.rows if row != "import"]
-    for statement in _IMPORTS.values():
-        import_seconds(statement)  # compiles
+    for name in servers:
+        server_samples[name]
+    timed = [row for row in options.rows if row in ROWS or row == "CPU"]
+    of_servers = [row for row in options.rows if row in SERVER_ROWS]
+    if "import" in options.rows:
+        for statement in _IMPORTS.values():
+            import_seconds(statement)  # compiles
     with peer() as uri:
         for number in range(rounds):
-            turned = names[number % len(names) :] + names[: number % len(names)]
             if timed:
-                measure_round(turned, timed, uri, samples)
+                measure_round(turned(names, number), timed, uri, samples)
             if "import" in options.rows:
                 for name, statement in _IMPORTS.items():
                     samples[name]["import"].append(import_seconds(statement))
+            measure_servers(turned(servers, number), of_servers, server_samples)
             print(f"round {number + 1} of {rounds}", file=sys.stderr)
-    text = report(samples, rounds, load)
+    parts = ["# Benchmarks\n\nMade by `python benchmarks/run.py`, on one machine.\n"]
+    if len(of_servers) < len(options.rows):
+        parts.append(report(samples))
+    if of_servers:
+        parts.append(server_report(server_samples))
+    text = "\n".join([*parts, machine(rounds, load)])
     print(text)
     if not options.quick:
         (Path(__file__).parent / "RESULTS.md").write_text(text)

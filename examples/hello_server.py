@@ -1,13 +1,12 @@
-"""A Vuer server, of the `vuer` package, whose box `hello_client.py` moves.
+"""A Vuer server whose box `hello_client.py` moves.
 
-    pip install vuer
     python examples/hello_server.py
 
 Port 8012, or the one in VUER_PORT. The scene is at https://vuer.ai?ws=ws://localhost:8012.
 """
 
-from vuer import Vuer, VuerSession
-from vuer.schemas import Box, DefaultScene
+from vuer_trio import Vuer, VuerSession
+from vuer_trio.schemas import Box, DefaultScene
 
 app = Vuer()
 

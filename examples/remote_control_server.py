@@ -1,13 +1,12 @@
-"""A Vuer server, of the `vuer` package, whose box `remote_control_client.py` steers.
+"""A Vuer server whose box `remote_control_client.py` steers.
 
-    pip install vuer
     python examples/remote_control_server.py
 
 Port 8012, or the one in VUER_PORT. The scene is at https://vuer.ai?ws=ws://localhost:8012.
 """
 
-from vuer import Vuer, VuerSession
-from vuer.schemas import Box, DefaultScene
+from vuer_trio import Vuer, VuerSession
+from vuer_trio.schemas import Box, DefaultScene
 
 app = Vuer()
 

@@ -18,7 +18,7 @@ from vuer_trio import (
     RecvTimeout,
     open_vuer_server,
 )
-from vuer_trio._link.policy import Fifo
+from vuer_trio._link.policy import Fifo, Latest
 from vuer_trio.events import ClientEvent, Frame, Noop, ServerEvent, ServerRPC, Set, Update, Upsert
 from vuer_trio.schemas import DefaultScene, Element
 
@@ -586,6 +586,55 @@ async def test_programs_by_what_the_client_tells(new_server, open_client):
         assert (await client.recv(timeout=5)).data == "python"
 
 
+@pytest.mark.parametrize("how", ["spawn", "till", "bind"])
+@pytest.mark.parametrize("concurrent", [False, True])
+async def test_what_the_program_does_first_comes_before_what_handlers_do(
+    new_server, open_client, how, concurrent
+):
+    app = new_server()
+
+    @app.add_handler("NOW", concurrent=concurrent)
+    async def now(event, session):
+        session.upsert @ box()
+
+    app.add_handler("INIT", now)
+    if how == "bind":
+
+        @app.bind
+        async def stream(session):
+            yield Frame(Set(DefaultScene()))
+            await session.forever()
+
+    else:
+
+        @app.spawn
+        async def main(session):
+            if how == "till":
+                await session.till("INIT")
+            session.set @ DefaultScene()
+            await session.forever()
+
+    async with open_vuer_server(app) as server:
+        for _ in range(20):
+            async with open_client(server.uri) as client:
+                client.send @ event("NOW")
+                got = [(await client.recv(timeout=5)).etype for _ in range(3)]
+                assert got == ["SET", "UPSERT", "UPSERT"]
+
+
+async def test_handlers_run_where_no_program_matches_or_begins(new_server, open_client):
+    app, seen = new_server(), []
+    app.add_handler("N", lambda event, session: seen.append(event.value))
+
+    @app.spawn(client="browser")
+    async def main(session):
+        await session.forever()
+
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        client.send @ event("N", 1)
+        await eventually(lambda: seen == [1])
+
+
 async def test_a_frame_is_not_for_sending(new_server, open_client):
     app = new_server()
 
@@ -631,6 +680,83 @@ async def test_a_full_session_does_not_keep_a_broadcast_from_the_others(new_serv
         await app.broadcast.send(Upsert(box()))
         assert [(await a.recv(timeout=5)).etype for _ in range(3)] == ["NOOP", "NOOP", "UPSERT"]
         assert [(await b.recv(timeout=5)).etype for _ in range(2)] == ["UPSERT", "UPSERT"]
+
+
+async def test_a_broadcast_keeps_to_the_policy_of_the_outbox(new_server, open_client):
+    app = new_server(outbox=Latest())
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        await eventually(lambda: app.sessions)
+        for n in range(5):
+            app.broadcast.upsert @ box(n=n)
+        app.broadcast @ Noop()
+        assert (await client.recv(timeout=5)).data["nodes"][0]["n"] == 4
+        assert await client.recv(timeout=5) == "NOOP"
+        assert client.statistics().received == 2
+
+
+async def test_a_broadcast_that_never_waits_for_room_lets_others_run(new_server, open_client):
+    app, turns = new_server(), []
+
+    async def ticks():
+        while True:
+            turns.append(None)
+            await anyio.lowlevel.checkpoint()
+
+    room = Fifo(20_000)
+    async with open_vuer_server(app) as server, open_client(server.uri, inbox=room) as client:
+        await eventually(lambda: app.sessions)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ticks)
+            await anyio.lowlevel.checkpoint()
+            before = len(turns)
+            for n in range(2_000):
+                await app.broadcast.send(Upsert(box(n=n)))
+            assert len(turns) - before > 10
+            tasks.cancel_scope.cancel()
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            for n in range(2_000, 12_000):  # the first that yields is cancelled, and sends nothing
+                await app.broadcast.send(Upsert(box(n=n)))
+        assert scope.cancelled_caught
+        app.broadcast @ Noop()
+        got = [e.data["nodes"][0]["n"] async for e in until_noop(client)]
+    assert got == list(range(got[-1] + 1))
+    assert 1_999 <= got[-1] < 11_999
+
+
+async def test_a_broadcast_goes_on_while_sessions_come_and_go(new_server, open_client, caplog):
+    app = new_server()
+
+    async def stream():
+        for n in range(1_000):
+            await app.broadcast.send(Upsert(box(n=n)))
+            if n % 10 == 0:
+                await anyio.lowlevel.checkpoint()
+        app.broadcast @ Noop()
+
+    async def visits():
+        while True:
+            async with open_client(server.uri) as visitor:
+                await visitor.recv(timeout=5)
+
+    room = Fifo(20_000)
+    async with open_vuer_server(app) as server, open_client(server.uri, inbox=room) as client:
+        await eventually(lambda: app.sessions)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(visits)
+            await eventually(lambda: len(app.sessions) == 4)
+            await stream()
+            got = [e.data["nodes"][0]["n"] async for e in until_noop(client)]
+            tasks.cancel_scope.cancel()
+        await eventually(lambda: len(app.sessions) == 1)
+    assert got == list(range(1_000))
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
+
+
+async def until_noop(client):
+    while (event := await client.recv(timeout=5)) != "NOOP":
+        yield event
 
 
 async def test_too_many_sessions(new_server, open_client, caplog):

@@ -5,6 +5,7 @@ An HTML comment above a block, which a reader does not see, may say more about i
     <!-- program -->            a whole program, run as such; else a snippet, see `test_docs.py`
     <!-- server: scene -->      what the server does, see `doc_servers.py`; `listens` if not given
     <!-- needs: numpy -->       a module without which it is skipped
+    <!-- client: moves -->      a program that serves; what its client does, see `doc_clients.py`
     <!-- got: [[1, 2, 3]] -->   JSON: the values of the events that must arrive there, without INIT
     <!-- command: demo -->      one line for a shell, which CI takes from there
     <!-- output: demo -->       what that prints
@@ -24,7 +25,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 _FENCE = re.compile(r" *```(.*)")
 _NOTE = re.compile(r"<!-- (\w+)(?:: (.*))? -->")
-_KEYS = {"program", "server", "needs", "got", "command", "output"}
+_KEYS = {"program", "server", "client", "needs", "got", "command", "output"}
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """Every block of the README and of the guide is run, and every link leads somewhere.
 
 A Python block is a snippet, unless a note says that it is a program. A snippet runs inside an async
-function, under Trio, with these names: ``trio``, ``open_vuer_client``, ``VuerClient``,
-``SetPosition`` (the README's event), and ``client``, which is connected, unless the snippet opens
-one of its own. Wherever a block says ``ws://localhost:8012`` or ``"localhost", 8012``, there is a
-server as its note wants it; at ``wss://robot.local:8012`` it speaks TLS, with a certificate that
-``robot.pem`` vouches for;
-``ws://localhost:1`` is nobody's, and ``http://proxy.local:3128`` is a proxy.
+function, under Trio, with these names: ``trio``, ``open_vuer_client``, ``VuerClient``, ``Vuer``,
+``open_vuer_server``, ``Box``, ``DefaultScene``, ``SetPosition`` (the README's event), and
+``client``, which is connected, unless the snippet opens one of its own. Wherever a block says
+``ws://localhost:8012`` or ``"localhost", 8012``, there is a server as its note wants it; at
+``wss://robot.local:8012`` it speaks TLS, with a certificate that ``robot.pem`` vouches for;
+``ws://localhost:1`` is nobody's, and ``http://proxy.local:3128`` is a proxy. ``server.pem`` and
+``server-key.pem`` are a certificate of localhost, which ``authority.pem`` vouches for. A program
+with a client serves until it is interrupted.
 
 Each block must be able to fail: by an assert, by what it prints, or by what arrives at the server.
 Each ``except`` of a snippet must be entered.
@@ -17,11 +19,12 @@ from __future__ import annotations
 
 import ast
 import builtins
-import importlib.util
 import inspect
 import json
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -36,13 +39,15 @@ import msgpack
 import pytest
 import trio
 from doc_blocks import PAGES, ROOT, Block, blocks
+from doc_clients import CLIENTS
 from doc_servers import SERVERS
 
 import peer as peer_module
 import vuer_trio
 from peer import Peer, serve_peer
-from vuer_trio import VuerClient, VuerError, open_vuer_client
+from vuer_trio import Backoff, Vuer, VuerClient, VuerError, open_vuer_client, open_vuer_server
 from vuer_trio.events import ClientEvent
+from vuer_trio.schemas import Box, DefaultScene
 
 DEADLINE = 20.0  # seconds
 HERE, HERE_TLS = "ws://localhost:8012", "wss://robot.local:8012"
@@ -51,7 +56,8 @@ HERE_TCP, PROXY = '"localhost", 8012', "http://proxy.local:3128"
 ALL = [block for page in PAGES for block in blocks(page)]
 PYTHON = [block for block in ALL if block.language == "python"]
 SNIPPETS = [block for block in PYTHON if "program" not in block.notes]
-PROGRAMS = [block for block in PYTHON if "program" in block.notes]
+PROGRAMS = [block for block in PYTHON if "program" in block.notes and "client" not in block.notes]
+SERVING = [block for block in PYTHON if "client" in block.notes]
 
 
 class SetPosition(ClientEvent):
@@ -88,7 +94,11 @@ async def run_snippet(block: Block) -> None:
             names = {
                 "trio": trio,
                 "open_vuer_client": open_vuer_client,
+                "open_vuer_server": open_vuer_server,
                 "VuerClient": VuerClient,
+                "Vuer": Vuer,
+                "Box": Box,
+                "DefaultScene": DefaultScene,
                 "SetPosition": SetPosition,
                 "_entered": stage.handlers.discard,
             }
@@ -128,6 +138,38 @@ async def run_program(block: Block, path: Path) -> None:
     assert_printed(block, stage.there(done.stdout.decode()))
 
 
+@by_name(SERVING)
+def test_serving_program(block: Block, tmp_path: Path) -> None:
+    path = tmp_path / "program.py"
+    path.write_text(block.source, "utf-8")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = subprocess.Popen(
+        [sys.executable, "-W", "error", path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONIOENCODING": "utf-8", "VUER_PORT": str(port)},
+    )
+    with program:
+        try:
+            trio.run(visit, f"ws://localhost:{port}", block.notes["client"])
+            program.send_signal(signal.SIGINT)
+            printed, errors = program.communicate(timeout=DEADLINE)
+        finally:
+            program.kill()
+    assert (program.returncode, errors) == (0, "")
+    assert_printed(block, printed.replace(f":{port}", ":8012"))
+
+
+async def visit(uri: str, name: str) -> None:
+    with trio.fail_after(DEADLINE):
+        soon = Backoff(initial=0.05, maximum=0.05, first=True)
+        async with open_vuer_client(uri, reconnect=soon) as client:
+            await CLIENTS[name](client)
+
+
 def assert_printed(block: Block, printed: str) -> None:
     printed = re.sub(r"ws://127\.0\.0\.1:\d+", HERE, printed)
     assert printed == (block.output or ""), f"what {block.name} prints is not what it says below it"
@@ -145,6 +187,12 @@ async def staged(block: Block) -> AsyncIterator[Stage]:
             secure = await stack.enter_async_context(serve_peer(script, tls=True))
             addresses[HERE_TLS] = secure.uri
             peer_module._certificate_authority().cert_pem.write_to_path("robot.pem")
+        if "server-key.pem" in block.source:
+            authority = peer_module._certificate_authority()
+            issued = authority.issue_cert("localhost")
+            authority.cert_pem.write_to_path("authority.pem")
+            issued.private_key_pem.write_to_path("server-key.pem")
+            issued.cert_chain_pems[0].write_to_path("server.pem")
         if PROXY in block.source:
             addresses[PROXY] = await stack.enter_async_context(serve_proxy())
         yield Stage(block, peer, addresses)
@@ -224,10 +272,15 @@ async def serve_proxy() -> AsyncIterator[str]:
 def test_every_block_can_fail() -> None:
     assert len(SNIPPETS) > 20
     assert PROGRAMS
+    assert SERVING
     for block in ALL:
         match block.language:
             case "python":
-                can = "assert " in block.source or block.output or "got" in block.notes
+                can = (
+                    "assert " in block.source
+                    or block.output
+                    or {"got", "client"} & set(block.notes)
+                )
                 assert can, f"{block.name} asserts nothing, prints nothing and sends nothing"
             case "bash" if "command" not in block.notes:
                 for line in block.source.splitlines():
@@ -254,10 +307,7 @@ def test_the_two_commands_are_one_line_each_and_set_up_all_they_need() -> None:
             assert (ROOT / path).exists()
 
 
-@pytest.mark.interop
 def test_the_demo_prints_what_the_readme_shows() -> None:
-    if importlib.util.find_spec("vuer") is None:
-        pytest.skip("needs the dependency group `interop`")
     (shown,) = (b.source for b in ALL if b.notes.get("output") == "demo")
     done = subprocess.run(
         [sys.executable, "-W", "error", ROOT / "examples" / "demo.py"],
@@ -280,10 +330,11 @@ def table(page: str, heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[2:]]
 
 
-def test_the_table_of_options_has_all_of_them_with_their_defaults() -> None:
-    parameters = inspect.signature(VuerClient).parameters
+@pytest.mark.parametrize(("page", "cls"), [("connecting.md", VuerClient), ("serving.md", Vuer)])
+def test_the_table_of_options_has_all_of_them_with_their_defaults(page: str, cls: type) -> None:
+    parameters = inspect.signature(cls).parameters
     told: dict[str, str] = {}
-    for names, default, _ in table("connecting.md", "Options"):
+    for names, default, _ in table(page, "Options"):
         told |= dict.fromkeys(re.findall(r"`(\w+)`", names), default.strip("`"))
     named = {name for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD}
     assert told.keys() == named

@@ -1,8 +1,7 @@
-"""Each example runs as it stands, against the real server."""
+"""Each example runs as it stands."""
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import os
 import re
@@ -15,8 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-pytestmark = pytest.mark.interop
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PAIRS = ["hello", "remote_control"]
@@ -34,7 +31,7 @@ class Server:
                 self.port = probe.getsockname()[1]
             with output.open("wb") as file:
                 self.process = subprocess.Popen(
-                    [sys.executable, EXAMPLES / f"{name}_server.py"],
+                    [sys.executable, "-W", "error", EXAMPLES / f"{name}_server.py"],
                     stdout=file,
                     stderr=subprocess.STDOUT,
                     env=environment(VUER_PORT=str(self.port)),
@@ -87,8 +84,6 @@ def environment(**settings: str) -> dict[str, str]:
 
 @pytest.fixture
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
-    if importlib.util.find_spec("vuer") is None:
-        pytest.skip("needs the dependency group `interop`")
     server = Server(request.param, tmp_path / "server.txt")
     try:
         yield server
@@ -138,6 +133,26 @@ def test_remote_control(server: Server) -> None:
     assert server.stop() == 0
 
 
+def test_shared_scene() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLES / "shared_scene.py"],
+        capture_output=True,
+        encoding="utf-8",
+        env=environment(),
+        timeout=_DEADLINE,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "first : SET, the box is at [0, 0, 0]",
+        "first : UPDATE, the box is at [1, 0, 0]",
+        "second: SET, the box is at [1, 0, 0]",
+        "first : UPDATE, the box is at [2, 0, 0]",
+        "second: UPDATE, the box is at [2, 0, 0]",
+        "first : UPDATE, the box is at [3, 0, 0]",
+        "second: UPDATE, the box is at [3, 0, 0]",
+    ]
+
+
 @pytest.mark.parametrize("name", PAIRS)
 def test_without_a_server_the_client_says_what_to_look_at(name: str) -> None:
     with socket.socket() as taken:  # bound, so that nobody else can listen there
@@ -157,7 +172,7 @@ def test_without_a_server_the_client_says_what_to_look_at(name: str) -> None:
 
 def test_every_example_is_run_here() -> None:
     ends = {f"{name}_{end}.py" for name in PAIRS for end in ("server", "client")}
-    ends.add("demo.py")  # the README's main job, which tests/docs runs
+    ends |= {"demo.py", "shared_scene.py"}  # the demo is run by tests/docs
     assert {path.name for path in EXAMPLES.iterdir() if path.suffix == ".py"} == ends
     assert all(f"test_{name}" in globals() for name in PAIRS)
     for name in ends:

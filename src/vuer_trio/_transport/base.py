@@ -7,7 +7,7 @@ frame. Everything a transport has to say it says to its `Sink`, in sync code.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
@@ -41,6 +41,9 @@ class Prepared(bytes):
 
     One of them serves any number of connections. Only a server's transport takes it.
     """
+
+    #: where an outbox keeps the newest of each key
+    key: Hashable
 
     @property
     def payload(self) -> bytes:

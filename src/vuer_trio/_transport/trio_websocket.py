@@ -259,8 +259,7 @@ class PackagedWebSocket:
                 if type(payload) is Ping:
                     self.ping(payload)
                 else:
-                    text = type(payload) is Text
-                    await self._socket.send_message(payload.decode() if text else payload)
+                    await self._give(payload)
                 self._batch.popleft()
                 self._framed_at = trio.current_time()
                 if len(cork.buffer) >= _CHUNK:
@@ -276,6 +275,11 @@ class PackagedWebSocket:
             raise ConnectionResetError("the connection is closing") from exc
         finally:
             cork.owned = False
+
+    async def _give(self, payload: Outgoing) -> None:
+        """One message, for the package to frame."""
+        text = type(payload) is Text
+        await self._socket.send_message(payload.decode() if text else payload)
 
     def write_now(self, payload: bytes) -> bool:
         return False

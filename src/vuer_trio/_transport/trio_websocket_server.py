@@ -89,10 +89,17 @@ class TrioWebSocketServer(PackagedWebSocket):
             raise exc
         raise Rejected(f"the handshake failed: {exc or 'cancelled'}", cause=exc)
 
+    async def _give(self, payload: Outgoing) -> None:
+        if type(payload) is not Prepared:
+            await super()._give(payload)
+        elif self._socket.closed is not None or self._cork.close_sent:
+            await super()._give(payload.payload)  # the package says what there is to say
+        else:  # whole, between two frames of the package's
+            self._cork.buffer += payload
+
     async def write(self, batch: Sequence[Outgoing]) -> None:
-        plain = [item.payload if isinstance(item, Prepared) else item for item in batch]
         try:
-            await super().write(plain)
+            await super().write(batch)
         except ConnectionResetError:  # it may be closing, with the close frame out
             await self._finish()
             raise

@@ -81,7 +81,7 @@ class Vuer:
         self.programs: list[Spawned] = []
         self._serving: Serving | None = None
         #: the verbs of a session, for all sessions
-        self.broadcast = Broadcast(lambda: self.sessions, self._encoder)
+        self.broadcast = Broadcast(lambda: self._serving)
 
     def __repr__(self) -> str:
         where = self._serving.uri if self._serving and self._serving.addresses else "not serving"
@@ -91,10 +91,6 @@ class Vuer:
     def sessions(self) -> tuple[VuerSession, ...]:
         """The open sessions, the oldest first."""
         return tuple(self._serving.sessions) if self._serving is not None else ()
-
-    def _encoder(self) -> Any:
-        assert self._serving is not None
-        return self._serving.encode
 
     # ---- what it does
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from time import perf_counter
+from typing import TYPE_CHECKING
 
 from .._errors import ClientClosed, ConnectionClosed, OutboxFull
-from .._transport.framing import prepare
 from ..events import ServerEvent
-from .session import VuerSession
 from .verbs import Verbs
 
+if TYPE_CHECKING:
+    from .serving import Serving
+
 __all__ = ["Broadcast"]
+
+#: seconds until `send` yields: at least so many, and so many for each session. When it yields, each
+#: session's writer wakes and writes what there is: work of about `_PAUSE_EACH`
+_PAUSE, _PAUSE_EACH = 0.00025, 0.00005
 
 
 class Broadcast(Verbs):
@@ -21,11 +27,9 @@ class Broadcast(Verbs):
     others have got it. ``await broadcast.send(event)`` waits for room in every one.
     """
 
-    def __init__(
-        self, sessions: Callable[[], Iterable[VuerSession]], encode: Callable[[], Any]
-    ) -> None:
-        self._sessions = sessions
-        self._encode = encode
+    def __init__(self, serving: Callable[[], Serving | None]) -> None:
+        self._serving = serving  # None while the server is not running
+        self._due = 0.0  # when `send` is to yield, on the clock of `perf_counter`
 
     def __matmul__(self, event: ServerEvent) -> None:
         """``broadcast @ event``: enqueue it now, in every session.
@@ -35,10 +39,11 @@ class Broadcast(Verbs):
         self._send(event)
 
     def _send(self, event: ServerEvent) -> None:
-        sessions = list(self._sessions())
-        if not sessions:
+        serving = self._serving()
+        if serving is None:
             return
-        message = prepare(self._encode()(event))
+        message = serving.prepare(event)
+        sessions = serving.sessions
         full = [session for session in sessions if not session.offer(message)]
         if full:
             raise OutboxFull(
@@ -50,14 +55,21 @@ class Broadcast(Verbs):
     async def send(self, event: ServerEvent) -> None:
         """Wait for room in every session, one after another, and enqueue the event.
 
-        A session that ends meanwhile is left out. Raises EncodeError. Cancelled: some sessions
-        have got it.
+        A session that ends meanwhile is left out. It yields to other tasks at least every 0.25 ms,
+        or 50 µs for each session. Raises EncodeError. Cancelled: some sessions have got it.
         """
-        sessions = list(self._sessions())
-        if not sessions:
+        serving = self._serving()
+        if serving is None:
             return
-        message = prepare(self._encode()(event))
-        for session in sessions:
+        message = serving.prepare(event)
+        if perf_counter() < self._due:
+            await serving.rt.checkpoint_if_cancelled()
+        else:
+            await serving.rt.checkpoint()
+            self._due = perf_counter() + max(_PAUSE, len(serving.sessions) * _PAUSE_EACH)
+        for session in list(serving.sessions):
+            if session.offer(message):
+                continue
             try:
                 await session.enqueue(message)
             except (ConnectionClosed, ClientClosed):

@@ -47,12 +47,27 @@ class Intake:
         self.waiting = Waiting(keeper.rt, self._hurry)
         #: the first INIT, once it is there
         self.init: ClientEvent | None = None
+        #: whether INIT makes the handlers wait for `release`
+        self.holds_at_init = False
+        self._held: Any = None  # an event, while handlers wait
         keeper.tap = self.tap
 
     def start(self, nursery: Any) -> None:
         """Call the handlers in ``nursery``."""
         self._caller = Caller(self._keeper.rt, nursery, self._policy, self._run)
         self._keeper.boxes += self._caller.boxes
+
+    def hold(self) -> None:
+        """Handlers wait: what the program does first, the client is to see first."""
+        if self._held is None:
+            self._held = self._keeper.rt.Event()
+
+    def release(self) -> None:
+        """The program begins in this step, or there is none."""
+        self.holds_at_init = False
+        if self._held is not None:
+            self._held.set()
+            self._held = None
 
     def _hurry(self, urgent: bool) -> None:
         """Somebody waits for what may be behind full boxes: read on, up to their bytes."""
@@ -73,6 +88,8 @@ class Intake:
                 break
             if self.init is None and event.etype == "INIT":
                 self.init = event
+                if self.holds_at_init:
+                    self.hold()
             if self.waiting.see(event):
                 continue
             size = len(message)
@@ -92,6 +109,8 @@ class Intake:
         self._keeper.fail(INVALID, str(error))
 
     async def _run(self, handler: Handler, event: Event) -> None:
+        if self._held is not None:
+            await self._held.wait()
         await outcome(handler.fn(event, self._session))
 
     async def finish(self) -> None:

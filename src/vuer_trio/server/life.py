@@ -68,7 +68,12 @@ class Life:
             async with self._rt.open_nursery() as connection:
                 try:
                     async with self._rt.open_nursery() as nursery:
-                        session.begin(nursery)
+                        app = self._serving.app
+                        session.begin(
+                            nursery,
+                            hold=app.binding is not None,
+                            hold_at_init=bool(app.programs),
+                        )
                         failure = await open_connection(keeper, connection)
                         if failure is None:
                             self._serving.sessions[session] = None
@@ -105,6 +110,7 @@ class Life:
             except (ConnectionClosed, ClientClosed):
                 return
             program = app.program_for(init.value)
+        session.program_begins()
         if program is not None:
             self._program_runs = True
             await guarded(session, program.run, session, self._rt)

@@ -74,13 +74,17 @@ class Binding:
             if close is not None:
                 close()
             raise TypeError(f"{self._fn!r} yields nothing: bind an async generator function")
+        first = True
         async with aclosing(generator):
             async for item in generator:
+                event: ServerEvent = item.data if isinstance(item, Frame) else item
+                if not (first and session.has_room):
+                    await session.send(event)
+                else:  # in the generator's first step, before any handler runs
+                    session @ event
+                first = False
                 if not isinstance(item, Frame):
-                    await session.send(item)
                     continue
-                event: ServerEvent = item.data
-                await session.send(event)
                 now = rt.current_time()
                 due = max(now, due + 1 / item.frame_rate) if due else now + 1 / item.frame_rate
                 await rt.sleep_until(due)

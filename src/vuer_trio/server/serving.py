@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 from .._errors import ConnectionClosed
 from .._link.opening import unwrap
 from .._runtime import Runtime
+from .._transport.base import Prepared
+from .._transport.framing import prepare
 from ..connecting import event_encoder
+from ..events import ServerEvent
+from ..handlers import kind
 from .life import Life
 from .options import ServerOptions
 from .origins import allows
@@ -40,6 +44,7 @@ class Serving:
         self.rt = rt
         self.options = options
         self.encode = event_encoder(options.floats, "ServerEvent")
+        self._key = options.outbox.key_function(kind)
         #: the open ones, the oldest first
         self.sessions: dict[VuerSession, None] = {}
         #: those, and what is about to be one, or still leaving
@@ -62,6 +67,14 @@ class Serving:
         scheme = "ws" if self.options.cert is None else "wss"
         host = self.options.host or "localhost"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def prepare(self, event: ServerEvent) -> Prepared:
+        """A message for the outboxes of all sessions. Raises EncodeError."""
+        message = prepare(self.encode(event))
+        if self._key is not None:
+            message.key = self._key(event)
+            hash(message.key)  # a TypeError is the caller's
+        return message
 
     async def run(self, status: Any) -> None:
         """Serve until cancelled; ``status.started(self)`` once it listens.

@@ -171,7 +171,8 @@ class VuerSession(Verbs):
         nothing stays behind.
         """
         if etype == "INIT" and self._intake.init is not None:
-            await self._rt.checkpoint()
+            # Not a full checkpoint: a program that begins with this is still in its first step.
+            await self._rt.checkpoint_if_cancelled()
             return self._intake.init
         self._check_open()
         with self._intake.waiting.till(etype) as call:
@@ -266,10 +267,20 @@ class VuerSession(Verbs):
 
     # ---- its life, as the server sees it
 
-    def begin(self, nursery: Any) -> None:
-        """Everything of the session is to run in ``nursery``."""
+    def begin(self, nursery: Any, *, hold: bool, hold_at_init: bool) -> None:
+        """Everything of the session is to run in ``nursery``.
+
+        Handlers wait for `program_begins` from now on, or from INIT on.
+        """
         self._nursery = nursery
         self._intake.start(nursery)
+        self._intake.holds_at_init = hold_at_init
+        if hold:
+            self._intake.hold()
+
+    def program_begins(self) -> None:
+        """Its first step is this one, up to its first wait; or there is no program."""
+        self._intake.release()
 
     def lost(self, error: VuerError) -> None:
         """The connection has ended with ``error``: no reply can come."""
@@ -297,14 +308,15 @@ class VuerSession(Verbs):
         if self._nursery is not None:
             self._nursery.cancel_scope.cancel()
 
+    @property
+    def has_room(self) -> bool:
+        """Whether an event can be enqueued without waiting."""
+        return self._keeper.outbox.has_room
+
     def offer(self, message: bytes) -> bool:
         """Enqueue an encoded message; False if there is no room. A closed session takes all."""
         outbox = self._keeper.outbox
-        if outbox.closed is None:
-            if not outbox.has_room:
-                return False
-            outbox.put(message)
-        return True
+        return outbox.closed is not None or outbox.offer(message)
 
     async def enqueue(self, message: bytes) -> None:
         """Wait for room, then enqueue an encoded message. Cancelled: it is not sent."""
