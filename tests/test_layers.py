@@ -148,6 +148,7 @@ def loaded_after(code: str) -> set[str]:
         "import vuer_trio",
         "from vuer_trio import open_vuer_client",
         "import vuer_trio.events, vuer_trio.schemas, vuer_trio.codec",
+        "from vuer_trio.schemas import DefaultScene, Box, Img; DefaultScene(Box(), Img(src='a'))",
         "from vuer_trio import VuerClient; VuerClient('ws://localhost:1', headers={'A': 'b'})",
     ],
 )

@@ -25,7 +25,6 @@ from ._link.sender import Permit
 from .client import VuerClient, open_vuer_client
 from .freshness import Lease
 from .info import get_client_info
-from .server.store import SceneStore
 from .statistics import Statistics
 
 if TYPE_CHECKING:

@@ -234,22 +234,32 @@ class Tree:
 
     def prune(self) -> bool:
         """Take away groups that hold nothing, wherever the page does. Returns whether any was."""
-        pending = [node for node in self._groups if _is_to_prune(node)]
-        any_was = bool(pending)
+        if not any(node.holds_nothing for node in self._groups):
+            return False
+        lists = []  # those of a node before those of the nodes in it
+        pending = [(self.root, slot) for slot in _PRUNED]
         while pending:
-            node = pending.pop()
-            assert node.parent is not None
-            self._cut(node)
-            if node.parent in self._groups and _is_to_prune(node.parent):
-                pending.append(node.parent)
+            parent, slot = pending.pop()
+            items = parent.items(slot)
+            # The page does not look into a list that begins with text.
+            if items and not isinstance(items[0], str):
+                lists.append(items)
+                pending += [(item, "children") for item in items if isinstance(item, Node)]
+        any_was = False
+        for items in reversed(lists):
+            gone = {n for n in items if isinstance(n, Node) and n.is_group and n.holds_nothing}
+            if gone:
+                any_was = True
+                items[:] = [n for n in items if not (isinstance(n, Node) and n in gone)]
+                for node in gone:
+                    self._forget(node)
         return any_was
 
     # ---- inside
 
     def _cut(self, node: Node) -> None:
         assert node.parent is not None
-        siblings = node.parent.items(node.slot)
-        del siblings[next(n for n, item in enumerate(siblings) if item is node)]
+        node.parent.items(node.slot).remove(node)  # nodes are equal to themselves only
         self._forget(node)
 
     def _grow(self, parent: Node, slot: str) -> None:
@@ -327,19 +337,5 @@ def _hangs_under(node: Node, top: Node, slot: str) -> bool:
     while node.parent is not None:
         if node.parent is top:
             return node.slot == slot
-        node = node.parent
-    return False
-
-
-def _is_to_prune(node: Node) -> bool:
-    if not node.holds_nothing:
-        return False
-    while node.parent is not None:
-        if isinstance(node.parent.items(node.slot)[0], str):
-            return False  # the page does not look into a list that begins with text
-        if node.parent.parent is None:
-            return node.slot in _PRUNED
-        if node.slot != "children":
-            return False
         node = node.parent
     return False

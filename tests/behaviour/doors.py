@@ -104,7 +104,7 @@ class Talk:
         with suppress(OSError):
             while True:
                 if self._out or self.transport.pending:
-                    batch = list(self._out)
+                    batch = list(self._out) if self.ending is None else []
                     self._out.clear()
                     await self.transport.write(batch)
                 else:

@@ -59,6 +59,17 @@ async def test_a_first_frame_in_the_segment_of_the_handshakes_reply(open_client)
         await peer.join()
 
 
+async def test_an_event_and_an_unasked_pong_may_share_the_segment_of_the_reply(open_client):
+    pong = encode_frame(Opcode.PONG, b"unasked")
+
+    async def script(conn):
+        await conn.accept(trailing=event_frame({"etype": "N", "data": 1}) + pong)
+        await conn.wait_ended()
+
+    async with serve_peer(script) as peer, open_client(peer.uri) as client:
+        assert (await client.recv(timeout=5)).data == 1
+
+
 async def test_a_close_in_the_segment_of_the_handshakes_reply(open_client):
     async def script(conn):
         close = encode_frame(Opcode.CLOSE, b"\x03\xe9later")

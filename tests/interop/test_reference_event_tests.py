@@ -1,16 +1,15 @@
 """The reference's own tests of its events, run on ours; and its maps against our maps."""
 
-import importlib.util
-import sys
 import types
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from borrowing import borrow
 
 from vuer_trio import events, schemas
 from vuer_trio.codec import decode, make_encoder
@@ -20,26 +19,7 @@ pytestmark = pytest.mark.interop
 SOURCES = ("test_client_events.py", "test_server_events.py")
 
 
-def root() -> Path:
-    spec = importlib.util.find_spec("vuer")  # does not import it
-    if spec is None or not spec.submodule_search_locations:
-        pytest.skip("vuer is not installed", allow_module_level=True)
-    return Path(spec.submodule_search_locations[0])
-
-
-def borrowed_tests() -> Iterator[tuple[str, Callable[[], None]]]:
-    for name in SOURCES:
-        source = (root() / "__tests__" / name).read_text("utf-8")
-        source = source.replace("from vuer.", "from vuer_trio.")
-        module = types.ModuleType(f"borrowed_{name[:-3]}")
-        sys.modules[module.__name__] = module
-        exec(compile(source, name, "exec"), vars(module))
-        for test, function in vars(module).items():
-            if test.startswith("test_"):
-                yield f"{name[5:-3]}:{test[5:]}", function
-
-
-BORROWED = dict(borrowed_tests())
+BORROWED = borrow("__tests__", SOURCES)
 
 
 @pytest.fixture(scope="module")

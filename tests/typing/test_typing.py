@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 def errors(request: pytest.FixtureRequest) -> dict[str, set[tuple[int, str]]]:
     """Line and kind of what mypy finds in each program, in a user's own setting: none."""
     assert request.config.cache is not None
-    programs = [HERE / "user_program.py", HERE / "wrong_program.py"]
+    programs = [HERE / f"{name}_program.py" for name in ("user", "scene", "wrong")]
     output, complaint, status = api.run(
         [
             "--strict",
@@ -41,6 +41,10 @@ def errors(request: pytest.FixtureRequest) -> dict[str, set[tuple[int, str]]]:
 
 def test_a_users_program_is_well_typed(errors: dict[str, set[tuple[int, str]]]) -> None:
     assert errors["user_program.py"] == set()
+
+
+def test_a_scene_of_many_elements_is_well_typed(errors: dict[str, set[tuple[int, str]]]) -> None:
+    assert errors["scene_program.py"] == set()
 
 
 def test_every_mistake_is_refused_where_it_is(errors: dict[str, set[tuple[int, str]]]) -> None:

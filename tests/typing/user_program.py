@@ -25,6 +25,7 @@ from vuer_trio import (
     OutboxFull,
     ProtocolError,
     RecvTimeout,
+    SceneStore,
     Stale,
     VuerClient,
     VuerError,
@@ -32,7 +33,9 @@ from vuer_trio import (
     open_vuer_client,
 )
 from vuer_trio.events import ClientEvent, ServerEvent, Set
+from vuer_trio.scene import Scene
 from vuer_trio.schemas import DefaultScene, Element
+from vuer_trio.server.store import Subscriber
 from vuer_trio.statistics import Statistics
 
 
@@ -43,6 +46,31 @@ class SetPosition(ClientEvent):
 
 class Hello(ClientEvent):
     etype = "HELLO"
+
+
+async def scenes(client: VuerClient, session: Subscriber) -> bool:
+    scene = client.scene
+    assert_type(scene, Scene)
+    changed: bool = scene.apply(Set(DefaultScene())) or scene.apply({"etype": "SET", "data": {}})
+    assert_type(scene.get("box"), dict[str, Any] | None)
+    keys = [node["key"] for node in scene]
+    store = SceneStore()
+    box = Element(tag="Box", key="box")
+    async with store.subscribe(session):
+        store.set @ DefaultScene(box)
+        store.upsert @ box
+        store.upsert @ [box, {"key": "plain"}]
+        store.upsert(box, to="parent", strict=True)
+        store.upsert(to="parent") @ (box, box)
+        store.add(box, box, to="bgChildren")
+        store.add(to="parent")(box)
+        store.update(box, strict=True)
+        store.update @ {"key": "box"}
+        store.remove @ "box"
+        store.remove @ ["box", *keys]
+        store @ Set(DefaultScene())
+        print(store.scene.to_dict()["children"])
+        return changed  # leaving the block swallows nothing, so this is the end
 
 
 async def send(client: VuerClient) -> None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import trio
 
-from vuer_trio import Fifo, VuerClient, open_vuer_client
+from vuer_trio import Fifo, SceneStore, VuerClient, open_vuer_client, schemas
 from vuer_trio.events import ClientEvent, ServerEvent
+from vuer_trio.schemas import BBox, Billboard, Box, Element, Hands, Image, PointCloud, Scene, span
 
 
 async def mistakes(client: VuerClient, other: ServerEvent) -> None:
@@ -40,6 +41,23 @@ async def mistakes(client: VuerClient, other: ServerEvent) -> None:
     print(number, client.close_code + 1)  # operator
 
 
+async def wrong_verbs(store: SceneStore, client: VuerClient, box: Element) -> None:
+    store.upsert @ "box"  # operator
+    store.upsert @ [1]  # list-item
+    store.upsert(box, parent="p")  # call-overload
+    store.upsert(box, to=box)  # call-overload
+    store.update(box, to="p")  # call-overload
+    store.add()  # call-overload
+    store.set @ [box]  # operator
+    store.set(box, box)  # call-arg
+    store.remove @ box  # operator
+    store.remove(1.5)  # arg-type
+    store @ ClientEvent()  # operator
+    store.subscribe(1)  # arg-type
+    store.scene = client.scene  # misc
+    client.scene.apply("SET")  # arg-type
+
+
 async def wrong_options() -> None:
     open_vuer_client(max_sizee=1)  # call-arg
     open_vuer_client(8012)  # arg-type
@@ -49,6 +67,7 @@ async def wrong_options() -> None:
     open_vuer_client(floats="half")  # arg-type
     open_vuer_client(transport="aiohttp")  # arg-type
     open_vuer_client(compression=True)  # arg-type
+    open_vuer_client(mirror_scene="yes")  # arg-type
     open_vuer_client(headers={"X-Robot": 1})  # arg-type
     open_vuer_client(proxy=False)  # arg-type
     open_vuer_client(max_queue=5)  # call-arg
@@ -56,6 +75,29 @@ async def wrong_options() -> None:
     Fifo("many")  # arg-type
     with open_vuer_client():  # attr-defined
         pass
+
+
+def wrong_elements() -> None:
+    Box([0.3, 0.3, 0.3])  # arg-type
+    Box(key=1)  # arg-type
+    Box(position="0 0 0")  # arg-type
+    Box(position=1)  # arg-type
+    Box(scale="big")  # arg-type
+    Box(args=0.3)  # arg-type
+    Box(color=1.5)  # arg-type
+    Box(Box)  # arg-type
+    Hands(hide="left")  # arg-type
+    PointCloud(size=0.1)  # call-arg
+    PointCloud(vertices=[[0, 0, 0]])  # arg-type
+    Image(b"...")  # arg-type
+    Image(src=1)  # arg-type
+    Image("a.png", "jpeg")  # call-arg
+    Scene(frameloop="never")  # arg-type
+    Scene(htmlChildren=Box())  # arg-type
+    Billboard(lockX="yes")  # arg-type
+    BBox([0, 0, 0])  # arg-type
+    span(1)  # arg-type
+    schemas.Spere(key="sphere")  # attr-defined
 
 
 trio.run(wrong_options)

@@ -56,6 +56,39 @@ async def test_one_item_larger_than_the_whole_box_goes_in():
     assert box.has_room
 
 
+@pytest.mark.parametrize("limits", [(2, 100), (10, 7)])
+async def test_an_offer_is_taken_while_there_is_room(limits):
+    box = make_box(*limits)
+    for n in range(4):
+        room = box.has_room
+        assert box.offer(b"xxxx") is room
+        assert room == (n < 2)
+    assert accounts(box) == (2, 8)
+    assert [box.pop(), box.pop()] == [b"xxxx"] * 2
+    assert accounts(box) == (0, 0)
+
+
+async def test_an_offer_wakes_who_waits_for_something_to_take():
+    box = make_box()
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(box.arrival)
+            await wait_all_tasks_blocked()
+            assert box.offer(b"x")
+
+
+async def test_an_offer_does_not_overtake_who_waits_for_room():
+    box = make_box(capacity=10, max_bytes=3)
+    box.put(b"1234")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(box.reserve)
+        await wait_all_tasks_blocked()
+        box.pop()  # does not grant a slot: only a writer that is done does
+        assert not box.offer(b"x")
+        box.written([])
+    assert accounts(box) == (1, 0)
+
+
 async def test_a_policy_without_room_for_a_message_is_refused():
     with pytest.raises(ValueError, match="at least one message"):
         Fifo(0)

@@ -127,6 +127,16 @@ def test_on_asyncio_the_same_names_are_there_and_mean_the_same():
         table.spawn_system_task(background)
         async with table.open_nursery() as nursery:
             nursery.start_soon(done.wait)
+        assert done.is_set()
+        with table.CancelScope() as scope:
+            scope.cancel()
+            await done.wait()
+        assert scope.cancelled_caught, "a checkpoint even if it need not wait"
+        with table.move_on_after(0.001) as scope:
+            await table.Event().wait()
+        assert scope.cancelled_caught
+        before, now, after = table.current_time(), table.clock()(), table.current_time()
+        assert before <= now <= after
 
     asyncio.run(main())
 

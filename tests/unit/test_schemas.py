@@ -1,13 +1,16 @@
 """Elements and their form on the wire."""
 
 import copy
+import inspect
 import pathlib
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
 from vuer_trio import schemas
+from vuer_trio._errors import EncodeError
 from vuer_trio.codec import decode, make_encoder
 from vuer_trio.events import Set
 from vuer_trio.schemas import BlockElement, DefaultScene, Element, Scene
@@ -110,6 +113,8 @@ def test_children() -> None:
     assert Box(key="b", children=[Box(key="c")])._serialize()["children"] == [
         {"tag": "Box", "key": "c"}
     ]
+    spans = Box(key="b", children=(schemas.span(text, key="s") for text in "ab"))
+    assert [child["text"] for child in spans._serialize()["children"]] == ["a", "b"]
     assert Box(key="b", children=[])._serialize()["children"] == []
 
 
@@ -178,6 +183,91 @@ def test_the_default_scene() -> None:
     assert "grid" not in bare
 
 
+def test_what_is_no_child() -> None:
+    for child, text in (
+        (
+            [0.3, 0.3, 0.3],
+            r"child of <Box Box key='b'> is \[0.3, 0.3, 0.3\]: it must be an element",
+        ),
+        (Box, "child of <Box Box key='b'> is the class Box itself"),
+        (1, "is 1: it must be"),
+    ):
+        box = Box(child, key="b")  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match=text):
+            box._serialize()
+        with pytest.raises(EncodeError, match=text) as caught:
+            make_encoder()(Set(box).to_wire())
+        assert caught.value.path == "data"
+    with pytest.raises(TypeError, match="child of <Scene Scene key='s'> is 1"):
+        Scene(htmlChildren=[1], key="s")._serialize()  # type: ignore[list-item]
+
+
+def test_what_a_class_assumes_is_not_sent() -> None:
+    hands = schemas.Hands()
+    assert (hands.key, hands.stream) == ("hands", True)
+    assert hands._serialize() == {"tag": "Hands", "key": "hands"}
+    assert schemas.Hands(stream=True, key="h")._serialize()["stream"] is True
+    assert schemas.group().children == ()
+
+
+def test_points_leave_the_callers_arrays_alone() -> None:
+    points, colors = np.ones((2, 3)), np.full((2, 4), 0.5)
+    for _ in range(2):
+        cloud = schemas.PointCloud(vertices=points, colors=colors, key="p")
+        assert cloud._serialize() == {
+            "tag": "PointCloud",
+            "key": "p",
+            "vertices": b"\x00\x3c" * 6,
+            "colors": b"\x7f" * 6,
+        }
+    assert points.sum() == 6
+    assert colors.sum() == 4
+
+
+def test_a_picture() -> None:
+    image = schemas.Image(np.zeros((20, 30, 3), np.uint8), key="i")
+    assert image.rgb[:4] == b"\x89PNG"
+    assert (image.aspect, image.height) == (1.5, 0.02)
+    assert set(image._serialize()) == {"tag", "key", "rgb", "aspect", "height"}
+    assert schemas.Image(src="a.png", key="i")._serialize() == {
+        "tag": "Image",
+        "key": "i",
+        "rgb": "a.png",
+    }
+
+
+def test_a_picture_file_is_closed(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(schemas.Img(np.zeros((2, 2), np.uint8)).src)
+    assert schemas.Img(path).src[:4] == b"\x89PNG"  # a ResourceWarning, were it left open
+    with pytest.raises(ValueError, match="use png or jpeg"):
+        schemas.Img(path, format="b64png")
+    with pytest.raises(FileNotFoundError, match="no such image file") as caught:
+        schemas.Img(tmp_path / "b.png")
+    assert caught.value.filename == str(tmp_path / "b.png")
+
+
+def test_a_picture_without_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    assert schemas.Img(src=b"encoded").src == b"encoded"
+    with pytest.raises(ImportError, match=r"pip install 'vuer-trio\[image\]'"):
+        schemas.Img("a.png")
+
+
 @pytest.mark.parametrize("name", schemas.__all__)
 def test_the_public_names(name: str) -> None:
     assert hasattr(schemas, name)
+
+
+def test_all_that_is_public_is_in_all() -> None:
+    classes = {
+        name
+        for name, item in vars(schemas).items()
+        if inspect.isclass(item) and issubclass(item, Element)
+    }
+    assert classes <= set(schemas.__all__)
+    assert len(classes) == 169
+    assert len(set(schemas.__all__)) == len(schemas.__all__)
+    for name in classes:
+        assert inspect.getdoc(getattr(schemas, name)), name
+        assert "__doc__" in vars(getattr(schemas, name)), name

@@ -44,7 +44,7 @@ class Keeper:
     ``dial(link, nursery)`` opens a transport; ``explain(uri, exc)`` makes of what it raises what
     the user is to see. ``preamble()`` is what each link sends first. A ``shielded`` connection is
     ended by `aclose` and `abort` only, one of which must follow: in the block of its user,
-    clean-up in a cancelled body can still send. A ``serving`` side closes the stream first.
+    clean-up in a cancelled body can still send.
     """
 
     def __init__(
@@ -61,7 +61,6 @@ class Keeper:
         preamble: Callable[[], Sequence[bytes]] = tuple,
         backoff: Backoff | None = None,
         shielded: bool = False,
-        serving: bool = False,
     ) -> None:
         self.rt = rt
         self.uri = uri
@@ -70,7 +69,6 @@ class Keeper:
         self.outbox = outbox
         self.heartbeat = heartbeat
         self.close_timeout = close_timeout
-        self.serving = serving
         self.state = State.OPENING
         self.ending: Ending | None = None
         self.generation = 0  # connections so far; the user may count on from earlier ones

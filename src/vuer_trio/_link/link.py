@@ -108,17 +108,8 @@ class Link:
                 self._end(Ending("loss", 1006, f"the reader failed: {exc!r}", exc))
             if self.ending is not None and self.ending.by != "loss":
                 with self.rt.move_on_after(self.keeper.close_timeout):
-                    await self._part(transport, self.ending)
+                    await transport.read_on()
             tasks.cancel_scope.cancel()
-
-    async def _part(self, transport: Transport, ending: Ending) -> None:
-        """The last part of a close: the server ends the stream (RFC 6455 §7.1.1)."""
-        if self.keeper.serving and ending.by == "peer":
-            while self.writing or transport.pending:
-                self._idle = self.rt.Event()
-                await self._idle.wait()
-        else:
-            await transport.read_on()
 
     async def _vanish(self) -> None:
         transport = self.transport

@@ -171,7 +171,7 @@ class LoopWire(asyncio.BufferedProtocol):
         await self._writable.wait()
 
     async def send_eof(self) -> None:
-        if not self._secure:
+        if not (self._secure or self._transport.is_closing()):
             self._transport.write_eof()
 
     async def aclose(self) -> None:

@@ -29,7 +29,7 @@ LARGE = 65_536
 
 
 class Text(bytes):
-    """The payload of a text message. Vuer has none, so it is an error further up."""
+    """The payload of a text message, in UTF-8. Vuer has none: for it, one is an error."""
 
 
 class Ping(bytes):
@@ -53,7 +53,7 @@ class Prepared(bytes):
 TransportName: TypeAlias = Literal["auto", "trio-websocket", "websockets", "wsproto"]
 #: what is received: the payload of one whole message
 Message: TypeAlias = bytes | bytearray
-#: what is sent: the payload of one binary message, a `Prepared` one, or a ping
+#: what is sent: the payload of one binary message, a `Text`, a `Prepared` one, or a ping
 Outgoing: TypeAlias = bytes
 
 

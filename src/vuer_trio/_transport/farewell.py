@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from .base import Outgoing, Ping, Prepared
-from .framing import BINARY, CLOSE, PING, close_payload, frame
+from .base import Outgoing, Prepared
+from .framing import BINARY, CLOSE, FIRST, close_payload, frame
 from .wire import Wire
 
 __all__ = ["farewell"]
@@ -35,7 +35,7 @@ def farewell(
             break
         kind = type(payload)
         framed = kind is Prepared
-        out.append(payload if framed else frame(payload, PING if kind is Ping else BINARY))
+        out.append(payload if framed else frame(payload, FIRST.get(kind, BINARY)))
         size += len(out[-1])
     else:
         out.append(frame(close_payload(_GOING_AWAY, ""), CLOSE))

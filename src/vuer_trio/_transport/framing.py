@@ -10,13 +10,15 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 
-from .base import Prepared
+from .base import Ping, Prepared, Text
 
 __all__ = [
     "BINARY",
     "CLOSE",
+    "FIRST",
     "MASKED_16",
     "PING",
+    "TEXT",
     "apply_mask",
     "close_payload",
     "frame",
@@ -29,7 +31,9 @@ __all__ = [
 ]
 
 #: FIN and opcode
-BINARY, CLOSE, PING = 0x82, 0x88, 0x89
+TEXT, BINARY, CLOSE, PING = 0x81, 0x82, 0x88, 0x89
+#: of a payload that says by its class what it is; any other is a binary message
+FIRST: dict[type, int] = {Ping: PING, Text: TEXT}
 
 _MASKED = 0x80
 MASKED_16 = _MASKED | 126

@@ -77,10 +77,9 @@ class Knock:
     ) -> Transport:
         """Open the WebSocket; ``nursery`` carries what tasks it needs.
 
-        Its first frames may have arrived: ``sink`` may hear of pings and pongs at once, and of
-        messages when `Transport.read` is called. Raises Rejected after a bad upgrade has been
-        answered, and OSError (TimeoutError after ``handshake_timeout``). Cancelled: the stream is
-        of no more use.
+        Its first frames may have arrived; ``sink`` hears of them when `Transport.read` is called.
+        Raises Rejected after a bad upgrade has been answered, and OSError (TimeoutError after
+        ``handshake_timeout``). Cancelled: the stream is of no more use.
         """
         fault = find_fault(self.request)
         try:

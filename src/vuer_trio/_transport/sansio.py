@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from .base import LARGE, Ending, Outgoing, Ping, Sink
+from .base import LARGE, Ending, Outgoing, Sink
 from .core import Core, Frames
 from .farewell import farewell
-from .framing import BINARY, MASKED_16, PING, apply_mask, frame, header, header16, new_key
+from .framing import BINARY, FIRST, MASKED_16, PING, apply_mask, frame, header, header16, new_key
 from .splitter import Splitter
 from .wire import Wire
 
@@ -35,6 +35,7 @@ class SansIO:
         self._rest = b""  # of a frame that `write_now` began
         self._begun = False
         self._control: list[bytes] = []
+        self._reading = False  # the sink may get messages
         self._writing = False
         self._closing = False
         self._ending: Ending | None = None
@@ -76,6 +77,7 @@ class SansIO:
     # ---- reading
 
     async def read(self) -> Ending:
+        self._reading = True
         self._hand_over()  # what came with the handshake
         while self._ending is None:
             if self._sink.full:
@@ -118,7 +120,8 @@ class SansIO:
         goes_on = core.receive(data)
         self._send_replies()
         for payload in core.pongs:
-            self._hand_over()  # what came before it
+            if self._reading:
+                self._hand_over()  # what came before it
             self._sink.ponged(payload)
         core.pongs.clear()
         if self._ending is None:
@@ -152,21 +155,22 @@ class SansIO:
         self._rest = b""
         self._control.clear()
         for payload in batch:
-            size = len(payload)
-            if type(payload) is Ping:
+            size, kind = len(payload), type(payload)
+            first = BINARY if kind is bytes else FIRST.get(kind, BINARY)
+            if first == PING:
                 out.append(frame(payload, PING))
             elif self._compressed:
                 out.append(self._core.encode(payload))
             elif size < LARGE:
                 key = new_key()
                 if size > 125:  # as most are: what `header` does, without the call
-                    out += (header16(BINARY, MASKED_16, size, key), apply_mask(payload, key))
+                    out += (header16(first, MASKED_16, size, key), apply_mask(payload, key))
                 else:
-                    out += (header(BINARY, size, key), apply_mask(payload, key))
+                    out += (header(first, size, key), apply_mask(payload, key))
             else:
                 # In slices, a multiple of the key's four bytes: no masked copy of the whole.
                 key = new_key()
-                out.append(header(BINARY, size, key))
+                out.append(header(first, size, key))
                 await send_all(b"".join(out))
                 out.clear()
                 view = memoryview(payload)
@@ -178,7 +182,7 @@ class SansIO:
     def write_now(self, payload: bytes) -> bool:
         if self._compressed or self._rest or self._control:
             return False
-        data = frame(payload)
+        data = frame(payload, FIRST.get(type(payload), BINARY))
         try:
             sent = self._wire.try_send(data)
         except OSError:

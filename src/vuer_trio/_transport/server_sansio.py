@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
-from .base import LARGE, Outgoing, Ping, Prepared, Sink
+from .base import LARGE, Ending, Outgoing, Prepared, Sink
 from .core import Frames
 from .farewell import farewell
-from .framing import BINARY, PING, server_frame, server_header
+from .framing import BINARY, FIRST, PING, server_frame, server_header
 from .sansio import SansIO
 from .server_splitter import ServerSplitter
 from .wire import Wire
@@ -18,13 +19,32 @@ __all__ = ["ServerSansIO"]
 class ServerSansIO(SansIO):
     """See `Transport`. Of a stream on which the opening handshake is done.
 
-    ``early`` are the bytes that came behind the client's request. Nothing is compressed.
+    ``early`` are the bytes that came behind the client's request; the sink hears of them when
+    `read` is called, not before. Nothing is compressed.
     """
 
     def __init__(self, wire: Wire, core: Frames, sink: Sink, max_size: int, early: bytes) -> None:
         super().__init__(wire, core, sink, max_size, ServerSplitter)
+        self._early = early
+        self._finished = False
+
+    async def read(self) -> Ending:
+        early, self._early = self._early, b""
         if early:
-            self._split(memoryview(early))
+            self._take(memoryview(early))
+        return await super().read()
+
+    async def read_on(self) -> None:
+        await self._finish()
+        await super().read_on()
+
+    async def _finish(self) -> None:
+        """After the end, and once nothing is left to be written, a server ends the stream
+        (RFC 6455 §7.1.1): a client waits for that."""
+        if self._ending is not None and not (self._finished or self._writing or self.pending):
+            self._finished = True
+            with suppress(OSError):
+                await self._wire.send_eof()
 
     async def write(self, batch: Sequence[Outgoing]) -> None:
         send_all = self._wire.send_all
@@ -34,11 +54,8 @@ class ServerSansIO(SansIO):
         self._control.clear()
         for payload in batch:
             kind = type(payload)
-            if kind is Ping:
-                out.append(server_frame(payload, PING))
-                continue
             if kind is not Prepared:
-                out.append(server_header(BINARY, len(payload)))
+                out.append(server_header(FIRST.get(kind, BINARY), len(payload)))
             if len(payload) < LARGE:
                 out.append(payload)
             else:  # not joined
@@ -47,11 +64,12 @@ class ServerSansIO(SansIO):
                 await send_all(payload)
         await send_all(b"".join(out))
         self._writing = self._begun = False
+        await self._finish()
 
     def write_now(self, payload: bytes) -> bool:
         if self._rest or self._control:
             return False
-        data = payload if type(payload) is Prepared else server_frame(payload)
+        data = self._framed(payload)
         try:
             sent = self._wire.try_send(data)
         except OSError:
@@ -61,6 +79,11 @@ class ServerSansIO(SansIO):
             self._begun = True
             self._sink.wake_writer()
         return True
+
+    @staticmethod
+    def _framed(payload: Outgoing) -> bytes:
+        kind = type(payload)
+        return payload if kind is Prepared else server_frame(payload, FIRST.get(kind, BINARY))
 
     def ping(self, payload: bytes) -> None:
         self._control.append(server_frame(payload, PING))

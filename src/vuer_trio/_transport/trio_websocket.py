@@ -35,6 +35,8 @@ __all__ = ["Cork", "PackagedWebSocket", "TrioWebSocket"]
 _CHUNK = 65_536
 #: bytes of a handshake's reply, after which it is refused
 _REPLY = 1 << 20
+#: steps of the scheduler until a close frame of the package's is in the cork
+_PATIENCE = 10
 _CLOSE_BYTE = CLOSE.to_bytes()
 
 
@@ -247,13 +249,20 @@ class PackagedWebSocket:
                 if type(payload) is Ping:
                     self.ping(payload)
                 else:
-                    await self._socket.send_message(payload)
+                    text = type(payload) is Text
+                    await self._socket.send_message(payload.decode() if text else payload)
                 self._batch.popleft()
                 self._framed_at = trio.current_time()
                 if len(cork.buffer) >= _CHUNK:
                     await cork.flush()
             await cork.flush()
         except package.ConnectionClosed as exc:
+            # The close frame that says so must go out; it may be on its way into the cork.
+            for _ in range(_PATIENCE):
+                if cork.close_sent or cork.ended.is_set():
+                    break
+                await trio.lowlevel.checkpoint()
+            await cork.flush()
             raise ConnectionResetError("the connection is closing") from exc
         finally:
             cork.owned = False

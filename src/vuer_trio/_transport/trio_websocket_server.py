@@ -8,12 +8,13 @@ client's first frames.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import trio
 import trio_websocket as package
 
-from .base import Outgoing, Prepared, Sink
+from .base import Ending, Outgoing, Prepared, Sink
 from .framing import server_frame
 from .handshake import Rejected
 from .trio_websocket import Cork, PackagedWebSocket
@@ -43,6 +44,7 @@ class _ServerCork(Cork):
         await self._accepted.wait()
         if self._early:
             early, self._early = self._early, b""
+            self._sink.heard(len(early))
             return early
         return await super().receive_some(max_bytes)
 
@@ -64,6 +66,8 @@ class TrioWebSocketServer(PackagedWebSocket):
     ) -> None:
         self._server_cork = _ServerCork(wire, sink, request, early)
         super().__init__(nursery, wire, sink, self._server_cork, max_size)
+        self._over = False  # what is to be written is the last
+        self._finished = False
         self._fields = [(n.lower().encode("ascii"), v.encode("latin-1")) for n, v in headers]
 
     async def _handshake(self) -> Any:
@@ -87,4 +91,26 @@ class TrioWebSocketServer(PackagedWebSocket):
 
     async def write(self, batch: Sequence[Outgoing]) -> None:
         plain = [item.payload if isinstance(item, Prepared) else item for item in batch]
-        await super().write(plain)
+        try:
+            await super().write(plain)
+        except ConnectionResetError:  # it may be closing, with the close frame out
+            await self._finish()
+            raise
+        await self._finish()
+
+    async def read(self) -> Ending:
+        ending = await super().read()
+        self._over = True
+        return ending
+
+    async def read_on(self) -> None:
+        await self._finish()
+        await super().read_on()
+
+    async def _finish(self) -> None:
+        """After the end, and once nothing is left to be written, a server ends the stream
+        (RFC 6455 §7.1.1): a client waits for that."""
+        if self._over and not (self._finished or self._cork.owned or self.pending):
+            self._finished = True
+            with suppress(OSError):
+                await self._wire.send_eof()

@@ -83,7 +83,8 @@ class WebsocketsFrames:
             self.out += self._protocol.data_to_send()
 
     def encode(self, payload: bytes) -> bytes:
-        self._protocol.send_binary(payload)
+        send = self._protocol.send_text if type(payload) is Text else self._protocol.send_binary
+        send(payload)
         return b"".join(self._protocol.data_to_send())
 
 

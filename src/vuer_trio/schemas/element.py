@@ -59,12 +59,17 @@ class Element:
 
         def __getattr__(self, name: str) -> Any: ...
 
+        def __setattr__(self, name: str, value: Any) -> None: ...
+
 
 class BlockElement(Element):
     """An element with children: elements, strings or plain dicts. A child that is None is left out.
 
-    No children, no ``children`` on the wire.
+    No children, no ``children`` on the wire. Raises TypeError, on its way there, for a child that
+    is none of these.
     """
+
+    children: Any = ()  # of any kind of sequence
 
     def __init__(self, /, *children: Child | None, **props: Any) -> None:
         if children:
@@ -73,10 +78,27 @@ class BlockElement(Element):
 
     def _serialize(self) -> dict[str, Any]:
         node = super()._serialize()
-        if children := getattr(self, "children", None):
-            node["children"] = _nodes(child for child in children if child is not None)
+        if children := self.children:
+            node["children"] = _nodes(self, children)
         return node
 
 
-def _nodes(children: Iterable[Any]) -> list[Any]:
-    return [plain(child) for child in children]
+def _nodes(parent: Element, children: Iterable[Any]) -> list[Any]:
+    """The children of ``parent`` as plain data, None left out. Raises TypeError for another thing.
+
+    Anything else would reach the browser, which has no way to draw it or to say so.
+    """
+    if not isinstance(children, Iterable):
+        raise TypeError(f"children of {parent!r} is {children!r:.60}: it must be a list")
+    nodes = []
+    for child in children:
+        if child is None:
+            continue
+        if isinstance(child, type):
+            raise TypeError(f"a child of {parent!r} is the class {child.__name__} itself")
+        if not (isinstance(child, (str, Mapping)) or hasattr(child, "_serialize")):
+            raise TypeError(
+                f"a child of {parent!r} is {child!r:.60}: it must be an element, a string or a dict"
+            )
+        nodes.append(plain(child))
+    return nodes

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from .cameras import CameraPreviewOverlay, CameraPreviewThumbs, SceneCamera
+from .controls import Gamepad, SceneCameraControl
 from .element import BlockElement, Child, _nodes
+from .environment import Grid
+from .lights import HemisphereLightStage
+from .xr import Hands, MotionControllers
 
 __all__ = ["DefaultScene", "Scene"]
 
@@ -28,16 +33,16 @@ class Scene(BlockElement):
         self,
         /,
         *children: Child | None,
-        rawChildren: Sequence[Child | None] | Child | None = None,  # noqa: N803 - the wire's names
-        htmlChildren: Sequence[Child | None] | None = None,  # noqa: N803
-        bgChildren: Sequence[Child | None] | None = None,  # noqa: N803
+        rawChildren: Sequence[Child | None] | Child | None = None,
+        htmlChildren: Sequence[Child | None] | None = None,
+        bgChildren: Sequence[Child | None] | None = None,
         up: Sequence[float] | None = _Y_UP,
         background: Any = None,
-        toneMapping: str | None = None,  # noqa: N803
-        toneMappingExposure: float | None = None,  # noqa: N803
+        toneMapping: str | None = None,
+        toneMappingExposure: float | None = None,
         frameloop: Literal["always", "demand"] | None = None,
-        camPosition: Sequence[float] | None = None,  # noqa: N803
-        camRotation: Sequence[float] | None = None,  # noqa: N803
+        camPosition: Sequence[float] | None = None,
+        camRotation: Sequence[float] | None = None,
         **props: Any,
     ) -> None:
         # A list of its own: attributes may be changed.
@@ -63,7 +68,7 @@ class Scene(BlockElement):
         node = super()._serialize()
         for slot in _SLOTS:
             if items := getattr(self, slot, None):
-                node[slot] = _nodes(item for item in items if item)
+                node[slot] = [item for item in _nodes(self, items) if item]
         return node
 
 
@@ -77,34 +82,22 @@ class DefaultScene(Scene):
         self,
         /,
         *children: Child | None,
-        bgChildren: Sequence[Child | None] | None = None,  # noqa: N803
+        bgChildren: Sequence[Child | None] | None = None,
         grid: bool = True,
         **props: Any,
     ) -> None:
-        fixtures: list[Child | None] = [_fixture("Grid", "grid")] if grid else []
+        fixtures: list[Child | None] = [Grid(key="grid")] if grid else []
         fixtures += (
-            _fixture("HemisphereLightStage", "light-stage"),
-            _fixture("Gamepad", "gamepad-0", index=0),
-            _fixture("Hands", "hands", fps=30, stream=True),
-            _fixture(
-                "MotionControllers",
-                "motion-controllers",
-                eventTypes=["trigger", "squeeze"],
-                stream=True,
-                left=None,
-                right=None,
-                fps=30,
-            ),
-            _fixture("SceneCamera", "SceneCamera", position=[0, 5, 10]),
-            _fixture("SceneCameraControl", "SceneCameraControl", makeDefault=True),
-            _fixture("CameraPreviewThumbs", "CameraPreviewThumbs"),
-            _fixture("CameraPreviewOverlay", "CameraPreviewOverlay"),
+            HemisphereLightStage(key="light-stage"),
+            Gamepad(key="gamepad-0", index=0),
+            Hands(key="hands", fps=30, stream=True),
+            MotionControllers(key="motion-controllers", fps=30, stream=True),
+            SceneCamera(key="SceneCamera", position=[0, 5, 10]),
+            SceneCameraControl(key="SceneCameraControl", makeDefault=True),
+            CameraPreviewThumbs(key="CameraPreviewThumbs"),
+            CameraPreviewOverlay(key="CameraPreviewOverlay"),
         )
         super().__init__(*children, bgChildren=[*fixtures, *(bgChildren or ())], **props)
-
-
-def _fixture(tag: str, key: str, **props: Any) -> BlockElement:
-    return BlockElement(tag=tag, key=key, **props)
 
 
 def _unless_empty(background: Any) -> Any:

@@ -48,7 +48,6 @@ class Life:
             heartbeat=options.heartbeat,
             close_timeout=options.close_timeout,
             shielded=True,
-            serving=True,
         )
         encode = with_key(serving.encode, options.outbox.key_function(kind))
         self.session = VuerSession(

@@ -121,8 +121,6 @@ class Subscription:
         return self
 
     def _tell(self, change: ServerEvent) -> None:
-        if self._error is not None:  # it failed under the change before this one
-            return
         try:
             self._session.send_nowait(change)
         except Exception as error:  # whatever it is: the others must not miss the change
@@ -134,14 +132,13 @@ class Subscription:
         if self._subscriptions.get(id(self._session)) is self:
             del self._subscriptions[id(self._session)]
 
-    async def __aexit__(self, *exc: Any) -> bool:
+    async def __aexit__(self, *exc: Any) -> None:
         rt, self._rt = self._rt, None
         assert rt is not None
         self._unsubscribe()
         swallowed = bool(self._scope.__exit__(*exc))
         error, self._error = self._error, None
-        if error is None or (exc[0] is not None and not swallowed):
-            return swallowed
-        await rt.checkpoint()  # if the block is cancelled from outside as well, that goes first
-        error.add_note("raised by leaving the block that is subscribed to a SceneStore")
-        raise error
+        if error is not None and (swallowed or exc[0] is None):
+            await rt.checkpoint()  # a cancellation from outside goes first
+            error.add_note("raised by leaving the block that is subscribed to a SceneStore")
+            raise error from error.__cause__

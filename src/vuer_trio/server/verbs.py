@@ -9,16 +9,18 @@ things.upsert(to="parent") @ Box(key="child")
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, overload
 
 from ..events import Add, Event, Remove, ServerEvent, Set, Update, Upsert
-from ..schemas.element import SupportsSerialize
+
+if TYPE_CHECKING:  # a program that has no elements need not load them
+    from ..schemas.element import SupportsSerialize
 
 __all__ = ["AddVerb", "RemoveVerb", "SetVerb", "UpdateVerb", "UpsertVerb", "Verbs"]
 
-_One: TypeAlias = SupportsSerialize | Mapping[str, Any]
+_One: TypeAlias = "SupportsSerialize | Mapping[str, Any]"
 #: an element, its plain dict, or a list of these
-Elements: TypeAlias = _One | Sequence[_One]
+Elements: TypeAlias = "_One | Sequence[_One]"
 Send: TypeAlias = Callable[[ServerEvent], None]
 
 _FREEZES: Final = "root"

@@ -1,0 +1,138 @@
+"""Cameras, what they see, and pictures of cameras.
+
+Angles of view (``fov``) are vertical and in degrees, ``near`` and ``far`` distances. The camera
+with ``makeDefault`` is the one looked through.
+"""
+
+from __future__ import annotations
+
+from .node import SceneElement
+
+__all__ = [
+    "CameraHelper",
+    "CameraPreviewOverlay",
+    "CameraPreviewThumbs",
+    "CameraView",
+    "FisheyeCamera",
+    "FisheyeFrustum",
+    "Frustum",
+    "GrabRender",
+    "HUDPlane",
+    "OrthographicCamera",
+    "OrthographicFrustum",
+    "PerspectiveCamera",
+    "PerspectiveFrustum",
+    "SceneCamera",
+    "SimpleOrthographicCamera",
+    "SimplePerspectiveCamera",
+    "ViewportHud",
+]
+
+
+class PerspectiveCamera(SceneElement):
+    """A camera whose far things are small."""
+
+    tag = "PerspectiveCamera"
+    key = "perspective-camera"
+
+
+class OrthographicCamera(SceneElement):
+    """A camera whose parallels stay parallel; ``left``, ``right``, ``top`` and ``bottom``."""
+
+    tag = "OrthographicCamera"
+    key = "orthographic-camera"
+
+
+class SimplePerspectiveCamera(SceneElement):
+    """A perspective camera with nothing drawn around it, as for a :class:`ViewportHud`."""
+
+    tag = "SimplePerspectiveCamera"
+
+
+class SimpleOrthographicCamera(SceneElement):
+    """An orthographic camera with nothing drawn around it, as for a :class:`ViewportHud`."""
+
+    tag = "SimpleOrthographicCamera"
+
+
+class FisheyeCamera(SceneElement):
+    """A camera with a very wide angle."""
+
+    tag = "FisheyeCamera"
+    key = "fisheye-camera"
+
+
+class SceneCamera(SceneElement):
+    """The camera that the scene is seen with; part of the default scene."""
+
+    tag = "SceneCamera"
+
+
+class CameraView(SceneElement):
+    """A camera that renders on its own, ``width`` by ``height`` pixels.
+
+    With ``stream`` its pictures come back as events, at most ``fps`` a second.
+    """
+
+    tag = "CameraView"
+
+
+class GrabRender(SceneElement):
+    """Answers a server that asks for the picture on the screen."""
+
+    tag = "GrabRender"
+    key = "DEFAULT"
+
+
+class Frustum(SceneElement):
+    """The space that a camera sees, drawn as lines."""
+
+    tag = "Frustum"
+
+
+class PerspectiveFrustum(SceneElement):
+    """The space that a perspective camera sees."""
+
+    tag = "PerspectiveFrustum"
+
+
+class OrthographicFrustum(SceneElement):
+    """The space that an orthographic camera sees."""
+
+    tag = "OrthographicFrustum"
+
+
+class FisheyeFrustum(SceneElement):
+    """The space that a fisheye camera sees."""
+
+    tag = "FisheyeFrustum"
+
+
+class CameraHelper(SceneElement):
+    """three.js' drawing of a camera."""
+
+    tag = "CameraHelper"
+
+
+class CameraPreviewThumbs(SceneElement):
+    """Small pictures of what the cameras see; part of the default scene."""
+
+    tag = "CameraPreviewThumbs"
+
+
+class CameraPreviewOverlay(SceneElement):
+    """The chosen camera's picture over the view; part of the default scene."""
+
+    tag = "CameraPreviewOverlay"
+
+
+class ViewportHud(SceneElement):
+    """A part of the view in which its children are drawn over the rest, with their own camera."""
+
+    tag = "ViewportHud"
+
+
+class HUDPlane(SceneElement):
+    """A rectangle that stays before the camera, at ``distanceToCamera``."""
+
+    tag = "HUDPlane"

@@ -1,0 +1,39 @@
+"""What is behind the things, and below."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .node import Color, SceneElement
+
+__all__ = ["BackgroundColor", "Fog", "Grid"]
+
+
+class BackgroundColor(SceneElement):
+    """One colour behind everything."""
+
+    tag = "BackgroundColor"
+
+    def __init__(self, color: Color | None = "#131416", **props: Any) -> None:
+        super().__init__(color=color, **props)
+
+
+class Fog(SceneElement):
+    """Fog of a ``color``, which begins at the distance ``near`` and hides all from ``far`` on.
+
+    It has no children: a TypeError.
+    """
+
+    tag = "fog"
+    key = "fog"
+    attach = "fog"
+
+    def __post_init__(self, children: Any = None, **props: Any) -> None:
+        if children is not None:
+            raise TypeError("Fog has no children")
+
+
+class Grid(SceneElement):
+    """A grid on the ground; part of the default scene."""
+
+    tag = "Grid"

@@ -1,0 +1,137 @@
+"""What surfaces look like: three.js' materials, by its own names.
+
+A material is a child of a mesh or a property of a shape; it has no children itself.
+"""
+
+from __future__ import annotations
+
+from .element import Element
+
+__all__ = [
+    "LineBasicMaterial",
+    "LineDashedMaterial",
+    "Material",
+    "MeshBasicMaterial",
+    "MeshDepthMaterial",
+    "MeshDistanceMaterial",
+    "MeshLambertMaterial",
+    "MeshMatcapMaterial",
+    "MeshNormalMaterial",
+    "MeshPhongMaterial",
+    "MeshPhysicalMaterial",
+    "MeshStandardMaterial",
+    "MeshToonMaterial",
+    "PointsMaterial",
+    "RawShaderMaterial",
+    "ShaderMaterial",
+    "ShadowMaterial",
+    "SpriteMaterial",
+]
+
+
+class LineBasicMaterial(Element):
+    """A line of one colour."""
+
+    tag = "lineBasicMaterial"
+
+
+class LineDashedMaterial(Element):
+    """A line of dashes: ``dashSize`` and ``gapSize``."""
+
+    tag = "lineDashedMaterial"
+
+
+class Material(Element):
+    """What all materials have in common."""
+
+    tag = "material"
+
+
+class MeshBasicMaterial(Element):
+    """One colour, whatever the light."""
+
+    tag = "meshBasicMaterial"
+
+
+class MeshDepthMaterial(Element):
+    """Near is white, far is black."""
+
+    tag = "meshDepthMaterial"
+
+
+class MeshDistanceMaterial(Element):
+    """The distance to a point, for the shadows of a point light."""
+
+    tag = "meshDistanceMaterial"
+
+
+class MeshLambertMaterial(Element):
+    """Dull, light per vertex."""
+
+    tag = "meshLambertMaterial"
+
+
+class MeshMatcapMaterial(Element):
+    """Light and colour from a picture of a sphere."""
+
+    tag = "meshMatcapMaterial"
+
+
+class MeshNormalMaterial(Element):
+    """The colour says which way a face looks."""
+
+    tag = "meshNormalMaterial"
+
+
+class MeshPhongMaterial(Element):
+    """Glossy, light per pixel."""
+
+    tag = "meshPhongMaterial"
+
+
+class MeshPhysicalMaterial(Element):
+    """As the standard one, with clear coat, sheen and glass."""
+
+    tag = "meshPhysicalMaterial"
+
+
+class MeshStandardMaterial(Element):
+    """By the laws of light: ``roughness`` and ``metalness`` from 0 to 1."""
+
+    tag = "meshStandardMaterial"
+
+
+class MeshToonMaterial(Element):
+    """Few steps of light, as in cartoons."""
+
+    tag = "meshToonMaterial"
+
+
+class PointsMaterial(Element):
+    """Points of one ``size``."""
+
+    tag = "pointsMaterial"
+
+
+class RawShaderMaterial(Element):
+    """Shaders of one's own, with nothing put before them."""
+
+    tag = "rawShaderMaterial"
+
+
+class ShaderMaterial(Element):
+    """Shaders of one's own."""
+
+    tag = "shaderMaterial"
+
+
+class ShadowMaterial(Element):
+    """Transparent but for the shadows on it."""
+
+    tag = "shadowMaterial"
+
+
+class SpriteMaterial(Element):
+    """A picture that always looks at the camera."""
+
+    tag = "spriteMaterial"

@@ -1,0 +1,47 @@
+"""Words in the scene."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .element import Child
+from .node import SceneElement
+
+__all__ = ["Html", "Text", "Text3D"]
+
+
+class Html(SceneElement):
+    """A piece of the page that follows a point of the scene."""
+
+    tag = "Html"
+
+
+class Text(SceneElement):
+    """Flat text; its children are the strings, or ``characters`` is."""
+
+    tag = "Text"
+
+
+class Text3D(SceneElement):
+    """Text with depth. ``font`` is the address of a typeface file in three.js' JSON form."""
+
+    tag = "Text3D"
+
+    def __init__(
+        self,
+        /,
+        *text: Child | None,
+        font: str | None = None,
+        smooth: float | None = None,
+        lineHeight: float = 0,
+        letterSpacing: float = 1,
+        **props: Any,
+    ) -> None:
+        super().__init__(
+            *text,
+            font=font,
+            smooth=smooth,
+            lineHeight=lineHeight,
+            letterSpacing=letterSpacing,
+            **props,
+        )

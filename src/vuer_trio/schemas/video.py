@@ -1,0 +1,51 @@
+"""Moving pictures. ``src`` is the address of a video, ``stream`` names a WebRTC stream."""
+
+from __future__ import annotations
+
+from .images import Picture
+from .node import SceneElement
+
+__all__ = [
+    "StereoVideoPlane",
+    "VideoMaterial",
+    "VideoPlane",
+    "WebRTCStereoVideoPlane",
+    "WebRTCVideoMaterial",
+    "WebRTCVideoPlane",
+]
+
+
+class VideoMaterial(Picture):
+    """A video as the surface of a shape."""
+
+    tag = "VideoMaterial"
+
+
+class VideoPlane(Picture):
+    """A video on a plane that faces the camera."""
+
+    tag = "VideoPlane"
+
+
+class StereoVideoPlane(Picture):
+    """A video with one half for each eye; ``layout`` says which half is whose."""
+
+    tag = "StereoVideoPlane"
+
+
+class WebRTCVideoMaterial(Picture):
+    """A WebRTC stream as the surface of a shape."""
+
+    tag = "WebRTCVideoMaterial"
+
+
+class WebRTCVideoPlane(SceneElement):
+    """A WebRTC stream on a plane that faces the camera."""
+
+    tag = "WebRTCVideoPlane"
+
+
+class WebRTCStereoVideoPlane(SceneElement):
+    """A WebRTC stream with one half for each eye."""
+
+    tag = "WebRTCStereoVideoPlane"

@@ -1,0 +1,98 @@
+"""People in the scene: hands, controllers, body, face, and the room around them.
+
+With ``stream`` what a headset tracks comes back as events, ``fps`` of them a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .node import Color, SceneElement
+
+__all__ = ["Body", "Facemesh", "Hands", "Head", "MotionControllers", "WebXRMesh"]
+
+
+class Hands(SceneElement):
+    """Both hands' joints, as ``HAND_MOVE`` events; part of the default scene.
+
+    What is disabled is not tracked, what is hidden is only not drawn.
+    """
+
+    tag = "Hands"
+    key = "hands"
+    stream = True
+    disableLeft = False
+    disableRight = False
+    hideLeft = False
+    hideRight = False
+
+
+class MotionControllers(SceneElement):
+    """Both controllers' poses and buttons, as events.
+
+    ``eventTypes`` are the buttons that are reported when pressed. ``left`` and ``right`` say
+    which controller is tracked.
+    """
+
+    tag = "MotionControllers"
+
+    def __init__(
+        self,
+        key: str | None = "motionControllers",
+        eventTypes: Sequence[str] = ("trigger", "squeeze"),
+        stream: bool = True,
+        left: bool | None = None,
+        right: bool | None = None,
+        **props: Any,
+    ) -> None:
+        super().__init__(
+            key=key, eventTypes=eventTypes, stream=stream, left=left, right=right, **props
+        )
+
+
+class Body(SceneElement):
+    """The joints of the whole body, hands by choice, as ``BODY_MOVE`` events."""
+
+    tag = "Body"
+    key = "body_tracking"
+    stream = True
+    leftHand = False
+    rightHand = False
+    fps = 30
+    showBody = True
+    showFrame = True
+    frameScale = 0.02
+
+
+class Head(SceneElement):
+    """Where the head is and where it looks, as ``HEAD_MOVE`` events."""
+
+    tag = "Head"
+    key = "head_tracking"
+    stream = True
+    fps = 30
+    show = False
+    frameScale = 0.05
+
+
+class Facemesh(SceneElement):
+    """A face through the ``points`` that MediaPipe finds, 468 or more."""
+
+    tag = "Facemesh"
+
+
+class WebXRMesh(SceneElement):
+    """The surfaces of the room that a headset has found; ``get_webxr_mesh`` asks for them."""
+
+    tag = "WebXRMesh"
+
+    def __init__(
+        self,
+        key: str | None = "webxr-mesh",
+        color: Color | None = None,
+        opacity: float = 0.15,
+        autoUpdate: bool = True,
+        **props: Any,
+    ) -> None:
+        super().__init__(key=key, color=color, opacity=opacity, autoUpdate=autoUpdate, **props)
