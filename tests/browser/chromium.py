@@ -6,8 +6,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from playwright.sync_api import BrowserContext, sync_playwright
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext
 
 __all__ = ["chromium", "executable"]
 
@@ -37,8 +39,10 @@ def executable() -> str | None:
 
 
 @contextmanager
-def chromium(path: str, width: int = 960, height: int = 600) -> Iterator[BrowserContext]:
+def chromium(path: str, width: int = 720, height: int = 450) -> Iterator[BrowserContext]:
     """A browser with nothing in its past. Sizes in pixels, of each page."""
+    from playwright.sync_api import sync_playwright
+
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         with sync_playwright() as playwright:
             context = playwright.chromium.launch_persistent_context(

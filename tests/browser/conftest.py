@@ -15,14 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import chromium, executable
+from stage import Stage, serving
 
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parent.parent
-_PACKAGES = {"playwright": "browser", "vuer": "interop"}
-
-#: without these the modules here can not be imported
-_MISSING = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
-collect_ignore_glob = ["*.py"] if _MISSING and os.environ.get("CI_BROWSER") != "required" else []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,25 +28,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
 
 
+def _missing() -> str | None:
+    for package, group in (("playwright", "browser"), ("vuer", "interop")):
+        if importlib.util.find_spec(package) is None:
+            return f"the package {package}, of the dependency group `{group}`"
+    return None if executable() else "a browser: apt-get install chromium"
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Its pages are 960 by 600 pixels."""
-    from chromium import chromium, executable
-
-    path = executable()
-    if path is None:
+    """Its pages are 720 by 450 pixels."""
+    if missing := _missing():
         if os.environ.get("CI_BROWSER") == "required":
-            pytest.fail("CI_BROWSER=required, but there is no chromium on the PATH")
-        pytest.skip("needs a browser: no chromium on the PATH (apt-get install chromium)")
+            pytest.fail(f"CI_BROWSER=required, and these tests need {missing}")
+        pytest.skip(f"needs {missing}")
+    path = executable()
+    assert path is not None
     with chromium(path) as context:
         yield context
 
 
 @pytest.fixture
-def serve(browser: Any) -> Callable[..., AbstractContextManager[Any]]:
+def serve(browser: Any) -> Callable[..., AbstractContextManager[Stage]]:
     """``with serve(app) as stage:`` on Trio, ``serve(app, leg=leg)`` on another runtime."""
-    from stage import serving
-
     return partial(serving, browser=browser)
 
 

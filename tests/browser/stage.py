@@ -11,23 +11,22 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import vuer
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from playwright.sync_api import BrowserContext, Page
 
 from vuer_trio import Vuer, VuerSession, open_vuer_server
 from vuer_trio.events import ServerEvent
 from vuer_trio.scene import Scene
 from vuer_trio.schemas import Element
 
-__all__ = ["CLIENT_ROOT", "SLOTS", "Stage", "Tab", "element", "serving", "until"]
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page
+
+__all__ = ["SLOTS", "Stage", "Tab", "element", "new_app", "serving", "until"]
 
 T = TypeVar("T")
 
-#: the built web client
-CLIENT_ROOT = Path(vuer.__file__).with_name("client_build")
 SLOTS = ("children", "rawChildren", "bgChildren", "htmlChildren")
 #: seconds; a loaded machine may need a tenth of it
 _DEADLINE = 60.0
@@ -50,6 +49,14 @@ def element(tag: str, key: str, **props: Any) -> Element:
     return Element(tag=tag, key=key, **props)
 
 
+def new_app(**options: Any) -> Vuer:
+    """Of our server, with the reference's web client, at any free port."""
+    import vuer
+
+    root = Path(vuer.__file__).with_name("client_build")
+    return Vuer("127.0.0.1", 0, client_root=root, **options)
+
+
 class Stage:
     """A server that runs, and ``portal``, through which its loop can be reached."""
 
@@ -62,12 +69,17 @@ class Stage:
     def sessions(self) -> tuple[VuerSession, ...]:
         return self.portal.call(lambda: self.app.sessions)
 
-    def open(self) -> Tab:
-        """A new page. Returns when its session and its scene are there."""
+    def open(self, *, tiny: bool = False) -> Tab:
+        """A new page. Returns when its session and its scene are there.
+
+        ``tiny``: of few pixels, for when it does not matter what is drawn: that takes longest.
+        """
         known = set(self.sessions())
         page = self._browser.new_page()
+        if tiny:
+            page.set_viewport_size({"width": 160, "height": 100})
         page.goto(self.url, wait_until="domcontentloaded")
-        page.wait_for_function(_READY)
+        page.wait_for_function(_READY, polling=50)
 
         def introduced() -> VuerSession | None:
             return next((s for s in set(self.sessions()) - known if s.client_info), None)
@@ -107,7 +119,7 @@ class Tab:
                 self.session @ event
 
         self.call(send)
-        self.page.wait_for_function(f"window.hasApplied === {self._count}")
+        self.page.wait_for_function(f"window.hasApplied === {self._count}", polling=10)
 
     def state(self) -> dict[str, Any]:
         """The root of the scene in the page: its tag, its axis, its slots."""

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stage import CLIENT_ROOT, SLOTS, Tab
+from stage import SLOTS, Tab, new_app, serving
 
-from vuer_trio import Vuer
 from vuer_trio.events import ServerEvent
 from vuer_trio.scene import Scene
 
 DATA = Path(__file__).parent.parent / "data"
 FILES = sorted(DATA.glob("scene*.json"))
+#: Recorded of the store alone: the page's list of all nodes goes by keys as strings, and hangs.
+FREEZES = {"keys are equal only with their type"}
 EMPTY = {"tag": "Scene", "up": [0, 1, 0], **{slot: [] for slot in SLOTS}}
 
 
@@ -28,7 +29,9 @@ def recorded() -> list[tuple[str, list[Any], Any]]:
         base = content.get("base_scene")
         begin = [] if base is None else [{"etype": "SET", "data": base}]
         cases += [
-            (case["name"], [*begin, *case["ops"]], case["browser"]) for case in content["cases"]
+            (case["name"], [*begin, *case["ops"]], case["browser"])
+            for case in content["cases"]
+            if case["name"] not in FREEZES
         ]
     return cases
 
@@ -36,12 +39,8 @@ def recorded() -> list[tuple[str, list[Any], Any]]:
 @pytest.fixture(scope="module")
 def tab(browser):
     """One page for all: a SET of all slots empties it."""
-    from stage import serving
-
-    with serving(Vuer("127.0.0.1", 0, client_root=CLIENT_ROOT), browser) as stage:
-        tab = stage.open()
-        tab.page.set_viewport_size({"width": 160, "height": 100})  # what is drawn does not matter
-        yield tab
+    with serving(new_app(), browser) as stage:
+        yield stage.open(tiny=True)
 
 
 class Both:
@@ -64,13 +63,13 @@ class Both:
 
 def test_the_page_does_what_was_recorded_and_so_do_we(tab):
     cases = recorded()
-    assert len(cases) >= 31
+    assert len(cases) == 31 + 25
     for name, ops, expected in cases:
         assert Both(tab).apply(ops) == expected, name
 
 
-#: A node hangs only under one whose key is before its own here: the page's list of all nodes goes by
-#: keys, and so goes on for ever if a node is inside another of the same key.
+#: A node hangs only under one whose key is before its own here. The page hangs over a key that is
+#: below itself: its list of all nodes goes by keys.
 KEYS = [*"abc", "children", *"defgh"]
 PLACES = [None, None, *SLOTS, *KEYS[:-1], "nowhere"]
 
