@@ -115,6 +115,8 @@ def test_strict_of_an_upsert_stays_on_the_event():
         (lambda: things.upsert @ BlockElement, TypeError, "not the class BlockElement itself"),
         (lambda: things.add @ Upsert(A), TypeError, "not an event: `session @ event`"),
         (lambda: things.update @ {"key": ["a"]}, TypeError, r"key=\['a'\]: a key is a string"),
+        (lambda: things.add @ {"key": 7}, ValueError, "key=7: a number freezes .* string, '7'"),
+        (lambda: things.upsert @ {"key": True}, ValueError, "key=True: a number freezes"),
         (lambda: things.upsert(), TypeError, "upsert takes an element"),
         (lambda: things.add(), TypeError, "add takes an element"),
         (lambda: things.update(), TypeError, "update takes an element"),

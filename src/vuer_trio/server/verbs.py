@@ -223,9 +223,15 @@ def _elements(verb: str, given: Sequence[Any]) -> list[_One]:
 def _new_elements(verb: str, given: Sequence[Any]) -> list[_One]:
     found = _elements(verb, given)
     for element in found:
-        if _given(element, "key") == _FREEZES:
+        key = _given(element, "key")
+        if key == _FREEZES:
             raise ValueError(
                 f"{verb}: the key {_FREEZES!r} freezes the browser's page: use another"
+            )
+        if key is not None and not isinstance(key, str):
+            raise ValueError(
+                f"{verb}: key={key!r}: a number freezes the browser's page: use a string, "
+                f"{str(key)!r}"
             )
     return found
 

@@ -1,0 +1,60 @@
+"""A Chromium without a window, and without the internet."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext
+
+__all__ = ["chromium", "executable"]
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+_FLAGS = (
+    "--no-sandbox",  # which root can not have
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    # WebGL on a machine without a graphics card
+    "--enable-unsafe-swiftshader",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    # The page asks for fonts and packages of other hosts. They fail at once: nothing waits.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--no-proxy-server",
+)
+#: milliseconds; a loaded machine may need a tenth of it
+_TIMEOUT = 60_000.0
+
+
+def executable() -> str | None:
+    """Where the system has one."""
+    return next(filter(None, map(shutil.which, _NAMES)), None)
+
+
+@contextmanager
+def chromium(path: str, width: int = 720, height: int = 450) -> Iterator[BrowserContext]:
+    """A browser with nothing in its past. Sizes in pixels, of each page."""
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        with sync_playwright() as playwright:
+            context = playwright.chromium.launch_persistent_context(
+                profile,
+                executable_path=path,
+                headless=True,
+                viewport={"width": width, "height": height},
+                args=_FLAGS,
+                timeout=_TIMEOUT,
+            )
+            context.set_default_timeout(_TIMEOUT)
+            try:
+                yield context
+            finally:
+                context.close()
