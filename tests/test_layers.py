@@ -30,6 +30,7 @@ LAYERS = [
     ["connecting.py"],
     ["client.py"],
     ["server/"],
+    ["arc/"],
     ["__init__.py"],
 ]
 #: may name an async library
