@@ -69,6 +69,22 @@ def new_server(leg: Leg) -> Callable[..., Vuer]:
     return partial(Vuer, port=0, transport=leg.transport)
 
 
+@pytest.fixture
+def open_agent(leg: Leg) -> Callable[..., Any]:
+    """``open_arc_client`` on this leg."""
+    from vuer_trio.arc import open_arc_client
+
+    return partial(open_arc_client, transport=leg.transport)
+
+
+@pytest.fixture
+def open_relay(leg: Leg) -> Callable[..., Any]:
+    """``open_arc_relay`` on this leg."""
+    from vuer_trio.arc import open_arc_relay
+
+    return partial(open_arc_relay, "127.0.0.1", transport=leg.transport)
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     terminalreporter.section("what a leg can not do")
     for (leg, ability), reason in LACKS.items():
