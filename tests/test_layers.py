@@ -157,5 +157,16 @@ def test_a_start_does_not_load_what_it_does_not_use(code):
     assert loaded_after(code) == set()
 
 
+def test_the_siblings_are_not_loaded_with_the_package():
+    code = (
+        "import sys, vuer_trio; print(*(n for n in sys.modules if n.startswith('vuer_trio.arc')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.split() == []
+    assert "httpx2" not in loaded_after("import vuer_trio.arc")
+
+
 def test_the_check_above_sees_a_package_that_is_loaded():
     assert "websockets" in loaded_after("import vuer_trio._transport.sansio")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +174,9 @@ async def old_relay(
             if place == 0 and line.startswith("GET /arc"):
                 await peer._serve(_Prefixed(stream, head))
                 return
+            body_size = int(re.search(rb"(?i)content-length: (\d+)", head)[1])
+            while len(head.partition(b"\r\n\r\n")[2]) < body_size:
+                head += await stream.receive()
             peer.requests.append((place, line))  # type: ignore[attr-defined]
             if place == 0:
                 reply, body = "426 Upgrade Required", b"Upgrade Required"
@@ -180,25 +185,18 @@ async def old_relay(
             out = f"HTTP/1.1 {reply}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
             await stream.send(out.encode() + body)
 
-    async with anyio.create_task_group() as tasks:
-        while True:
-            first = await anyio.create_tcp_listener(local_host="127.0.0.1")
-            port = first.listeners[0].extra(anyio.abc.SocketAttribute.local_port)
-            try:
-                second = await anyio.create_tcp_listener(
-                    local_host="127.0.0.1", local_port=port + 1
-                )
-            except OSError:
-                await first.aclose()
-            else:
-                break
-        peer.port, peer.uri = port, f"http://127.0.0.1:{port}"
-        async with first, second:
-            for place, listener in enumerate((first, second)):
-
-                async def accept(stream: Any, place: int = place) -> None:
-                    await handle(place, stream)
-
-                tasks.start_soon(listener.serve, accept)
-            yield peer
-            tasks.cancel_scope.cancel()
+    while True:
+        first = await anyio.create_tcp_listener(local_host="127.0.0.1")
+        port = first.listeners[0].extra(anyio.abc.SocketAttribute.local_port)
+        try:
+            second = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port + 1)
+        except OSError:
+            await first.aclose()
+        else:
+            break
+    peer.port, peer.uri = port, f"http://127.0.0.1:{port}"
+    async with first, second, anyio.create_task_group() as tasks:
+        for place, listener in enumerate((first, second)):
+            tasks.start_soon(listener.serve, partial(handle, place))
+        yield peer
+        tasks.cancel_scope.cancel()

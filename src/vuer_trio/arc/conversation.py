@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Self
 
-from .._errors import EncodeError, ProtocolError
+from .._errors import CallTimeout, EncodeError, ProtocolError
 from .asks import Ask
 from .kinds import MessageTypes
 from .membership import Membership
@@ -90,6 +90,16 @@ class Conversation(MessageTypes):
         """Send to one agent. Raises as `send`."""
         await self.send([target_id], payload, message_type)
 
+    async def flush(self, timeout: float | None = None) -> None:
+        """Wait until the relay has read everything enqueued so far: it answers a ping behind it.
+
+        Raises CallTimeout after ``timeout`` seconds, and what ends the connection.
+        """
+        there = self._there
+        with there.rt.move_on_after(_seconds(timeout)):
+            return await there.keeper.flush()
+        raise CallTimeout(f"{self.uri} has not read everything within {timeout:g} s")
+
     # ---- subscriptions
 
     async def subscribe(self, agent_ids: Sequence[str]) -> None:
@@ -130,7 +140,7 @@ class Conversation(MessageTypes):
         else does, later answers included. Any number of questions may be open at once. Raises as
         `send`. Cancelled: nothing of it is left here.
         """
-        ask = self._new_ask(to, message_type, answer_type)
+        ask = self._new_ask(to, message_type, answer_type, limit=1)
         with self._there.rt.move_on_after(_seconds(timeout)), ask:
             await self._send_question(ask, to, question, extra)
             return (await ask.answer()).payload
@@ -152,22 +162,28 @@ class Conversation(MessageTypes):
         Returns earlier with ``limit`` answers, or when every agent of a ``to`` without "*" has
         answered. Raises and is cancelled as `ask`.
         """
-        awaited = set(check_names("to", to, '["*"]'))
         answers: list[ARCMessage] = []
-        ask = self._new_ask(to, message_type, answer_type)
+        ask = self._new_ask(to, message_type, answer_type, limit)
         with self._there.rt.move_on_after(_seconds(timeout)), ask:
             await self._send_question(ask, to, question, extra)
-            while awaited and (limit is None or len(answers) < limit):
-                answer = await ask.answer()
-                answers.append(answer)
-                if EVERYONE not in awaited:
-                    awaited.discard(answer.sender or "")
+            while ask.wants_more:
+                answers.append(await ask.answer())
         return answers
 
-    def _new_ask(self, to: Sequence[str], message_type: str, answer_type: str | None) -> Ask:
+    def _new_ask(
+        self, to: Sequence[str], message_type: str, answer_type: str | None, limit: int | None
+    ) -> Ask:
         there = self._there
-        hidden = self.agent_id not in to
-        return Ask(there.intake.asks, there.rt, message_type, answer_type, hidden)
+        names = check_names("to", to, '["*"]')
+        return Ask(
+            there.intake.asks,
+            there.rt,
+            message_type,
+            answer_type,
+            hides_echo=self.agent_id not in names,
+            awaited=None if EVERYONE in names else set(names),
+            limit=limit,
+        )
 
     async def _send_question(
         self, ask: Ask, to: Sequence[str], question: Any, extra: Mapping[str, Any]
@@ -183,6 +199,7 @@ class Conversation(MessageTypes):
         before = there.echo_subscription() if EVERYONE in names else []
         try:
             await there.sender.many([*before, data])
+            there.intake.echoes |= bool(before)
         except BaseException:
             if there.window is not None:
                 there.window.give_back()

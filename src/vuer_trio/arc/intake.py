@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +80,7 @@ class Intake:
         wanted: Callable[[ARCMessage], object] | None,
     ) -> None:
         self.commands = Commands(keeper.rt)
-        self.asks = Asks(self._hurry)
+        self.asks = Asks(self.hurry, self._give_back)
         #: the payload of the latest welcome
         self.relay_info: dict[str, Any] = {}
         #: the latest error of the relay's: code and message
@@ -100,13 +100,15 @@ class Intake:
         self._seen: dict[str, None] = {}
         keeper.tap = self.tap
 
-    def _hurry(self, urgent: bool) -> None:
-        """Somebody waits for what may be behind a full inbox: read on, up to its bytes."""
+    def hurry(self) -> None:
+        """If somebody waits for what may be behind a full inbox: read on, up to its bytes."""
         self._keeper.inbox.hurry(bool(self.asks) or bool(self.commands))
 
-    def notice_commands(self) -> None:
-        """A command was made, or is over."""
-        self._hurry(True)
+    def _give_back(self, messages: Iterable[ARCMessage]) -> None:
+        """What nobody has taken goes where all goes."""
+        inbox = self._keeper.inbox
+        if inbox.closed is None:
+            inbox.extend([Arrived(message, 0) for message in messages])
 
     def tap(self, messages: Sequence[Any], at: float) -> list[Arrived]:
         """What goes into the inbox, of frames read ``at`` that time."""

@@ -157,24 +157,26 @@ class Membership:
         try:
             command = commands.expect(_REPLIES[kind], names, payload)
             with command as call, self.rt.move_on_after(timeout):
-                self.intake.notice_commands()
+                self.intake.hurry()
                 await self.sender(payload)
                 command.sent = True
                 return await call.wait()  # type: ignore[no-any-return]
         finally:
-            self.intake.notice_commands()
+            self.intake.hurry()
         told = self.intake.last_error
         code = f"; its latest error was {told.get('code')!r}" if told else ""
         raise CallTimeout(f"{self.keeper.uri} has not answered {kind} within {timeout:g} s{code}")
 
     def echo_subscription(self) -> list[Text]:
-        """What is to be sent once, so that the relay tells this agent the ids of its broadcasts."""
+        """What is to be sent before a question to all, so that the relay tells its id.
+
+        ``intake.echoes`` is for the caller to set, once that is enqueued.
+        """
         own_id, intake = self._account.agent_id, self.intake
         if own_id is None or not self._account.confirmed:
             return []
         if intake.echoes or own_id in intake.subscriptions:
             return []
-        intake.echoes = True
         return [self._internal_subscription([own_id]).payload]
 
     # ---- whether anything is delivered
