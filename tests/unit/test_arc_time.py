@@ -210,6 +210,8 @@ async def test_what_waited_for_a_connection_counts_from_its_opening(autojump_clo
     arrived = []
 
     def answer(message):
+        if message["to"] == ["relay"]:
+            return None
         arrived.append((message["payload"], now()))
         return []
 
