@@ -6,7 +6,8 @@ function, under Trio, with these names: ``trio``, ``open_vuer_client``, ``VuerCl
 one of its own. Wherever a block says ``ws://localhost:8012`` or ``"localhost", 8012``, there is a
 server as its note wants it; at ``wss://robot.local:8012`` it speaks TLS, with a certificate that
 ``robot.pem`` vouches for;
-``ws://localhost:1`` is nobody's, and ``http://proxy.local:3128`` is a proxy.
+``ws://localhost:1`` is nobody's, at ``http://localhost:8080`` is a relay, and
+``http://proxy.local:3128`` is a proxy.
 
 Each block must be able to fail: by an assert, by what it prints, or by what arrives at the server.
 Each ``except`` of a snippet must be entered.
@@ -46,6 +47,7 @@ from vuer_trio.events import ClientEvent
 
 DEADLINE = 20.0  # seconds
 HERE, HERE_TLS = "ws://localhost:8012", "wss://robot.local:8012"
+RELAY = "http://localhost:8080"
 HERE_TCP, PROXY = '"localhost", 8012', "http://proxy.local:3128"
 
 ALL = [block for page in PAGES for block in blocks(page)]
@@ -62,7 +64,7 @@ class SetPosition(ClientEvent):
 @pytest.fixture(autouse=True)
 def a_plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):
-        if name.startswith("VUER_") or name.lower().endswith("_proxy"):
+        if name.startswith(("VUER_", "ARC_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
@@ -92,7 +94,7 @@ async def run_snippet(block: Block) -> None:
                 "SetPosition": SetPosition,
                 "_entered": stage.handlers.discard,
             }
-            if "VuerClient(" in block.source or "open_vuer_client(" in block.source:
+            if re.search(r"VuerClient\(|open_vuer_client\(|vuer_trio\.arc", block.source):
                 await execute(stage.compiled(), names)
             else:
                 async with open_vuer_client(stage.peer.uri) as names["client"]:
@@ -147,6 +149,10 @@ async def staged(block: Block) -> AsyncIterator[Stage]:
             peer_module._certificate_authority().cert_pem.write_to_path("robot.pem")
         if PROXY in block.source:
             addresses[PROXY] = await stack.enter_async_context(serve_proxy())
+        if RELAY in block.source:
+            from vuer_trio.arc import open_arc_relay
+
+            addresses[RELAY] = (await stack.enter_async_context(open_arc_relay())).url
         yield Stage(block, peer, addresses)
 
 
