@@ -82,7 +82,12 @@ def open_relay(leg: Leg) -> Callable[..., Any]:
     """``open_arc_relay`` on this leg."""
     from vuer_trio.arc import open_arc_relay
 
-    return partial(open_arc_relay, "127.0.0.1", transport=leg.transport)
+    def opened(*args: Any, **options: Any) -> Any:
+        if not args or isinstance(args[0], int):
+            args = ("127.0.0.1", *args)
+        return open_arc_relay(*args, transport=leg.transport, **options)
+
+    return opened
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

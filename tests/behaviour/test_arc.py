@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 import anyio
 import anyio.lowlevel
 import pytest
+from doors import tls_contexts
 from support import open_sockets, task_count
 
 from vuer_trio import (
@@ -124,6 +126,32 @@ async def test_a_relay_may_want_fewer_registrations(open_relay, open_agent):
             await open_agent(relay.url).register()
         assert few.value.status == 429
         assert 49 <= few.value.retry_after <= 50
+
+
+async def test_registering_needs_an_extra(open_relay, open_agent, monkeypatch):
+    async with open_relay() as relay:
+        token = (await open_agent(relay.url).register("alice"))["token"]
+        monkeypatch.setitem(sys.modules, "httpx2", None)
+        with pytest.raises(ImportError, match=r"vuer-trio\[arc\]"):
+            await open_agent(relay.url).register()
+        with pytest.raises(ImportError, match=r"vuer-trio\[arc\]"):
+            await open_agent(relay.url).connect()
+        async with open_agent(relay.url, token=token) as client:
+            assert client.agent_id == "alice"
+
+
+async def test_a_relay_may_speak_tls(open_relay, open_agent):
+    server, trusting = tls_contexts()
+    async with open_relay("localhost", ssl_context=server) as relay:
+        assert relay.url.startswith("https://localhost:")
+        async with open_agent(relay.url, ssl_context=trusting) as client:
+            assert client.uri.startswith("wss://")
+            await client.direct(client.agent_id, "x" * 100_000)
+            assert len((await client.recv(timeout=5)).payload) == 100_000
+        async with open_agent(relay.url, ssl_verify=False) as client:
+            assert client.connected
+        with pytest.raises(ConnectionFailed):
+            await open_agent(relay.url).register()
 
 
 async def test_the_environment(open_relay, open_agent, monkeypatch):

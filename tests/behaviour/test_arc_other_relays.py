@@ -296,8 +296,24 @@ async def test_replies_belong_to_those_who_asked_for_the_same(open_agent):
                     await anyio.sleep(0.001)
                 await client.broadcast("go")
             assert sorted(done) == ["a", "b"]
+            commands = client._there.intake.commands
+            with anyio.fail_after(5):
+                while commands._pending:
+                    await anyio.sleep(0.001)
             assert sorted(client._subscriptions) == ["a", "b", "given-up"]
-            assert len(client._there.intake.commands._pending) == 0
+
+
+async def test_what_is_remembered_is_bounded(open_agent):
+    async def script(conn):
+        await conn.accept()
+        await conn.send_text(NESTED)
+        for n in range(5000):
+            await conn.send_text(frame("a", ["*"], n, id=str(n)))
+
+    async with serve_peer(script) as peer, open_agent(peer.uri, token="tok") as client:
+        for n in range(5000):
+            assert (await client.recv(timeout=10)).payload == n
+        assert len(client._there.intake._seen) == 4096
 
 
 # ---- the rate

@@ -7,7 +7,9 @@ import json
 import pickle
 
 import pytest
+import trio
 from doors import serving
+from support import open_sockets, task_count
 
 import vuer_trio.arc as arc
 from vuer_trio import ConnectionFailed, EncodeError, Fifo, Latest, ProtocolError, VuerError
@@ -276,3 +278,40 @@ async def test_a_body(leg, rest, wanted, whole):
     assert received.startswith(
         b"HTTP/1.1 100 " if b"Expect" in rest and not whole else b"HTTP/1.1 200"
     )
+
+
+# ---- registering, cancelled at each of its steps
+
+
+@pytest.mark.trio
+async def test_a_cancellation_of_registering_at_any_step_leaves_nothing_behind():
+    class CancelAt(trio.abc.Instrument):
+        def __init__(self, step):
+            self.left, self.scope = step, trio.CancelScope()
+            self.task = trio.lowlevel.current_task()
+
+        def before_task_step(self, task):
+            self.left -= task is self.task
+            if self.left == 0:
+                self.scope.cancel()
+
+    async with arc.open_arc_relay() as relay:
+        sockets, tasks = open_sockets(), task_count()
+        step, ran_through = 1, False
+        while not ran_through:
+            client = arc.ARCClient(relay.url)
+            cancel = CancelAt(step)
+            trio.lowlevel.add_instrument(cancel)
+            try:
+                with cancel.scope:
+                    await client.register()
+                ran_through = not cancel.scope.cancelled_caught
+            finally:
+                trio.lowlevel.remove_instrument(cancel)
+            assert (client.token is not None) == ran_through
+            with trio.fail_after(5):
+                while (open_sockets(), task_count()) != (sockets, tasks):
+                    await trio.sleep(0.001)
+            step += 1
+        assert step > 5
+        assert client.agent_id in relay.stats()["registry"]["agents"]
