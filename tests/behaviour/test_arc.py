@@ -677,6 +677,15 @@ async def test_a_relay_closes_who_reads_too_slowly(open_relay, open_agent, caplo
         assert (await fast.recv(timeout=30)).payload == "the others go on"
 
 
+async def test_a_relay_bounds_subscriptions(open_relay, open_agent):
+    async with open_relay() as relay, open_agent(relay.url, reply_timeout=0.3) as client:
+        await client.subscribe([str(n) for n in range(10_000)])
+        with pytest.raises(CallTimeout, match="too_many_subscriptions"):
+            await client.subscribe(["one more"])
+        await client.subscribe(["5"])
+        assert len(await client.list_subscriptions()) == 10_000
+
+
 async def test_a_full_relay_says_so(open_relay, open_agent):
     async with open_relay(max_agents=1) as relay, open_agent(relay.url) as first:
         with pytest.raises(RegistrationError) as full:

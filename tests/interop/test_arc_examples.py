@@ -13,6 +13,10 @@ import time
 from pathlib import Path
 
 import pytest
+import trio
+
+from vuer_trio import Backoff, Connected, ConnectionClosed, ConnectionFailed, Disconnected
+from vuer_trio.arc import open_arc_client
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 _DEADLINE = 60.0  # seconds
@@ -113,6 +117,61 @@ def test_the_relay_serves_other_programs_until_it_is_interrupted() -> None:
         relay.wait()
         assert relay.stderr is not None
         relay.stderr.close()
+
+
+def start_relay(port: int) -> subprocess.Popen[bytes]:
+    relay = subprocess.Popen(
+        [sys.executable, EXAMPLES / "arc_relay.py", str(port)], env=environment()
+    )
+    deadline = time.monotonic() + _DEADLINE
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return relay
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+async def come_back(relays: list[subprocess.Popen[bytes]], port: int) -> None:
+    soon = Backoff(initial=0.05, maximum=0.2)
+    url = f"http://127.0.0.1:{port}"
+    plain = open_arc_client(url, agent_id="plain", token=None)
+    async with (
+        open_arc_client(url, agent_id="stays", reconnect=soon, reregister=True) as stays,
+        open_arc_client(url, agent_id="refused", reconnect=soon) as refused,
+        plain,
+    ):
+        await stays.subscribe(["somebody"])
+        changes = stays.link_changes()
+        relays[0].kill()
+        with trio.fail_after(_DEADLINE):
+            lost = await anext(changes)
+            assert isinstance(lost, Disconnected)
+            assert lost.code == 1006
+            with pytest.raises(ConnectionClosed) as closed:
+                await plain.recv()
+            assert closed.value.code == 1006
+            relays[0].wait()
+            relays.append(await trio.to_thread.run_sync(start_relay, port))
+            assert await anext(changes) == Connected(generation=2)
+            assert await stays.list_subscriptions() == ["somebody"]
+            with pytest.raises(ConnectionFailed, match="does not accept the token"):
+                await refused.recv()
+            await stays.direct("stays", "back again")
+            assert (await stays.recv()).payload == "back again"
+
+
+def test_a_relay_that_is_killed_and_started_again() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    relays = [start_relay(port)]
+    try:
+        trio.run(come_back, relays, port)
+    finally:
+        for relay in relays:
+            relay.kill()
+            relay.wait()
 
 
 ASKS = """

@@ -148,10 +148,13 @@ class Switch:
             return
         known = [name for name in agents if isinstance(name, _KEEPABLE)]
         if kind == "subscribe":
+            if len(mine.keys() | set(known)) > _MOST_SUBSCRIPTIONS:
+                why = f"No more than {_MOST_SUBSCRIPTIONS} subscriptions"
+                self.refuse(agent_id, self._newest[agent_id], why, "too_many_subscriptions")
+                return
             for name in known:
-                if len(mine) < _MOST_SUBSCRIPTIONS:
-                    mine[name] = None
-                    self._subscribers.setdefault(name, {})[agent_id] = None
+                mine[name] = None
+                self._subscribers.setdefault(name, {})[agent_id] = None
             self._tell(agent_id, "subscribed", {"agents": agents, "count": len(agents)})
         elif kind == "unsubscribe":
             count = sum(name in self._subscribers for name in known)
