@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import socket
 import sys
 
 import anyio
 import anyio.lowlevel
 import pytest
+from arc_support import raw_agent
 from doors import tls_contexts
 from support import open_sockets, task_count
 
@@ -20,9 +22,11 @@ from vuer_trio import (
     EncodeError,
     Fifo,
     InboxEmpty,
+    Latest,
     RecvTimeout,
     VuerError,
 )
+from vuer_trio._transport.base import Text
 from vuer_trio.arc import (
     AgentIdTaken,
     ARCClient,
@@ -33,6 +37,7 @@ from vuer_trio.arc import (
     RateLimit,
     RateLimited,
     RegistrationError,
+    serve_arc_relay,
 )
 
 pytestmark = pytest.mark.anyio
@@ -794,6 +799,8 @@ def test_options_that_can_not_be():
         ({"welcome_timeout": "2"}, TypeError),
         ({"filter": 1}, TypeError),
         ({"reregister": 1}, TypeError),
+        ({"outbox": Latest()}, ValueError),
+        ({"welcome_timeout": float("inf")}, ValueError),
         ({"reconnect": "yes"}, TypeError),
         ({"heartbeat": 0}, ValueError),
     ):
@@ -812,3 +819,59 @@ async def test_a_command_that_is_not_answered(open_relay, open_agent):
             relay.switch._tell = lambda *args: None  # as one that says nothing
             await client.list_subscriptions()
         assert len(there.intake.commands) == 0
+
+
+# ---- the relay
+
+
+async def test_text_that_is_not_utf_8_ends_its_connection_alone(open_relay, open_agent):
+    async with open_relay() as relay, open_agent(relay.url) as other:
+        token = (await open_agent(relay.url).register("odd-one"))["token"]
+        async with raw_agent(relay.port, token, "websockets") as odd:  # it sends anything
+            await odd.next()
+            odd.send(b"\xff")  # binary: no JSON, but no fault of the frame
+            assert (await odd.next())["payload"]["message"] == "Malformed JSON"
+            odd.talk.send(Text(b'{"to":["odd-one"],"payload":"\xff"}'))
+            with anyio.fail_after(5):
+                await odd.talk.until(lambda: odd.talk.ending is not None)
+            assert (odd.talk.ending.by, odd.talk.ending.code) == ("peer", 1007)
+        await other.direct(other.agent_id, "still there")
+        assert (await other.recv(timeout=5)).payload == "still there"
+
+
+async def test_a_relay_in_a_nursery_closes_its_agents_when_it_is_cancelled(leg, open_agent):
+    async def serve(*, task_status):
+        await serve_arc_relay("127.0.0.1", 0, transport=leg.transport, task_status=task_status)
+
+    async with anyio.create_task_group() as tasks:
+        relay = await tasks.start(serve)
+        assert repr(relay) == f"<Relay {relay.url}>"
+        client = open_agent(relay.url)
+        await client.connect()
+        tasks.cancel_scope.cancel()
+    with pytest.raises(ConnectionClosed) as closed:
+        await client.recv(timeout=5)
+    assert (closed.value.code, closed.value.reason) == (1001, "the relay is going away")
+    await client.close()
+
+
+async def test_a_port_that_is_taken(leg, open_relay):
+    async with open_relay() as relay:
+        with pytest.raises(OSError, match="can not listen"):
+            await serve_arc_relay("127.0.0.1", relay.port, transport=leg.transport)
+        with pytest.raises(RuntimeError, match="the body's own"):
+            async with open_relay():
+                raise RuntimeError("the body's own")
+
+
+async def test_registering_has_a_deadline(open_agent):
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        with pytest.raises(ConnectionFailed, match=r"within 0\.05 s"):
+            await open_agent(url, connect_timeout=0.05).register()
+        with pytest.raises(ConnectionFailed, match=r"within 0\.05 s"):
+            await open_agent(url, connect_timeout=0.05).connect()
+        with pytest.raises(TypeError, match="write a string"):
+            await open_agent(url).register(7)
