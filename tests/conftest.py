@@ -69,6 +69,27 @@ def new_server(leg: Leg) -> Callable[..., Vuer]:
     return partial(Vuer, port=0, transport=leg.transport)
 
 
+@pytest.fixture
+def open_agent(leg: Leg) -> Callable[..., Any]:
+    """``open_arc_client`` on this leg."""
+    from vuer_trio.arc import open_arc_client
+
+    return partial(open_arc_client, transport=leg.transport)
+
+
+@pytest.fixture
+def open_relay(leg: Leg) -> Callable[..., Any]:
+    """``open_arc_relay`` on this leg."""
+    from vuer_trio.arc import open_arc_relay
+
+    def opened(*args: Any, **options: Any) -> Any:
+        if not args or isinstance(args[0], int):
+            args = ("127.0.0.1", *args)
+        return open_arc_relay(*args, transport=leg.transport, **options)
+
+    return opened
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     terminalreporter.section("what a leg can not do")
     for (leg, ability), reason in LACKS.items():

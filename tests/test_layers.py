@@ -30,6 +30,7 @@ LAYERS = [
     ["connecting.py"],
     ["client.py"],
     ["server/"],
+    ["arc/"],
     ["__init__.py"],
 ]
 #: may name an async library
@@ -154,6 +155,17 @@ def loaded_after(code: str) -> set[str]:
 )
 def test_a_start_does_not_load_what_it_does_not_use(code):
     assert loaded_after(code) == set()
+
+
+def test_the_siblings_are_not_loaded_with_the_package():
+    code = (
+        "import sys, vuer_trio; print(*(n for n in sys.modules if n.startswith('vuer_trio.arc')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.split() == []
+    assert "httpx2" not in loaded_after("import vuer_trio.arc")
 
 
 def test_the_check_above_sees_a_package_that_is_loaded():

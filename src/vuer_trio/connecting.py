@@ -19,7 +19,14 @@ from .codec import decode, make_encoder
 from .events import Event, ServerEvent
 from .options import Options
 
-__all__ = ["connection_failed", "event_encoder", "new_keeper", "received", "with_key"]
+__all__ = [
+    "connection_failed",
+    "dial_now",
+    "event_encoder",
+    "new_keeper",
+    "received",
+    "with_key",
+]
 
 
 def new_keeper(
@@ -47,7 +54,12 @@ async def _dial(options: Options, link: Link, nursery: Any) -> Transport:
     raise TimeoutError(f"it was not open within {options.connect_timeout:g} s")
 
 
-async def _dial_now(options: Options, link: Link, nursery: Any) -> Transport:
+async def dial_now(options: Options, link: Any, nursery: Any) -> Transport:
+    """One dial, without a deadline. ``link`` is a `Sink` that knows its runtime as ``rt``."""
+    return await _dial_now(options, link, nursery)
+
+
+async def _dial_now(options: Options, link: Any, nursery: Any) -> Transport:
     from ._transport.dial import dial
     from ._transport.dialing import Dialing
 
@@ -72,7 +84,7 @@ async def _dial_now(options: Options, link: Link, nursery: Any) -> Transport:
     )
 
 
-def connection_failed(uri: str, exc: Exception) -> Exception:
+def connection_failed(uri: str, exc: Exception, what: str = "a Vuer server") -> Exception:
     """What opening raises for what the dial failed with."""
     if isinstance(exc, VuerError | TypeError) or type(exc) is ValueError:
         return exc  # a fault of the caller's
@@ -81,7 +93,7 @@ def connection_failed(uri: str, exc: Exception) -> Exception:
     if certificate is not None:
         reason = f"{certificate}; ssl_verify=False accepts a self-signed certificate"
     elif isinstance(exc, OSError) and not isinstance(exc, TimeoutError):
-        reason = f"{_innermost(exc)}; is a Vuer server running there?"
+        reason = f"{_innermost(exc)}; is {what} running there?"
     return ConnectionFailed(
         f"could not connect to {uri}: {reason}", uri=uri, status=getattr(exc, "status", None)
     )

@@ -6,9 +6,10 @@ function, under Trio, with these names: ``trio``, ``open_vuer_client``, ``VuerCl
 ``client``, which is connected, unless the snippet opens one of its own. Wherever a block says
 ``ws://localhost:8012`` or ``"localhost", 8012``, there is a server as its note wants it; at
 ``wss://robot.local:8012`` it speaks TLS, with a certificate that ``robot.pem`` vouches for;
-``ws://localhost:1`` is nobody's, and ``http://proxy.local:3128`` is a proxy. ``server.pem`` and
-``server-key.pem`` are a certificate of localhost, which ``authority.pem`` vouches for. A program
-with a client serves until it is interrupted.
+``ws://localhost:1`` is nobody's, at ``http://localhost:8080`` is a relay, and
+``http://proxy.local:3128`` is a proxy. ``server.pem`` and ``server-key.pem`` are a certificate of
+localhost, which ``authority.pem`` vouches for. A program with a client serves until it is
+interrupted.
 
 Each block must be able to fail: by an assert, by what it prints, or by what arrives at the server.
 Each ``except`` of a snippet must be entered.
@@ -51,6 +52,7 @@ from vuer_trio.schemas import Box, DefaultScene
 
 DEADLINE = 20.0  # seconds
 HERE, HERE_TLS = "ws://localhost:8012", "wss://robot.local:8012"
+RELAY = "http://localhost:8080"
 HERE_TCP, PROXY = '"localhost", 8012', "http://proxy.local:3128"
 
 ALL = [block for page in PAGES for block in blocks(page)]
@@ -68,7 +70,7 @@ class SetPosition(ClientEvent):
 @pytest.fixture(autouse=True)
 def a_plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):
-        if name.startswith("VUER_") or name.lower().endswith("_proxy"):
+        if name.startswith(("VUER_", "ARC_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
@@ -102,7 +104,7 @@ async def run_snippet(block: Block) -> None:
                 "SetPosition": SetPosition,
                 "_entered": stage.handlers.discard,
             }
-            if "VuerClient(" in block.source or "open_vuer_client(" in block.source:
+            if re.search(r"VuerClient\(|open_vuer_client\(|vuer_trio\.arc", block.source):
                 await execute(stage.compiled(), names)
             else:
                 async with open_vuer_client(stage.peer.uri) as names["client"]:
@@ -195,6 +197,10 @@ async def staged(block: Block) -> AsyncIterator[Stage]:
             issued.cert_chain_pems[0].write_to_path("server.pem")
         if PROXY in block.source:
             addresses[PROXY] = await stack.enter_async_context(serve_proxy())
+        if RELAY in block.source:
+            from vuer_trio.arc import open_arc_relay
+
+            addresses[RELAY] = (await stack.enter_async_context(open_arc_relay())).url
         yield Stage(block, peer, addresses)
 
 

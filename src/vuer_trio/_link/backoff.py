@@ -45,18 +45,19 @@ class Delays:
         self._next = backoff.initial
         self._failed = 0  # dials in a row
 
-    def after_failure(self) -> float | None:
-        """A dial failed. None: give up."""
+    def after_failure(self, late: bool = False) -> float | None:
+        """A dial failed. None: give up. ``late``: the peer has asked for patience."""
         self._failed += 1
-        return None if self._failed == self._backoff.attempts else self._delay()
+        return None if self._failed == self._backoff.attempts else self._delay(late)
 
-    def after_link(self, lived: float) -> float:
+    def after_link(self, lived: float, late: bool = False) -> float:
         """A dial succeeded, and the link ended after ``lived`` seconds."""
         self._failed = 0
         if lived > self._backoff.maximum:
             self._next = self._backoff.initial
-        return self._delay()
+        return self._delay(late)
 
-    def _delay(self) -> float:
-        delay, self._next = self._next, min(self._backoff.maximum, self._next * 2)
+    def _delay(self, late: bool) -> float:
+        most = self._backoff.maximum
+        delay, self._next = (most if late else self._next), min(most, self._next * 2)
         return delay * (1 + self._backoff.jitter * random.uniform(-1, 1))

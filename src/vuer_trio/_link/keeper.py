@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from .._errors import (
     ClientClosed,
@@ -85,6 +85,11 @@ class Keeper:
         self.tap: Callable[[Sequence[Message], float], Sequence[Any]] | None = None
         #: what is to be done after the end, before the nursery is cancelled
         self.afterwards: Callable[[], Awaitable[None]] | None = None
+        #: what an ending, or what a dial failed with, means to the protocol above: an error that
+        #: ends the connection for good, or to dial again as late as the backoff has it
+        self.judge: Callable[[Any], VuerError | Literal["late"] | None] = lambda how: None
+        #: what is to be done once nothing more can be sent or received, with the reason
+        self.on_close: Callable[[VuerError], None] | None = None
         #: the boxes that stop the reader when they are full
         self.boxes: list[Box[Any]] = [inbox]
         self.nursery: Any = None
@@ -100,6 +105,7 @@ class Keeper:
         self._scope = rt.CancelScope(shield=shielded)
         self._link: Link | None = None  # the open one, or the last one
         self._heard_at = rt.current_time()
+        self._late = False  # the next dial
         self._status: Any = None
         self._unsent = 0  # messages that never went out whole; known at the end
 
@@ -159,7 +165,7 @@ class Keeper:
                 if self.state is not State.GAP or self._delays is None or link.opened_at is None:
                     return
                 error = closed_error(ending, self.uri)
-                delay = self._delays.after_link(link.ended_at - link.opened_at)
+                delay = self._delays.after_link(link.ended_at - link.opened_at, self._late)
             log.info("%s; dialling again in %.2f s", error, delay)
             await self.rt.sleep(delay)
 
@@ -169,7 +175,8 @@ class Keeper:
         if backoff is None or delays is None or is_final(exc):
             return None
         first = self.state is State.OPENING
-        return delays.after_failure() if backoff.first or not first else None
+        late = self.judge(exc) == "late"
+        return delays.after_failure(late) if backoff.first or not first else None
 
     def _failed(self, exc: Exception) -> ConnectionFailed:
         """What calls raise after a dial that was the last."""
@@ -198,6 +205,8 @@ class Keeper:
         self.inbox.close(error)
         self.outbox.close(error)
         self.pings.awaited.fail(error)
+        if self.on_close is not None:
+            self.on_close(error)
 
     def _closed_here(self) -> ClientClosed:
         return ClientClosed(f"the connection to {self.uri} was closed by this side")
@@ -227,12 +236,14 @@ class Keeper:
         self.ending = ending
         self.outbox.lone = self.outbox.direct = None
         if self.state is State.OPEN:
-            if self._backoff is not None and ending is not LEFT:
-                self.state = State.GAP
+            verdict = self.judge(ending)
+            final = verdict if isinstance(verdict, VuerError) else None
+            if self._backoff is not None and ending is not LEFT and final is None:
+                self.state, self._late = State.GAP, verdict == "late"
                 self._keep_for_later(link)
             else:
                 self.state = State.ENDED
-                self._close_boxes(closed_error(ending, self.uri))
+                self._close_boxes(final or closed_error(ending, self.uri))
         self.changes.tell(Disconnected(ending.code, ending.reason, link.heard_at))
 
     def _keep_for_later(self, link: Link) -> None:
@@ -352,6 +363,11 @@ class Keeper:
         if self.state is State.OPEN:
             assert self._link is not None
             self._link.fail(code, reason)
+
+    def lose(self, reason: str) -> None:
+        """Give the link up, as one that the peer has left."""
+        if self.state is State.OPEN and self._link is not None:
+            self._link.lose(reason)
 
     def abort(self) -> None:
         """End it at once. What is enqueued is offered to the system, without waiting."""

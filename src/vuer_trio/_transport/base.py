@@ -37,7 +37,7 @@ class Ping(bytes):
 
 
 class Prepared(bytes):
-    """A binary message that is framed already, as a server sends it: header and payload.
+    """A message that is framed already, as a server sends it: header and payload.
 
     One of them serves any number of connections. Only a server's transport takes it.
     """
@@ -47,9 +47,10 @@ class Prepared(bytes):
 
     @property
     def payload(self) -> bytes:
-        """The message without its header."""
+        """The message without its header, a `Text` if it is one."""
         size = self[1]
-        return self[2 if size < 126 else 4 if size == 126 else 10 :]
+        payload = self[2 if size < 126 else 4 if size == 126 else 10 :]
+        return Text(payload) if self[0] & 0x0F == 1 else payload
 
 
 #: the transports, and the choice of one

@@ -106,8 +106,8 @@ def server_frame(payload: bytes | bytearray | memoryview, first: int = BINARY) -
 
 
 def prepare(payload: bytes) -> Prepared:
-    """Frame a message once, for all connections of a server."""
-    return Prepared(server_header(BINARY, len(payload)) + payload)
+    """Frame a message once, for all connections of a server: binary, or a `Text`."""
+    return Prepared(server_header(FIRST.get(type(payload), BINARY), len(payload)) + payload)
 
 
 def close_payload(code: int, reason: str) -> bytes:

@@ -9,7 +9,7 @@ import h11
 
 from .wire import Wire
 
-__all__ = ["BadRequest", "HttpRequest", "read_request"]
+__all__ = ["BadRequest", "HttpRequest", "read_body", "read_request"]
 
 #: bytes of a request's head
 LIMIT = 65_536
@@ -79,3 +79,36 @@ async def read_request(wire: Wire) -> tuple[HttpRequest, bytes]:
     headers = [(name.decode("ascii"), value.decode("latin-1")) for name, value in event.headers]
     method, target = event.method.decode("ascii"), event.target.decode("ascii")
     return HttpRequest(method, target, headers, version), early
+
+
+async def read_body(wire: Wire, request: HttpRequest, early: bytes, limit: int) -> bytes:
+    """The body of a request whose head has been read; ``early`` came with the head.
+
+    Raises BadRequest (413 over ``limit`` bytes), and OSError when the stream ends first.
+    Cancelled: bytes may be lost.
+    """
+    http = h11.Connection(h11.SERVER)
+    lines = [f"{request.method} {request.target} HTTP/{request.version}"]
+    lines += [f"{name}: {value}" for name, value in request.headers]
+    body = bytearray()
+    try:
+        http.receive_data("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        http.next_event()
+        if early:
+            http.receive_data(early)
+        while type(event := http.next_event()) is not h11.EndOfMessage:
+            if type(event) is h11.Data:
+                body += event.data
+                if len(body) > limit:
+                    raise BadRequest(413, f"the body is over {limit:,} bytes")
+                continue
+            if http.they_are_waiting_for_100_continue:
+                status = h11.InformationalResponse(status_code=100, headers=[], reason="Continue")
+                await wire.send_all(http.send(status) or b"")
+            data = bytes(await wire.receive())
+            if not data:
+                raise ConnectionResetError("the peer left before its request was whole")
+            http.receive_data(data)
+    except h11.RemoteProtocolError as exc:
+        raise BadRequest(exc.error_status_hint, str(exc)) from exc
+    return bytes(body)

@@ -9,7 +9,7 @@ from typing import Any
 from .._runtime import Runtime
 from .base import Sink, Transport
 from .handshake import Rejected
-from .http_request import HttpRequest
+from .http_request import HttpRequest, read_body
 from .listening import Listening
 from .upgrade import find_fault, plain_request, response, switching
 from .wire import Wire
@@ -54,6 +54,22 @@ class Knock:
     def wants_websocket(self) -> bool:
         """Whether an upgrade is asked for. `accept` looks whether it is a good one."""
         return "websocket" in self.request.tokens("upgrade")
+
+    async def read_body(self, limit: int) -> bytes:
+        """The request's body, once, and before the answer.
+
+        Raises BadRequest, whose ``status`` is to be answered (413 over ``limit`` bytes), and
+        OSError (TimeoutError after ``handshake_timeout``). Cancelled: only closing may follow.
+        """
+        early, self._early = self._early, b""
+        timeout = self._listening.handshake_timeout
+        try:
+            with self._rt.move_on_after(timeout):
+                return await read_body(self._wire, self.request, early, limit)
+            raise TimeoutError(f"{self.peer} did not send the body of its request")
+        except OSError as exc:
+            self.failure = exc
+            raise
 
     async def answer(
         self, status: int, headers: Sequence[tuple[str, str]] = (), body: bytes = b""

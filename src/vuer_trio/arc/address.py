@@ -1,0 +1,74 @@
+"""Where a relay is: its WebSocket, and where agents register."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from .._transport.address import without_password
+
+__all__ = ["RelayAddress", "parse_relay_url"]
+
+DEFAULT_URL = "http://localhost:8080"
+_SECURE = {"http": False, "https": True, "ws": False, "wss": True}
+
+
+@dataclass(frozen=True, slots=True)
+class RelayAddress:
+    """``base`` is what ``/register`` and ``/stats`` are added to; the second one, on the next
+    port, is where a relay has them that serves nothing but WebSockets on its own."""
+
+    uri: str
+    base: str
+    next_base: str
+
+
+def parse_relay_url(url: str) -> RelayAddress:
+    """Of ``http(s)://``, ``ws(s)://`` or a bare host, with or without ``/arc``.
+
+    Raises TypeError, and ValueError that says what is wrong with it.
+    """
+    if not isinstance(url, str):
+        raise TypeError(f"relay_url={url!r}: write a string, {DEFAULT_URL!r}")
+
+    def wrong(what: str) -> ValueError:
+        shown = without_password(url.partition("?")[0])
+        return ValueError(f"{shown!r} is no relay's URL: {what}; write {DEFAULT_URL}")
+
+    full = url if "://" in url else f"http://{url}"
+    try:
+        parts = urlsplit(full)
+        port = parts.port
+    except ValueError as exc:
+        raise wrong(str(exc)) from None
+    if parts.scheme not in _SECURE:
+        raise wrong(f"the scheme is {parts.scheme!r}")
+    if not parts.hostname:
+        raise wrong("it has no host")
+    if parts.username is not None:
+        raise wrong("it has a user; a relay knows an agent by token=")
+    if parts.query or parts.fragment:
+        raise wrong("it has a query or a fragment; the token goes into token=")
+    if any(ord(c) <= 32 for c in url):
+        raise wrong("it has white space")
+    secure = _SECURE[parts.scheme]
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    path = parts.path.rstrip("/").removesuffix("/arc")
+    http, ws = ("https", "wss") if secure else ("http", "ws")
+    at = host if port is None else f"{host}:{port}"
+    following = (port if port is not None else 443 if secure else 80) + 1
+    return RelayAddress(
+        f"{ws}://{at}{path}/arc", f"{http}://{at}{path}", f"{http}://{host}:{following}{path}"
+    )
+
+
+def parse_register_url(url: str) -> str:
+    """Where to register: the URL as it is, with ``/register`` if it has no path."""
+    if not isinstance(url, str):
+        raise TypeError(f"register_url={url!r}: write a string, {DEFAULT_URL + '/register'!r}")
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        raise ValueError(
+            f"register_url={without_password(url)!r}: write http://host:port, or https://"
+        )
+    return url if parts.path not in ("", "/") else f"{url.rstrip('/')}/register"

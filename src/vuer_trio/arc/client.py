@@ -1,0 +1,216 @@
+"""An agent's connection to a relay."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Coroutine, Mapping
+from ssl import SSLContext
+from typing import Any, Literal, TypeVar
+
+from .._errors import ClientClosed, ConnectionFailed
+from .._link.backoff import Backoff
+from .._link.connection import Connection
+from .._link.keeper import Keeper
+from .._link.policy import Fifo, Latest, Policy
+from .._runtime import Runtime, runtime
+from .._transport.base import TransportName
+from ..options import Headers, Options
+from .account import Account, check_token
+from .address import DEFAULT_URL, parse_register_url, parse_relay_url
+from .conversation import Conversation
+from .membership import Membership
+from .message import ARCMessage
+from .rate_limit import RateLimit
+from .registration import Registrar
+from .settings import Settings
+
+__all__ = ["ARCClient", "open_arc_client"]
+
+T = TypeVar("T")
+
+#: more than any relay passes on
+_MAX_SIZE = 100 << 20
+
+
+class ARCClient(Conversation, Connection):
+    """An agent at a relay.
+
+    ``async with ARCClient(url) as client`` registers if it has no token, connects, waits for the
+    relay's welcome (a relay may say none: ``welcome_timeout``), and closes at the end of the block.
+    `register`, `connect` and `close` are the same by hand.
+
+    ``relay_url`` (``ARC_RELAY_URL``, ``http://localhost:8080``) is ``http(s)://``, ``ws(s)://`` or
+    a bare host. ``token`` falls back to ``ARC_TOKEN``; it goes into a header, or, if the relay does
+    not see that, into the query. ``register_url`` is the relay's own origin, and the next port
+    when that answers 404 or 426. ``rate_limit`` makes `send` wait, so that never more than 100
+    messages leave in any 60 s; None switches it off. ``filter``, a `Filter` or any function of a
+    message, keeps others out. Commands wait ``reply_timeout`` seconds for the relay.
+
+    ``reconnect``, True or a `Backoff`, dials again after every end that this side did not ask for,
+    subscribes anew, and checks after ``check_every`` seconds of silence that the relay still
+    delivers. A refused token is final, unless ``reregister`` gets a new one for the same agent id.
+    All other options are those of `VuerClient`.
+
+    Raises TypeError and ValueError for options that can not be.
+    """
+
+    def __init__(
+        self,
+        relay_url: str | None = None,
+        *,
+        agent_id: str | None = None,
+        token: str | None = None,
+        register_url: str | None = None,
+        reconnect: bool | Backoff | None = None,
+        rate_limit: RateLimit | None = RateLimit(100, per=60),
+        reregister: bool = False,
+        filter: Callable[[ARCMessage], object] | None = None,
+        welcome_timeout: float = 2.0,
+        reply_timeout: float = 5.0,
+        check_every: float = 30.0,
+        max_size: int = _MAX_SIZE,
+        ssl_verify: bool | None = None,
+        ssl_context: SSLContext | None = None,
+        headers: Headers | None = None,
+        proxy: str | Literal[True] | None = None,
+        connect_timeout: float = 10.0,
+        close_timeout: float = 1.0,
+        heartbeat: float = 20.0,
+        inbox: Policy = Fifo(1024),
+        outbox: Policy = Fifo(1024),
+        checkpoints: Literal["amortised", "every"] = "amortised",
+        transport: TransportName = "auto",
+    ) -> None:
+        address = parse_relay_url(relay_url or os.environ.get("ARC_RELAY_URL") or DEFAULT_URL)
+        if isinstance(outbox, Latest):
+            raise ValueError("outbox=Latest(...): messages of agents replace none; write Fifo(...)")
+        if agent_id is not None and not isinstance(agent_id, str):
+            raise TypeError(f"agent_id={agent_id!r}: write a string")
+        token = token if token is not None else os.environ.get("ARC_TOKEN") or None
+        check_token(token)
+        self._options = Options.gather(
+            {
+                "uri": address.uri,
+                "max_size": max_size,
+                "ssl_verify": ssl_verify,
+                "ssl_context": ssl_context,
+                "headers": headers,
+                "proxy": proxy,
+                "connect_timeout": connect_timeout,
+                "close_timeout": close_timeout,
+                "heartbeat": heartbeat,
+                "inbox": inbox,
+                "outbox": outbox,
+                "reconnect": reconnect,
+                "checkpoints": checkpoints,
+                "transport": transport,
+            }
+        )
+        self._settings = Settings(
+            rate_limit=rate_limit,
+            welcome_timeout=welcome_timeout,
+            reply_timeout=reply_timeout,
+            check_every=check_every,
+            reregister=reregister,
+            filter=filter,
+        )
+        super().__init__()
+        urls = [f"{address.base}/register", f"{address.next_base}/register"]
+        if register_url is not None:
+            urls = [parse_register_url(register_url)]
+        registrar = Registrar(tuple(urls), ssl_context, self._options.ssl_verify, proxy)
+        self._account = Account(registrar, agent_id, token)
+        self._subscriptions: dict[str, None] = {}
+        self._membership: Membership | None = None
+        self._coming: Membership | None = None
+
+    # ---- state
+
+    @property
+    def uri(self) -> str:
+        """Where it connects to; without the token."""
+        return self._options.address.shown
+
+    @property
+    def agent_id(self) -> str | None:
+        """Who this agent is; None until the relay has said it, if it was to choose."""
+        return self._account.agent_id
+
+    @property
+    def token(self) -> str | None:
+        """What proves it. Keep it to come back as the same agent."""
+        return self._account.token
+
+    @property
+    def relay_info(self) -> dict[str, Any]:
+        """What the relay's welcome said: ``capabilities``, ``version``, ...; {} if none came."""
+        return self._membership.intake.relay_info if self._membership else {}
+
+    @property
+    def last_error(self) -> Mapping[str, Any] | None:
+        """The latest error that the relay has reported: ``code`` and ``message``."""
+        return self._membership.intake.last_error if self._membership else None
+
+    @property
+    def filtered(self) -> int:
+        """Messages of this connection that ``filter`` kept out."""
+        return self._membership.intake.filtered if self._membership else 0
+
+    def __repr__(self) -> str:
+        state = self._keeper.state.value if self._keeper else "not connected"
+        return f"<ARCClient {self.agent_id or 'without an id'} at {self.uri} {state}>"
+
+    # ---- its connection
+
+    async def register(self, agent_id: str | None = None) -> dict[str, str]:
+        """Register at the relay: ``{"agent_id": ..., "token": ...}``, which `connect` uses.
+
+        With ``agent_id``, or that of the options, or one of the relay's choice. Raises
+        AgentIdTaken, InvalidAgentId, RegistrationError, RateLimited, ConnectionFailed. Cancelled:
+        the relay may have registered the agent.
+        """
+        if agent_id is not None:
+            if not isinstance(agent_id, str):
+                raise TypeError(f"agent_id={agent_id!r}: write a string")
+            self._account.agent_id = agent_id
+        return await self._ask_by_http(self._account.register)
+
+    async def stats(self) -> dict[str, Any]:
+        """What the relay tells about itself at ``/stats``, if it does. Raises as `register`."""
+        return await self._ask_by_http(self._account.registrar.stats)
+
+    async def _ask_by_http(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        timeout = self._options.connect_timeout
+        with runtime().move_on_after(timeout):
+            return await ask()
+        url = self._account.registrar.urls[0]
+        raise ConnectionFailed(f"{url} has not answered within {timeout:g} s", uri=url)
+
+    def _new_keeper(self, rt: Runtime, shielded: bool) -> Keeper:
+        self._coming = Membership(
+            rt,
+            self.uri,
+            self._options,
+            self._settings,
+            self._account,
+            self._subscriptions,
+            shielded,
+        )
+        self._coming.counts_from(self.generation)
+        return self._coming.keeper
+
+    def _opened(self, keeper: Keeper) -> None:
+        self._membership, self._coming = self._coming, None
+
+    @property
+    def _there(self) -> Membership:
+        if self._membership is None:
+            raise ClientClosed(
+                f"Not connected to {self.uri}: enter the client with `async with`, or await "
+                "client.connect()"
+            )
+        return self._membership
+
+
+#: ``async with open_arc_client(url, ...) as client``: the client is its own context manager
+open_arc_client = ARCClient

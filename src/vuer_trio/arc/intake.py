@@ -1,0 +1,197 @@
+"""Sees every frame of a relay when it is read, in sync code: what of it is for the user."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .._errors import ProtocolError, VuerError, renew
+from .._link.keeper import Keeper
+from .account import Account
+from .asks import Asks
+from .commands import Commands
+from .control import REPLIES, Control, control_in
+from .message import EVERYONE, ARCMessage, parse_message
+
+__all__ = ["Arrived", "Filter", "Intake", "received"]
+
+log = logging.getLogger("vuer_trio.arc")
+
+#: ids of messages, of which a second one is recognised
+_REMEMBERED = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which messages are wanted: of ``sender``, of ``type``, and those of ``predicate``.
+
+    ``sender`` and ``type`` are a string, or several; None lets all through.
+    """
+
+    sender: str | Sequence[str] | None = None
+    type: str | Sequence[str] | None = None
+    predicate: Callable[[ARCMessage], object] | None = None
+
+    def __call__(self, message: ARCMessage) -> bool:
+        return (
+            _among(message.sender, self.sender)
+            and _among(message.type, self.type)
+            and (self.predicate is None or bool(self.predicate(message)))
+        )
+
+
+def _among(value: str | None, wanted: str | Sequence[str] | None) -> bool:
+    if wanted is None:
+        return True
+    return value == wanted if isinstance(wanted, str) else value in wanted
+
+
+class Arrived:
+    """What an inbox holds: a message, or why there is none, and its size in bytes."""
+
+    __slots__ = ("key", "message", "size")
+
+    def __init__(self, message: ARCMessage | ProtocolError, size: int) -> None:
+        self.message = message
+        self.size = size
+        self.key = (message.sender, message.type) if isinstance(message, ARCMessage) else object()
+
+    def __len__(self) -> int:
+        return self.size
+
+
+def received(item: Arrived) -> ARCMessage:
+    """The message in an item of an inbox. Raises ProtocolError."""
+    if isinstance(item.message, ProtocolError):
+        raise renew(item.message)
+    return item.message
+
+
+class Intake:
+    """One connection's. It outlives the links."""
+
+    def __init__(
+        self,
+        keeper: Keeper,
+        account: Account,
+        subscriptions: dict[str, None],
+        wanted: Callable[[ARCMessage], object] | None,
+    ) -> None:
+        self.commands = Commands(keeper.rt)
+        self.asks = Asks(self.hurry, self._give_back)
+        #: the payload of the latest welcome
+        self.relay_info: dict[str, Any] = {}
+        #: the latest error of the relay's: code and message
+        self.last_error: Mapping[str, Any] | None = None
+        #: whose broadcasts are subscribed to, in order
+        self.subscriptions = subscriptions
+        #: whether this agent is subscribed to itself, to learn the ids of its questions
+        self.echoes = False
+        #: whether the relay has ever answered a command
+        self.answers = False
+        #: when it last delivered anything, and how many messages the filter kept out
+        self.delivered_at = keeper.rt.current_time()
+        self.filtered = 0
+        self._keeper = keeper
+        self._account = account
+        self._wanted = wanted
+        self._seen: dict[str, None] = {}
+        keeper.tap = self.tap
+
+    def hurry(self) -> None:
+        """If somebody waits for what may be behind a full inbox: read on, up to its bytes."""
+        self._keeper.inbox.hurry(bool(self.asks) or bool(self.commands))
+
+    def _give_back(self, messages: Iterable[ARCMessage]) -> None:
+        """What nobody has taken goes where all goes."""
+        inbox = self._keeper.inbox
+        if inbox.closed is None:
+            inbox.extend([Arrived(message, 0) for message in messages])
+
+    def tap(self, messages: Sequence[Any], at: float) -> list[Arrived]:
+        """What goes into the inbox, of frames read ``at`` that time."""
+        arrived = []
+        for data in messages:
+            try:
+                message = parse_message(data)
+            except ProtocolError as exc:
+                arrived.append(Arrived(exc, len(data)))
+                continue
+            own_id = self._account.agent_id if self._account.confirmed else None
+            control = control_in(message, own_id)
+            if control is not None:
+                self._heed(control, at)
+                continue
+            self.delivered_at = at
+            if self._is_for_the_user(message):
+                arrived.append(Arrived(message, len(data)))
+        return arrived
+
+    def _is_for_the_user(self, message: ARCMessage) -> bool:
+        known = self._seen
+        if message.id is not None:
+            if message.id in known:
+                return False
+            known[message.id] = None
+            if len(known) > _REMEMBERED:
+                del known[next(iter(known))]
+        own_id = self._account.agent_id
+        if message.ref is not None and self.asks.sees(message, own_id):
+            return False
+        if (
+            message.sender == own_id
+            and own_id is not None
+            and EVERYONE in message.to
+            and own_id not in self.subscriptions
+        ):
+            return False  # an echo that only a question wanted
+        if self._wanted is not None:
+            try:
+                wanted = self._wanted(message)
+            except Exception:
+                log.exception("the filter of %s failed; the message is let in", self._keeper.uri)
+                return True
+            if not wanted:
+                self.filtered += 1
+                return False
+        return True
+
+    def _heed(self, control: Control, at: float) -> None:
+        kind, payload = control.type, control.payload
+        if kind in REPLIES:
+            self.answers = True
+            self.delivered_at = at
+            self._confirm(kind, payload.get("agents"))
+        elif kind == "welcome":
+            self.relay_info = dict(payload)
+        elif kind == "error":
+            self.last_error = dict(payload)
+            log.warning("%s reports an error: %s", self._keeper.uri, _word(payload.get("code")))
+        elif kind != "pong":
+            log.debug("%s says %s, which means nothing here", self._keeper.uri, _word(kind))
+        if len(control.to) == 1:
+            self._account.is_called(control.to[0])
+
+    def _confirm(self, kind: str, agents: Any) -> None:
+        names = [name for name in agents if type(name) is str] if isinstance(agents, list) else []
+        command = self.commands.settle(kind, names)
+        if kind == "subscribed" and not (command is not None and command.internal):
+            self.subscriptions.update(dict.fromkeys(names))
+        elif kind == "unsubscribed":
+            for name in names:
+                self.subscriptions.pop(name, None)
+                if name == self._account.agent_id:
+                    self.echoes = False
+
+    def lost(self, error: VuerError) -> None:
+        """Nothing more can be sent or received."""
+        self.commands.fail(error)
+        self.asks.fail(error)
+
+
+def _word(value: Any) -> str:
+    """A relay's code, if it looks like one: a log shows nothing else of a message."""
+    plain = isinstance(value, str) and len(value) <= 64 and value.replace("_", "").isalnum()
+    return str(value) if plain else "of no known kind"

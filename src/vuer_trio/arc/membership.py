@@ -1,0 +1,228 @@
+"""An agent at its relay, from the opening of a connection to its end, link after link."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Literal
+
+from .._errors import CallTimeout, VuerError, renew
+from .._link.keeper import Keeper
+from .._link.link import State
+from .._link.pace import Pace
+from .._link.receiver import Receiver
+from .._link.sender import Sender
+from .._runtime import Runtime
+from .._transport.base import Ending, Text
+from ..options import Options
+from .account import Account
+from .commands import Command
+from .dialing import Dialler, failed, verdict
+from .intake import Intake, received
+from .message import RELAY, ARCMessage, encode_message
+from .rate_limit import Window
+from .settings import Settings
+
+__all__ = ["Membership"]
+
+log = logging.getLogger("vuer_trio.arc")
+
+#: command: its reply
+_REPLIES = {
+    "subscribe": "subscribed",
+    "unsubscribe": "unsubscribed",
+    "list_subscriptions": "subscriptions",
+}
+
+
+class Membership:
+    """``sender`` takes encoded messages, ``receiver`` gives agents' messages.
+
+    With a backoff it watches what the relay delivers: one that has answered before, and is silent
+    for ``check_every`` seconds, is asked, and if it answers no more the link is closed and dialled
+    again. (A relay may forget a connection when an older one of the same agent ends.)
+    """
+
+    def __init__(
+        self,
+        rt: Runtime,
+        uri: str,
+        options: Options,
+        settings: Settings,
+        account: Account,
+        subscriptions: dict[str, None],
+        shielded: bool,
+    ) -> None:
+        self.rt = rt
+        self._settings = settings
+        self._account = account
+        self._reconnects = options.backoff is not None
+        self._dialler = Dialler(options, account, settings.welcome_timeout, settings.reregister)
+        self.keeper = keeper = Keeper(
+            rt,
+            uri,
+            self._dialler.dial,
+            failed,
+            options.inbox.open(rt, attended=False),
+            options.outbox.open(rt),
+            heartbeat=options.heartbeat,
+            close_timeout=options.close_timeout,
+            preamble=self._preamble,
+            backoff=options.backoff,
+            shielded=shielded,
+        )
+        keeper.judge = self._judge
+        keeper.on_link = self._on_link
+        keeper.on_close = self._on_close
+        self.intake = Intake(keeper, account, subscriptions, settings.filter)
+        pace = Pace(rt, every=options.checkpoints == "every")
+        self.sender: Sender[Text] = Sender(keeper.outbox, _same, pace, uri)
+        self.receiver: Receiver[ARCMessage] = Receiver(
+            keeper.inbox, keeper.outbox, received, pace, uri
+        )
+        self.receiver.connect(rt, keeper.inbox, keeper.outbox, pace)
+        limit = settings.rate_limit
+        self.window = None if limit is None else Window(rt, limit, self.check_open)
+        self._first: Sequence[Command] = ()
+        self._look = rt.Event()  # to be checked now
+
+    def check_open(self) -> None:
+        """Raises what any sending would."""
+        if self.keeper.outbox.closed is not None:
+            raise renew(self.keeper.outbox.closed)
+
+    # ---- the keeper's view
+
+    def _preamble(self) -> list[Text]:
+        """What each link sends first: the subscriptions."""
+        names = list(self.intake.subscriptions)
+        own_id = self._account.agent_id
+        if self.intake.echoes and own_id is not None and own_id not in names:
+            names.append(own_id)
+        if not names:
+            self._first = ()
+            return []
+        command = self._internal_subscription(names)
+        self._first = (command,)
+        return [command.payload]
+
+    def _internal_subscription(self, names: list[str]) -> Command:
+        payload = encode_message([RELAY], {"agents": names}, "subscribe")
+        return self.intake.commands.expect("subscribed", names, payload, internal=True)
+
+    def _on_link(self) -> None:
+        keeper = self.keeper
+        self.intake.commands.next_link(self._first, keeper.outbox)
+        assert self._dialler.gate is not None
+        self._dialler.gate.release()
+        self.intake.delivered_at = self.rt.current_time()
+        if self.window is not None:
+            self.window.opened()
+        if not self._reconnects:
+            return
+        if keeper.generation == self._generation_of_the_first:
+            keeper.nursery.start_soon(self._watch)
+        else:
+            self._look.set()
+
+    _generation_of_the_first = 1
+
+    def counts_from(self, generation: int) -> None:
+        """So many connections of this client were before."""
+        self._generation_of_the_first = generation + 1
+
+    def _judge(self, how: Ending | Exception) -> VuerError | Literal["late"] | None:
+        if self.window is not None and isinstance(how, Ending):
+            self.window.lost()
+        uri, reregister = self.keeper.uri, self._settings.reregister
+        return verdict(uri, how, self._account, self._reconnects, reregister)
+
+    def _on_close(self, error: VuerError) -> None:
+        self.intake.lost(error)
+        if self.window is not None:
+            self.window.wake()
+
+    # ---- commands
+
+    async def command(self, kind: str, names: list[str] | None) -> list[str]:
+        """Ask the relay, and return the agents of its reply.
+
+        Raises CallTimeout after ``reply_timeout``, and what ends the connection. Cancelled: the
+        relay may have got it.
+        """
+        payload = encode_message([RELAY], None if names is None else {"agents": names}, kind)
+        commands, timeout = self.intake.commands, self._settings.reply_timeout
+        self.check_open()
+        try:
+            command = commands.expect(_REPLIES[kind], names, payload)
+            with command as call, self.rt.move_on_after(timeout):
+                self.intake.hurry()
+                await self.sender(payload)
+                command.sent = True
+                return await call.wait()  # type: ignore[no-any-return]
+        finally:
+            self.intake.hurry()
+        told = self.intake.last_error
+        code = f"; its latest error was {told.get('code')!r}" if told else ""
+        raise CallTimeout(f"{self.keeper.uri} has not answered {kind} within {timeout:g} s{code}")
+
+    def echo_subscription(self) -> list[Text]:
+        """What is to be sent before a question to all, so that the relay tells its id.
+
+        ``intake.echoes`` is for the caller to set, once that is enqueued.
+        """
+        own_id, intake = self._account.agent_id, self.intake
+        if own_id is None or not self._account.confirmed:
+            return []
+        if intake.echoes or own_id in intake.subscriptions:
+            return []
+        return [self._internal_subscription([own_id]).payload]
+
+    # ---- whether anything is delivered
+
+    async def _watch(self) -> None:
+        every, keeper = self._settings.check_every, self.keeper
+        with suppress(VuerError):  # of a connection that is closed
+            while True:
+                wait = self.intake.delivered_at + every - self.rt.current_time()
+                if wait > 0:
+                    with self.rt.move_on_after(wait):
+                        await self._look.wait()
+                if self._look.is_set():
+                    self._look = self.rt.Event()
+                elif self.intake.delivered_at + every > self.rt.current_time():
+                    continue
+                if keeper.state is State.OPEN:
+                    await self._check()
+                self.intake.delivered_at = self.rt.current_time()
+
+    async def _check(self) -> None:
+        keeper, intake = self.keeper, self.intake
+        generation, asked_at = keeper.generation, self.rt.current_time()
+        try:
+            there = await self.command("list_subscriptions", None)
+        except CallTimeout:
+            heard = intake.delivered_at > asked_at or keeper.stopped
+            if intake.answers and keeper.generation == generation and not heard:
+                await self._abandon()
+            return
+        gone = [name for name in intake.subscriptions if name not in there]
+        if gone and keeper.generation == generation:  # those agents had left
+            await self.sender(self._internal_subscription(gone).payload)
+
+    async def _abandon(self) -> None:
+        """In order, so that the relay knows before the next dial that this link is gone."""
+        keeper, generation = self.keeper, self.keeper.generation
+        reason = "the relay delivers nothing to this connection any more"
+        log.warning("%s: %s", keeper.uri, reason)
+        keeper.fail(1001, reason)
+        with self.rt.move_on_after(keeper.close_timeout):
+            while keeper.state is State.OPEN and keeper.generation == generation:
+                await self.rt.sleep(keeper.close_timeout / 16)
+        if keeper.generation == generation:
+            keeper.lose(reason)
+
+
+def _same(payload: Text) -> Text:
+    return payload

@@ -1,0 +1,154 @@
+"""Messages on the wire of a relay: JSON texts, one object each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from .._errors import EncodeError, ProtocolError
+from .._transport.base import Text
+
+__all__ = ["EVERYONE", "RELAY", "ARCMessage", "encode_message", "parse_message"]
+
+#: who gets a broadcast
+EVERYONE = "*"
+#: who answers commands
+RELAY = "relay"
+
+_KNOWN = frozenset(("id", "from", "to", "payload", "ts", "type", "ref"))
+_RESERVED = frozenset(("id", "from", "ts"))  # only a relay says these
+
+
+class ARCMessage(Mapping[str, Any]):
+    """A message as the relay passed it on.
+
+    ``id``, ``sender``, ``type`` and ``ref`` are None where the message has none, or no string;
+    ``to`` is a list of agent ids, `payload` any JSON value. ``ts`` is the relay's time in
+    milliseconds. ``extra`` holds all other fields. It is a read-only mapping of the fields as they
+    came, too: ``message["from"]``, ``message.get("type", "message")``.
+    """
+
+    __slots__ = ("_fields", "dropped_before", "id", "payload", "ref", "sender", "to", "ts", "type")
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        get = fields.get
+        self._fields = fields
+        self.id: str | None = _text(get("id"))
+        self.sender: str | None = _text(get("from"))
+        self.type: str | None = _text(get("type"))
+        self.ref: str | None = _text(get("ref"))
+        self.payload: Any = get("payload")
+        self.ts: float | None = _number(get("ts"))
+        to = get("to")
+        self.to: list[str] = (
+            [name for name in to if type(name) is str] if isinstance(to, list) else []
+        )
+        #: messages that the inbox had no room for, since the one received before this one
+        self.dropped_before = 0
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """The fields that the protocol does not know."""
+        return {name: value for name, value in self._fields.items() if name not in _KNOWN}
+
+    def __getitem__(self, name: str) -> Any:
+        return self._fields[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __repr__(self) -> str:
+        kind = f" {self.type}" if self.type else ""
+        return f"<ARCMessage{kind} from {self.sender} to {', '.join(self.to)}>"
+
+
+def _text(value: Any) -> str | None:
+    return value if type(value) is str else None
+
+
+def _number(value: Any) -> float | None:
+    return value if type(value) is int or type(value) is float else None
+
+
+def parse_message(data: bytes | bytearray) -> ARCMessage:
+    """The message in a frame, text or binary. Raises ProtocolError, with the ``frame``."""
+    try:
+        fields = json.loads(str(data, "utf-8"))
+    except (ValueError, RecursionError) as exc:
+        why = "nested too deeply" if isinstance(exc, RecursionError) else _short(exc)
+        raise ProtocolError(f"the relay sent what is no JSON: {why}", frame=bytes(data)) from None
+    if not isinstance(fields, dict):
+        kind = type(fields).__name__
+        raise ProtocolError(
+            f"the relay sent a JSON {kind}, where messages are objects", frame=bytes(data)
+        )
+    return ARCMessage(fields)
+
+
+def _short(exc: ValueError) -> str:
+    """Without what was parsed."""
+    return exc.msg if isinstance(exc, json.JSONDecodeError) else type(exc).__name__
+
+
+def check_names(what: str, names: Any, example: str) -> list[str]:
+    """A list of agent ids, at least one. Raises TypeError, ValueError."""
+    if isinstance(names, str):
+        raise TypeError(f"{what}={names!r}: write a list, {[names]!r}")
+    if not isinstance(names, Sequence | set | frozenset):
+        raise TypeError(f"{what} is a list of agent ids, {example}; got {type(names).__name__}")
+    wanted = list(names)
+    for name in wanted:
+        if not isinstance(name, str):
+            raise TypeError(f"{what} is a list of strings; it has a {type(name).__name__}")
+    if not wanted:
+        raise ValueError(f"{what} is empty: write {example}")
+    return wanted
+
+
+def encode_message(
+    to: list[str],
+    payload: Any,
+    message_type: str | None = None,
+    ref: str | None = None,
+    extra: Mapping[str, Any] = {},  # never changed
+) -> Text:
+    """A message for the relay. Raises EncodeError for what JSON does not have, TypeError."""
+    for name, value in (("message_type", message_type), ("ref", ref)):
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{name} is a string or None; got {type(value).__name__}")
+    fields: dict[str, Any] = {"to": to}
+    if message_type:
+        fields["type"] = message_type
+    if ref:
+        fields["ref"] = ref
+    fields["payload"] = payload
+    for name, value in extra.items():
+        if name in _RESERVED:
+            raise TypeError(f"{name}= is the relay's to say: leave it out")
+        fields[name] = value
+    return encode_fields(fields)
+
+
+def encode_fields(fields: Mapping[str, Any]) -> Text:
+    """Raises EncodeError."""
+    try:
+        text = _dense(fields)
+        try:
+            return Text(text.encode())
+        except UnicodeEncodeError:  # half a surrogate pair: JSON has an escape for it
+            return Text(_ascii(fields).encode())
+    except (TypeError, ValueError, RecursionError) as exc:
+        why = "nested too deeply" if isinstance(exc, RecursionError) else str(exc)
+        raise EncodeError(
+            f"a message holds what JSON can not carry: {why}; JSON has null, booleans, finite "
+            "numbers, strings, lists and maps with string keys",
+            path="payload",
+        ) from None
+
+
+_dense = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_ascii = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode

@@ -1,0 +1,133 @@
+"""Registering at a relay, over HTTP."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from .._errors import ConnectionFailed
+from ._errors import AgentIdTaken, InvalidAgentId, RateLimited, RegistrationError
+
+__all__ = ["Registrar"]
+
+#: of a relay that has nothing but WebSockets on its port
+_ELSEWHERE = (404, 426)
+#: bytes; more than this no relay answers
+_MOST = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Registrar:
+    """Asks one relay. ``urls`` are tried in order, the next one after a 404 or 426."""
+
+    urls: tuple[str, ...]
+    tls: ssl.SSLContext | None = None
+    verify: bool = True
+    proxy: str | Literal[True] | None = None
+
+    async def register(self, agent_id: str | None) -> dict[str, str]:
+        """``{"agent_id": ..., "token": ...}``, with the relay's choice of an id for None.
+
+        Raises RegistrationError, RateLimited, ConnectionFailed, and ImportError without
+        ``httpx2``. Cancelled: the relay may have registered the agent.
+        """
+        body = b"{}" if agent_id is None else json.dumps({"agent_id": agent_id}).encode()
+        url, answer = await self._ask("POST", self.urls, body)
+        found = _object(answer.content)
+        given, token = found.get("agent_id"), found.get("token")
+        if answer.status_code == 200 and isinstance(given, str) and isinstance(token, str):
+            return {"agent_id": given, "token": token}
+        raise _refused(url, answer.status_code, answer.headers, found, agent_id)
+
+    async def stats(self) -> dict[str, Any]:
+        """What the relay says of itself at ``/stats``. Raises as `register`."""
+        urls = tuple(url.removesuffix("/register") + "/stats" for url in self.urls)
+        url, answer = await self._ask("GET", urls, None)
+        if answer.status_code != 200:
+            raise _refused(url, answer.status_code, answer.headers, {}, None)
+        return _object(answer.content)
+
+    async def _ask(self, method: str, urls: tuple[str, ...], body: bytes | None) -> tuple[str, Any]:
+        try:
+            import httpx2
+        except ImportError:
+            raise ImportError(
+                "registering at a relay needs the package httpx2: pip install 'vuer-trio[arc]', "
+                "or give token="
+            ) from None
+        url = urls[0]
+        try:
+            async with httpx2.AsyncClient(
+                verify=self._context(urls),
+                proxy=self.proxy if isinstance(self.proxy, str) else None,
+                trust_env=self.proxy is True,
+                timeout=None,  # the caller's
+                follow_redirects=False,
+            ) as http:
+                for url in urls:
+                    answer = await http.request(
+                        method, url, content=body, headers={"content-type": "application/json"}
+                    )
+                    if answer.status_code not in _ELSEWHERE:
+                        break
+        except httpx2.HTTPError as exc:
+            raise ConnectionFailed(
+                f"could not ask {url}: {exc or type(exc).__name__}; is an ARC relay running there?",
+                uri=url,
+            ) from exc
+        return url, answer
+
+    def _context(self, urls: tuple[str, ...]) -> ssl.SSLContext:
+        if self.tls is not None:
+            return self.tls
+        if not any(urlsplit(url).scheme == "https" for url in urls):
+            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used: reads no certificates
+        context = ssl.create_default_context()
+        if not self.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    if len(content) > _MOST:
+        return {}
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _refused(
+    url: str, status: int, headers: Any, found: dict[str, Any], agent_id: str | None
+) -> Exception:
+    code = found.get("error")
+    code = code if isinstance(code, str) else ""
+    told = found.get("message")
+    told = f": {told[:200]}" if isinstance(told, str) else ""
+    if status == 429:
+        error = RateLimited(f"{url} wants fewer registrations{told}", uri=url, status=status)
+        after = headers.get("retry-after", "")
+        error.retry_after = float(after) if after.isdecimal() else None
+        return error
+    if code == "agent_id_taken" or status == 409:
+        return AgentIdTaken(
+            f"the agent id {agent_id!r} is taken at {url}; choose another, or give the token= "
+            "that belongs to it",
+            status=status,
+            code=code,
+        )
+    if code == "invalid_agent_id":
+        return InvalidAgentId(
+            f"{url} lets no agent be {agent_id!r}{told}", status=status, code=code
+        )
+    hint = "; give register_url=" if status in (*_ELSEWHERE, 400, 405, 200) and not code else ""
+    return RegistrationError(
+        f"{url} gave no token (HTTP {status}{f', {code}' if code else ''}{told}){hint}",
+        status=status,
+        code=code,
+    )

@@ -1,0 +1,155 @@
+"""One agent's connection to a relay, from the handshake to its end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from ..._errors import ConnectionClosed
+from ..._link.keeper import Keeper
+from ..._link.link import Link
+from ..._link.opening import open_connection
+from ..._link.policy import Fifo
+from ..._transport.base import Prepared, Text, Transport
+from ..rate_limit import Window
+
+if TYPE_CHECKING:
+    from ..._transport.knock import Knock
+    from .serving import Relay
+
+__all__ = ["Member"]
+
+log = logging.getLogger("vuer_trio.arc.relay")
+
+#: the protocol's close codes, and RFC 6455's
+BAD_TOKEN, TOO_MANY, INVALID, POLICY = 4001, 4029, 1007, 1008
+INVALID_TOKEN = "Invalid or unregistered token"
+
+
+class Member:
+    """`run` is its life. It is a `Seat` of the switch."""
+
+    def __init__(self, relay: Relay, knock: Knock) -> None:
+        options = relay.options
+        self._relay = relay
+        self._knock = knock
+        self._rt = relay.rt
+        self.agent_id: str | None = None
+        limit = options.rate_limit
+        self._window = None if limit is None else Window(relay.rt, limit, _nothing)
+        self._slow = False
+        self._keeper = Keeper(
+            relay.rt,
+            f"the agent at {knock.peer}",
+            self._accept,
+            lambda uri, exc: exc,
+            Fifo().open(relay.rt),
+            options.outbox.open(relay.rt),
+            heartbeat=options.heartbeat,
+            close_timeout=options.close_timeout,
+            shielded=True,
+            serving=True,
+        )
+        self._keeper.on_open = self._opened
+        self._keeper.tap = self._tap
+        self._keeper.on_close = self._closed
+
+    async def _accept(self, link: Link, nursery: Any) -> Transport:
+        return await self._knock.accept(link, nursery)
+
+    async def run(self) -> None:
+        """Returns when nothing of it is left. Cancelled: it ends at once."""
+        keeper = self._keeper
+        try:
+            async with self._rt.open_nursery() as nursery:
+                failure = await open_connection(keeper, nursery)
+                if failure is not None:
+                    log.debug("%s: the handshake failed: %r", keeper.uri, failure)
+                    return
+                if self.agent_id is None:
+                    await self.close(BAD_TOKEN, self._why)
+                await keeper.over.wait()
+        except BaseException:
+            keeper.abort()
+            raise
+
+    def _opened(self, keeper: Keeper) -> None:
+        token, self._why = self._token(), "Missing token"
+        if token is None:
+            return
+        self.agent_id = self._relay.registry.owner(token)
+        self._why = INVALID_TOKEN
+        if self.agent_id is not None:
+            self._relay.switch.join(self.agent_id, self)
+
+    def _token(self) -> str | None:
+        """What the header says, if it says anything; else the query."""
+        request = self._knock.request
+        kind, _, token = (request.header("authorization") or "").partition(" ")
+        if kind == "Bearer":
+            return token
+        query = parse_qs(request.target.partition("?")[2])
+        return query.get("token", [None])[0]
+
+    def _closed(self, error: Exception) -> None:
+        if self.agent_id is not None:
+            self._relay.switch.leave(self.agent_id, self)
+
+    # ---- frames
+
+    def _tap(self, messages: Sequence[Any], at: float) -> Sequence[Any]:
+        """All that is to be done for what was read; nothing is for an inbox."""
+        agent_id, switch = self.agent_id, self._relay.switch
+        for data in messages:
+            if agent_id is None or self._keeper.outbox.closed is not None:
+                break
+            if self._window is not None and not self._window.try_admit():
+                log.warning("%s sends too much: its connection ends", self._keeper.uri)
+                self._keeper.fail(TOO_MANY, "Rate limit exceeded")
+                break
+            try:
+                text = str(data, "utf-8")
+            except UnicodeDecodeError:
+                if type(data) is Text:
+                    self._keeper.fail(INVALID, "invalid UTF-8")
+                    break
+                switch.refuse(agent_id, self, "Malformed JSON")
+                continue
+            switch.receive(agent_id, self, text)
+        return ()
+
+    def put(self, frame: Prepared) -> None:
+        """Enqueue a frame; a connection that has no room for it ends."""
+        outbox = self._keeper.outbox
+        if outbox.closed is not None or self._slow:
+            return
+        if not outbox.offer(frame):
+            self._slow = True
+            log.warning(
+                "%s reads too slowly: %d messages wait for it, so its connection ends",
+                self._keeper.uri,
+                outbox.count,
+            )
+            self.end(POLICY, "this agent reads too slowly")
+
+    # ---- ending
+
+    def end(self, code: int, reason: str) -> None:
+        """Close it, beside what the caller does."""
+        self._relay.start_soon(self.close, code, reason)
+
+    async def close(self, code: int, reason: str) -> None:
+        """Send what waits, close, and wait for the answer."""
+        with suppress(ConnectionClosed):  # how much could not be sent
+            await self._keeper.aclose(code, reason)
+
+    def abort(self) -> None:
+        """End it at once."""
+        self._keeper.abort()
+
+
+def _nothing() -> None:
+    """There is nothing to check: nobody waits in that window."""

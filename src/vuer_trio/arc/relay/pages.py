@@ -1,0 +1,99 @@
+"""What a relay answers to plain HTTP: ``/register`` and ``/stats``."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..._runtime import Runtime
+from ..._transport.http_request import BadRequest
+from ..rate_limit import Window
+from .reading import Unreadable, read_json
+from .registry import Refusal, Registry
+
+if TYPE_CHECKING:
+    from ..._transport.knock import Knock
+
+__all__ = ["Pages"]
+
+#: bytes of a request's body
+_LIMIT = 65_536
+#: seconds that a client has to read an answer
+_TIMEOUT = 30.0
+_ANY_ORIGIN = [
+    ("access-control-allow-origin", "*"),
+    ("access-control-allow-methods", "GET, POST, OPTIONS"),
+    ("access-control-allow-headers", "Content-Type"),
+]
+
+
+class Pages:
+    """``window`` limits registrations, if there is one."""
+
+    def __init__(
+        self,
+        rt: Runtime,
+        registry: Registry,
+        window: Window | None,
+        stats: Callable[[], Mapping[str, Any]],
+    ) -> None:
+        self._rt = rt
+        self._registry = registry
+        self._window = window
+        self._stats = stats
+
+    async def answer(self, knock: Knock) -> None:
+        """Answer one request. Raises OSError. Cancelled: the answer may be cut."""
+        with self._rt.move_on_after(_TIMEOUT):
+            try:
+                status, kind, body, headers = await self._find(knock)
+            except BadRequest as exc:
+                status, kind, body, headers = exc.status, "text/plain", str(exc), ()
+            fields = [*_ANY_ORIGIN, *headers]
+            if body:
+                fields.append(("content-type", kind))
+            await knock.answer(status, fields, body.encode())
+
+    async def _find(self, knock: Knock) -> tuple[int, str, str, Sequence[tuple[str, str]]]:
+        method, target = knock.request.method, knock.request.target
+        if method == "OPTIONS":
+            return 204, "", "", ()
+        if target == "/register" and method == "POST":
+            return await self._register(knock)
+        if target == "/stats" and method in ("GET", "HEAD"):
+            return 200, "application/json", json.dumps(self._stats(), indent=2), ()
+        if target.partition("?")[0] == "/arc":
+            upgrade = [("upgrade", "websocket"), ("connection", "upgrade")]
+            return 426, "text/plain", "Upgrade Required", upgrade
+        return 404, "text/plain", "Not found", ()
+
+    async def _register(self, knock: Knock) -> tuple[int, str, str, Sequence[tuple[str, str]]]:
+        body = await knock.read_body(_LIMIT)
+        headers: list[tuple[str, str]] = []
+        status = 200
+        try:
+            if self._window is not None and not self._window.try_admit():
+                seconds = math.ceil(self._window.wait_time())
+                headers.append(("retry-after", str(seconds)))
+                raise Refusal(429, "rate_limited", f"Try again in {seconds} s")
+            agent_id, token = self._registry.register(_wanted(body))
+        except Refusal as exc:
+            status, found = exc.status, {"error": exc.code, "message": str(exc)}
+        else:
+            found = {"agent_id": agent_id, "token": token}
+        return status, "application/json", json.dumps(found, separators=(",", ":")), headers
+
+
+def _wanted(body: bytes) -> object:
+    """The agent id that is asked for, None for any. Raises Refusal."""
+    if not body:
+        return None
+    try:
+        found = read_json(body.decode())
+    except (Unreadable, UnicodeDecodeError):
+        found = None
+    if found is None:
+        raise Refusal(400, "invalid_json", "Malformed JSON")
+    return found.get("agent_id") if isinstance(found, dict) else None

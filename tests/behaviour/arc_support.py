@@ -1,0 +1,202 @@
+"""What the tests of agents and relays share: frames as they are, and a relay that is not ours."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+from anyio.abc import ByteStream
+from doors import connected
+
+from peer import Peer, PeerConnection, Script
+from vuer_trio._transport.base import Text
+
+__all__ = ["VECTORS", "Raw", "http", "old_relay", "raw_agent", "relay_script"]
+
+VECTORS: list[dict[str, Any]] = json.loads(
+    (Path(__file__).parents[1] / "data" / "arc.json").read_text("utf-8")
+)
+
+
+async def http(
+    port: int, method: str, target: str, body: bytes = b"", headers: str = ""
+) -> tuple[int, dict[str, str], bytes]:
+    """One request, byte for byte; status, headers and body of the answer."""
+    async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+        head = f"{method} {target} HTTP/1.1\r\nHost: localhost\r\n{headers}"
+        if body or method == "POST":
+            head += f"Content-Length: {len(body)}\r\n"
+        await stream.send(head.encode() + b"\r\n" + body)
+        received = b""
+        try:
+            while True:
+                received += await stream.receive()
+        except anyio.EndOfStream:
+            pass
+    answer, _, content = received.partition(b"\r\n\r\n")
+    status, *lines = answer.decode().split("\r\n")
+    fields = dict(line.lower().split(": ", 1) for line in lines)
+    return int(status.split()[1]), fields, content
+
+
+class Raw:
+    """An agent of a test's own: JSON texts in and out."""
+
+    def __init__(self, talk: Any) -> None:
+        self.talk = talk
+        self._taken = 0
+
+    def send(self, frame: Any) -> None:
+        """Bytes, or a text."""
+        self.talk.send(frame if isinstance(frame, bytes) else Text(frame.encode()))
+
+    async def next(self) -> dict[str, Any]:
+        with anyio.fail_after(10):
+            await self.talk.until(lambda: len(self.talk.messages) > self._taken)
+        self._taken += 1
+        is_text, data = self.talk.messages[self._taken - 1]
+        assert is_text
+        found = json.loads(data)
+        assert isinstance(found, dict)
+        return found
+
+    async def drain(self) -> list[dict[str, Any]]:
+        """All that is for it so far: an error is told to the connection, behind all else, and
+        no recorded frame gets this one."""
+        self.send("[" * 3000)
+        found = []
+        while (frame := await self.next())["payload"] != _END:
+            found.append(frame)
+        return found
+
+
+_END = {"code": "invalid_message", "message": "Nested too deeply"}
+
+
+@asynccontextmanager
+async def raw_agent(port: int, token: str, transport: str = "auto") -> AsyncIterator[Raw]:
+    uri = f"ws://127.0.0.1:{port}/arc?token={token}"
+    async with connected(uri, transport) as talk:
+        yield Raw(talk)
+
+
+# ---- a relay that is not ours
+
+
+def frame(sender: str | None, to: list[str], payload: Any, **fields: Any) -> str:
+    message = {"id": fields.pop("id", None), "from": sender, "to": to, "payload": payload, **fields}
+    return json.dumps({name: value for name, value in message.items() if value is not None})
+
+
+def relay_script(
+    *,
+    welcome: str | None = None,
+    me: str = "me",
+    answer: Callable[[dict[str, Any]], list[str]] | None = None,
+) -> Script:
+    """A scripted relay for one agent: it answers commands as the reference does, and else what
+    ``answer(message)`` says."""
+
+    async def script(conn: PeerConnection) -> None:
+        await conn.accept()
+        if welcome is not None:
+            await conn.send_text(welcome)
+        subscribed: dict[str, None] = {}
+        while (text := await conn.recv()) is not None:
+            message = json.loads(text)
+            if answer is not None and (replies := answer(message)) is not None:
+                for reply in replies:
+                    await conn.send_text(reply)
+                continue
+            if message["to"] != ["relay"]:
+                continue
+            kind, agents = message["type"], (message["payload"] or {}).get("agents", [])
+            if kind == "subscribe":
+                subscribed.update(dict.fromkeys(agents))
+                reply_type = "subscribed"
+            elif kind == "unsubscribe":
+                for name in agents:
+                    subscribed.pop(name, None)
+                reply_type = "unsubscribed"
+            else:
+                reply_type, agents = "subscriptions", list(subscribed)
+            told = {"agents": agents, "count": len(agents)}
+            await conn.send_text(frame("relay", [me], told, type=reply_type))
+
+    return script
+
+
+class _Prefixed(ByteStream):
+    """A stream of which the beginning has been read."""
+
+    def __init__(self, stream: ByteStream, head: bytes) -> None:
+        self._stream, self._head = stream, head
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        if self._head:
+            head, self._head = self._head, b""
+            return head
+        return await self._stream.receive(max_bytes)
+
+    async def send(self, item: bytes) -> None:
+        await self._stream.send(item)
+
+    async def send_eof(self) -> None:
+        await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+@asynccontextmanager
+async def old_relay(
+    script: Script, *, answer: bytes = b'{"agent_id":"me","token":"tok_1"}', status: int = 200
+) -> AsyncIterator[Peer]:
+    """A relay on two ports, as the reference is: 426 on the first one, registering on the next.
+
+    ``peer.requests`` has the first lines of what HTTP was asked, with the port's place.
+    """
+    peer = Peer(script)
+    peer.requests = []  # type: ignore[attr-defined]
+
+    async def handle(place: int, stream: ByteStream) -> None:
+        head = b""
+        async with stream:
+            while b"\r\n\r\n" not in head:
+                head += await stream.receive()
+            line = head.split(b"\r\n")[0].decode()
+            if place == 0 and line.startswith("GET /arc"):
+                await peer._serve(_Prefixed(stream, head))
+                return
+            body_size = int(re.search(rb"(?i)content-length: (\d+)", head)[1])
+            while len(head.partition(b"\r\n\r\n")[2]) < body_size:
+                head += await stream.receive()
+            peer.requests.append((place, line))  # type: ignore[attr-defined]
+            if place == 0:
+                reply, body = "426 Upgrade Required", b"Upgrade Required"
+            else:
+                reply, body = f"{status} Whatever", answer
+            out = f"HTTP/1.1 {reply}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            await stream.send(out.encode() + body)
+
+    while True:
+        first = await anyio.create_tcp_listener(local_host="127.0.0.1")
+        port = first.listeners[0].extra(anyio.abc.SocketAttribute.local_port)
+        try:
+            second = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port + 1)
+        except OSError:
+            await first.aclose()
+        else:
+            break
+    peer.port, peer.uri = port, f"http://127.0.0.1:{port}"
+    async with first, second, anyio.create_task_group() as tasks:
+        for place, listener in enumerate((first, second)):
+            tasks.start_soon(listener.serve, partial(handle, place))
+        yield peer
+        tasks.cancel_scope.cancel()

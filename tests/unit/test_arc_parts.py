@@ -1,0 +1,332 @@
+"""The small parts of agents and relays: addresses, messages, numbers, errors, options."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+
+import anyio
+import pytest
+import trio
+from doors import serving
+from support import open_sockets, task_count
+
+import vuer_trio.arc as arc
+from vuer_trio import ConnectionFailed, EncodeError, Fifo, Latest, ProtocolError, VuerError
+from vuer_trio._transport.base import Text
+from vuer_trio._transport.framing import prepare
+from vuer_trio._transport.http_request import BadRequest
+from vuer_trio.arc import ARCMessage, Filter, RateLimit
+from vuer_trio.arc.address import parse_register_url, parse_relay_url
+from vuer_trio.arc.message import encode_fields, encode_message, parse_message
+from vuer_trio.arc.relay.reading import Unreadable, is_falsy, read_json
+from vuer_trio.arc.relay.registry import Refusal, Registry
+
+
+def test_everything_public_is_there():
+    assert sorted(arc.__all__) == arc.__all__
+    assert all(hasattr(arc, name) for name in arc.__all__)
+
+
+# ---- addresses
+
+
+@pytest.mark.parametrize(
+    ("url", "uri", "base", "next_base"),
+    [
+        ("http://h:8080", "ws://h:8080/arc", "http://h:8080", "http://h:8081"),
+        ("https://h", "wss://h/arc", "https://h", "https://h:444"),
+        ("ws://h:1/", "ws://h:1/arc", "http://h:1", "http://h:2"),
+        ("wss://h/arc", "wss://h/arc", "https://h", "https://h:444"),
+        ("http://h/x/arc/", "ws://h/x/arc", "http://h/x", "http://h:81/x"),
+        ("h", "ws://h/arc", "http://h", "http://h:81"),
+        ("localhost:8080", "ws://localhost:8080/arc", "http://localhost:8080", None),
+        ("http://[::1]:5", "ws://[::1]:5/arc", "http://[::1]:5", "http://[::1]:6"),
+    ],
+)
+def test_forms_of_a_url(url, uri, base, next_base):
+    address = parse_relay_url(url)
+    assert (address.uri, address.base) == (uri, base)
+    assert address.next_base == (next_base or "http://localhost:8081")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://", "ftp://h", "http://h:x", "http://h h", "http://h#a", ""]
+)
+def test_what_is_no_url(url):
+    with pytest.raises(ValueError, match="is no relay's URL"):
+        parse_relay_url(url)
+
+
+def test_where_to_register():
+    assert parse_register_url("http://h:1") == "http://h:1/register"
+    assert parse_register_url("https://h/a/b") == "https://h/a/b"
+    with pytest.raises(TypeError):
+        parse_register_url(7)  # type: ignore[arg-type]
+
+
+# ---- messages
+
+
+def test_a_message_is_a_mapping_of_what_came():
+    fields = {"id": "i", "from": "a", "to": ["b", 1], "payload": {"x": 1}, "ts": 5, "priority": 2}
+    message = parse_message(json.dumps(fields).encode())
+    assert dict(message) == fields
+    assert message == fields
+    assert len(message) == 6
+    assert message.extra == {"priority": 2}
+    assert (message.to, message.payload, message.ts) == (["b"], {"x": 1}, 5)
+    assert repr(message) == "<ARCMessage from a to b>"
+    assert "x" not in repr(ARCMessage({"payload": "x"}))
+    odd = ARCMessage({"id": 1, "from": [], "to": "b", "type": {}, "ref": 0, "ts": True})
+    assert (odd.id, odd.sender, odd.to, odd.type, odd.ref, odd.ts) == (None, None, [], *[None] * 3)
+    with pytest.raises(TypeError):
+        message["id"] = 1  # type: ignore[index]
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[]", b"7", b"null", b'"x"', b"[" * 90_000])
+def test_what_is_no_message(data):
+    with pytest.raises(ProtocolError) as error:
+        parse_message(bytearray(data))
+    assert error.value.frame == data
+
+
+def test_how_a_message_is_written():
+    assert encode_message(["b"], None) == b'{"to":["b"],"payload":null}'
+    data = encode_message(["b"], "é", "t", "r", {"x": 1})
+    assert data == '{"to":["b"],"type":"t","ref":"r","payload":"é","x":1}'.encode()
+    assert type(data) is Text
+    assert json.loads(encode_fields({"a": "\ud83d é"})) == {"a": "\ud83d é"}
+    with pytest.raises(EncodeError, match="can not carry"):
+        encode_fields({"a": {1, 2}})
+
+
+def test_filters():
+    message = ARCMessage({"from": "a", "type": "t", "payload": 3})
+    assert Filter()(message)
+    assert Filter(sender="a", type=["s", "t"])(message)
+    assert not Filter(sender=["b"])(message)
+    assert not Filter(type="s")(message)
+    assert not Filter(predicate=lambda m: m.payload > 3)(message)
+
+
+def test_a_text_is_framed_once_for_all():
+    for size in (5, 200, 70_000):
+        framed = prepare(Text(b"x" * size))
+        assert framed[0] == 0x81
+        assert framed.payload == b"x" * size
+        assert type(framed.payload) is Text
+        assert type(prepare(b"x" * size).payload) is not Text
+
+
+# ---- errors
+
+
+@pytest.mark.parametrize(
+    ("error", "fields"),
+    [
+        (arc.AgentIdTaken("m", status=400, code="c"), {"status": 400, "code": "c"}),
+        (arc.InvalidAgentId("m", status=400), {"status": 400, "code": ""}),
+        (arc.AuthenticationError("m", uri="u", status=401), {"uri": "u", "status": 401}),
+        (arc.RateLimited("m", uri="u"), {"uri": "u", "retry_after": None}),
+    ],
+)
+def test_errors_can_be_pickled_and_copied(error, fields):
+    assert isinstance(error, VuerError)
+    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert (type(twin), str(twin)) == (type(error), "m")
+        assert {name: getattr(twin, name) for name in fields} == fields
+    assert type(error).__module__ == "vuer_trio.arc"
+    assert isinstance(error, arc.RegistrationError | ConnectionFailed)
+
+
+# ---- what a relay reads
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("[12345678901234567890,1e400,1.0,-0]", [12345678901234567000, None, 1.0, 0]),
+        ("[9007199254740993, 9007199254740992]", [9007199254740992, 9007199254740992]),
+        ("[-1e400, 1e20, 1234567890123456]", [None, 1e20, 1234567890123456]),
+        ("1" + "0" * 30, 1e30),
+        ("1" + "0" * 400, None),
+        ('{"a":1,"a":2}', {"a": 2}),
+    ],
+)
+def test_numbers_are_doubles(text, value):
+    assert read_json(text) == value
+    json.dumps(read_json(text), allow_nan=False)
+
+
+@pytest.mark.parametrize("text", ["", "NaN", "[Infinity]", "\ufeff{}", "{'a':1}", "[" * 90_000])
+def test_what_is_no_json(text):
+    with pytest.raises(Unreadable):
+        read_json(text)
+
+
+def test_what_is_falsy():
+    assert all(map(is_falsy, (None, False, 0, 0.0, "")))
+    assert not any(map(is_falsy, ({}, [], "0", 1, True)))
+
+
+def test_a_registry():
+    registry = Registry(3)
+    agent_id, token = registry.register(None)
+    assert registry.owner(token) == agent_id
+    for bad in (
+        "ab",
+        "a" * 65,
+        "-abc",
+        "abc-",
+        "Abc",
+        "a_b",
+        "*",
+        "relay",
+        12345,
+        ["abc"],
+        "abc\n",
+    ):
+        with pytest.raises(Refusal) as refusal:
+            registry.register(bad)
+        assert (refusal.value.status, refusal.value.code) == (400, "invalid_agent_id")
+    registry.register("abc")
+    with pytest.raises(Refusal, match="already registered"):
+        registry.register("abc")
+    registry.register("a" * 64)
+    with pytest.raises(Refusal) as refusal:
+        registry.register(None)
+    assert refusal.value.status == 503
+    assert registry.revoke("abc")
+    assert not registry.revoke("abc")
+    assert registry.owner(token) == agent_id
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"port": "x"}, TypeError),
+        ({"port": 70_000}, ValueError),
+        ({"max_message_size": 0}, ValueError),
+        ({"rate_limit": 5}, TypeError),
+        ({"outbox": Latest()}, TypeError),
+        ({"heartbeat": "x"}, TypeError),
+        ({"nonsense": 1}, TypeError),
+    ],
+)
+async def test_options_of_a_relay_that_can_not_be(options, error):
+    with pytest.raises(error):
+        async with arc.open_arc_relay(**options):
+            pass
+
+
+def test_defaults_are_values():
+    assert RateLimit(100, per=60) == RateLimit(100)
+    assert Fifo(3) == Fifo(3)
+
+
+# ---- bodies of requests
+
+BODIES = [
+    (b"Content-Length: 5\r\n\r\nhello", b"hello"),
+    (b"Content-Length: 0\r\n\r\n", b""),
+    (b"\r\n", b""),
+    (b"Transfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n", b"hello"),
+    (b"Content-Length: 100\r\n\r\n" + b"x" * 100, b"x" * 100),
+    (b"Content-Length: 101\r\n\r\n" + b"x" * 101, 413),
+    (b"Transfer-Encoding: chunked\r\n\r\n65\r\n" + b"x" * 101 + b"\r\n0\r\n\r\n", 413),
+    (b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+    (b"Content-Length: 5\r\n\r\nhel", "left"),
+]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "byte by byte"])
+@pytest.mark.parametrize(("rest", "wanted"), BODIES)
+async def test_a_body(leg, rest, wanted, whole):
+    found = []
+
+    async def greet(server, knock):
+        try:
+            found.append(await knock.read_body(100))
+        except BadRequest as exc:
+            found.append(exc.status)
+        except OSError:
+            found.append("left")
+        await knock.answer(200, (), b"ok")
+
+    async with serving(leg, greet) as server:
+        async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
+            data = b"POST /x HTTP/1.1\r\nHost: h\r\n" + rest
+            for part in [data] if whole else [data[i : i + 1] for i in range(len(data))]:
+                await stream.send(part)
+            if wanted == "left":
+                await stream.send_eof()
+            received = b""
+            with anyio.fail_after(10):
+                try:
+                    while True:
+                        received += await stream.receive()
+                except anyio.EndOfStream:
+                    pass
+    assert found == [wanted]
+    assert received.endswith(b"ok")
+    assert received.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.anyio
+async def test_a_body_that_waits_to_be_asked_for(leg):
+    found = []
+
+    async def greet(server, knock):
+        found.append(await knock.read_body(100))
+        await knock.answer(200, (), b"ok")
+
+    head = b"POST /x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+    async with serving(leg, greet) as server:
+        async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
+            with anyio.fail_after(10):
+                await stream.send(head)
+                assert (await stream.receive()).startswith(b"HTTP/1.1 100 ")
+                await stream.send(b"hello")
+                assert (await stream.receive()).startswith(b"HTTP/1.1 200 ")
+    assert found == [b"hello"]
+
+
+# ---- registering, cancelled at each of its steps
+
+
+@pytest.mark.trio
+async def test_a_cancellation_of_registering_at_any_step_leaves_nothing_behind():
+    class CancelAt(trio.abc.Instrument):
+        def __init__(self, step):
+            self.left, self.scope = step, trio.CancelScope()
+            self.task = trio.lowlevel.current_task()
+
+        def before_task_step(self, task):
+            self.left -= task is self.task
+            if self.left == 0:
+                self.scope.cancel()
+
+    async with arc.open_arc_relay() as relay:
+        sockets, tasks = open_sockets(), task_count()
+        step, ran_through = 1, False
+        while not ran_through:
+            client = arc.ARCClient(relay.url)
+            cancel = CancelAt(step)
+            trio.lowlevel.add_instrument(cancel)
+            try:
+                with cancel.scope:
+                    await client.register()
+                ran_through = not cancel.scope.cancelled_caught
+            finally:
+                trio.lowlevel.remove_instrument(cancel)
+            assert (client.token is not None) == ran_through
+            with trio.fail_after(5):
+                while (open_sockets(), task_count()) != (sockets, tasks):
+                    await trio.sleep(0.001)
+            step += 1
+        assert step > 5
+        assert client.agent_id in relay.stats()["registry"]["agents"]
