@@ -355,6 +355,12 @@ class Keeper:
             assert self._link is not None
             self._link.fail(code, reason)
 
+    def lose(self, reason: str) -> None:
+        """End the link as lost: the protocol above has no sign of life from its peer."""
+        if self.state is State.OPEN:
+            assert self._link is not None
+            self._link.lose(reason)
+
     def abort(self) -> None:
         """End it at once. What is enqueued is offered to the system, without waiting."""
         if self.state in (State.OPENING, State.OPEN, State.GAP):
