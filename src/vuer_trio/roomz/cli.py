@@ -9,6 +9,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from .._link.box import Box
+from .._link.policy import Fifo
 from .._runtime import run, runtime
 from .address import parse_server
 from .client import AsyncClient
@@ -81,6 +83,8 @@ class Chat:
     def __init__(self, client: AsyncClient, terminal: Terminal) -> None:
         self._client = client
         self._terminal = terminal
+        self._rt = runtime()
+        self._lines: Box[bytes] = Fifo().open(self._rt)  # to be obeyed
         self._commands = {
             "/login": self._login,
             "/token": self._token,
@@ -105,15 +109,27 @@ class Chat:
                 await self._read()
 
     async def _read(self) -> None:
-        while True:
+        """Read on while a command runs: the prompt stays, and Ctrl-C is heard."""
+        async with self._rt.open_nursery() as nursery:
+            nursery.start_soon(self._obey_in_order)
             try:
-                line = (await self._terminal.read()).strip()
-            except (EOFError, KeyboardInterrupt):
+                while (line := (await self._terminal.read()).strip()) != "/quit":
+                    if line:
+                        self._lines.put(line.encode())
+            except EOFError:
+                pass
+            except KeyboardInterrupt:
+                self._lines.clear()
+                nursery.cancel_scope.cancel()
+            self._lines.put(b"")  # the end, when all else is done
+
+    async def _obey_in_order(self) -> None:
+        while True:
+            while not self._lines.items:
+                await self._lines.arrival()
+            if not (line := self._lines.pop()):
                 return
-            if line == "/quit":
-                return
-            if line:
-                await self._obey(line)
+            await self._obey(line.decode())
 
     async def _obey(self, line: str) -> None:
         word, _, rest = line.partition(" ")
