@@ -13,7 +13,7 @@ from .._link.policy import Fifo
 from .._runtime import Runtime
 from .events import EventHandler, Handlers, Item, RoomzEvent
 
-__all__ = ["Calling", "HandlerCaller", "call_handler"]
+__all__ = ["Calling", "Gate", "HandlerCaller", "call_handler"]
 
 log = logging.getLogger("vuer_trio.roomz")
 
@@ -32,6 +32,31 @@ async def call_handler(handler: EventHandler, data: dict[str, Any]) -> None:
     result = handler(data)
     if isawaitable(result):
         await result
+
+
+class Gate:
+    """The queue as a connection sees it: a full one stops the reader.
+
+    A connection that is left empties its boxes; the handlers are still to see what is in this one.
+    """
+
+    def __init__(self, queue: Box[Item]) -> None:
+        self._queue = queue
+        self.attended = True
+
+    @property
+    def full(self) -> bool:
+        return self.attended and self._queue.full
+
+    @property
+    def awaited(self) -> bool:
+        return self._queue.awaited
+
+    async def drained(self) -> None:
+        await self._queue.drained()
+
+    def clear(self) -> None:
+        """Nothing."""
 
 
 class Calling:

@@ -57,9 +57,10 @@ for _error in (ClientError, ConnectionError, AuthenticationError):
 
 def unreachable(where: str, exc: Exception) -> ConnectionError:
     """The error for not having reached ``where``, with its reason."""
-    reason = str(_innermost(exc)) or type(exc).__name__
-    if isinstance(exc, OSError) and not isinstance(exc, TimeoutError | ssl.SSLError):
-        reason += "; is a Roomz server running there?"
+    found = _innermost(exc)
+    reason = str(found) or str(exc) or type(exc).__name__
+    if isinstance(found, OSError) and not isinstance(found, TimeoutError | ssl.SSLError):
+        reason = f"{found.strerror or reason}; is a Roomz server running there?"
     error = ConnectionError(
         f"could not reach {where}: {reason}", status=getattr(exc, "status", None)
     )
@@ -68,11 +69,15 @@ def unreachable(where: str, exc: Exception) -> ConnectionError:
 
 
 def _innermost(exc: BaseException) -> BaseException:
-    """Of an error that stands for one for each address of a host: the first one."""
-    cause = exc.__cause__
-    while isinstance(cause, BaseExceptionGroup):
-        cause = cause.exceptions[0]
-    return cause if isinstance(cause, OSError) else exc
+    """The system's own error under those of the layers above it; of a group, the first one."""
+    found, cause = exc, exc.__cause__
+    while cause is not None:
+        if isinstance(cause, BaseExceptionGroup):
+            cause = cause.exceptions[0]
+        if isinstance(cause, OSError):
+            found = cause
+        cause = cause.__cause__
+    return found
 
 
 def needed(package: str, extra: str = "roomz") -> ModuleType:

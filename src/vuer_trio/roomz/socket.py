@@ -9,7 +9,6 @@ from itertools import count
 from typing import Any
 
 from .._errors import ConnectionClosed, ProtocolError, VuerError
-from .._link.box import Box
 from .._link.calls import Calls
 from .._link.changes import Disconnected, Watch
 from .._link.keeper import Keeper
@@ -47,7 +46,7 @@ class Refused(Exception):
 class Socket:
     """`open` it, `begin` its events, `call`, `close`.
 
-    ``deliver(name, data, size)`` gets the events, in sync code, in order. ``queue`` stops the
+    ``deliver(name, data, size)`` gets the events, in sync code, in order. ``gate`` stops the
     reader while it is full.
     """
 
@@ -57,7 +56,7 @@ class Socket:
         server: Server,
         cookie: str,
         transport: TransportName,
-        queue: Box[Any],
+        gate: Any,
         deliver: Callable[[str, dict[str, Any], int], None],
     ) -> None:
         self.rt = rt
@@ -75,7 +74,7 @@ class Socket:
             close_timeout=_CLOSE_TIMEOUT,
         )
         self.keeper.tap = self._read
-        self.keeper.boxes = [queue]
+        self.keeper.boxes = [gate]
         self._dialing = Dialing(
             server.websocket,
             _MAX_SIZE,

@@ -15,7 +15,7 @@ from .._runtime import Runtime
 from .._transport.base import TransportName
 from .account import Account
 from .address import Server
-from .calling import Calling, HandlerCaller
+from .calling import Calling, Gate, HandlerCaller
 from .errors import AuthenticationError, ClientError, ConnectionError
 from .events import ConnectionState, Handlers, Item, RoomzEvent, complete
 from .socket import Refused, Socket
@@ -233,7 +233,7 @@ class Visit:
             self._settings.server,
             cookie,
             self._settings.transport,
-            self._calling.queue,
+            Gate(self._calling.queue),
             self._emit,
         )
         try:
