@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import anyio
 import anyio.to_thread
+import trio
 from anyio.from_thread import BlockingPortal
 
 from ._errors import ClientClosed, ConnectionClosed, renew
@@ -28,13 +29,17 @@ __all__ = ["BlockingVuerClient", "Portal", "call_in_thread", "open_vuer_client"]
 
 
 class Portal:
-    """A Trio loop in a thread; `stop` ends both."""
+    """A Trio loop in a thread; `stop` ends both.
+
+    Raises RuntimeError in a Trio task: Trio lets no task block its loop so.
+    """
 
     def __init__(self, name: str) -> None:
-        ready: Future[BlockingPortal] = Future()
+        _refuse_in_a_task()
+        ready: Future[tuple[BlockingPortal, Callable[[], object]]] = Future()
         self._thread = Thread(target=_run, args=(ready,), name=name, daemon=True)
         self._thread.start()
-        self._portal = ready.result()
+        self._portal, self._cancel = ready.result()
 
     def call(self, fn: Callable[..., Any], *args: Any) -> Any:
         """Call a function, sync or async, in the loop, and wait for what it returns.
@@ -42,14 +47,10 @@ class Portal:
         Raises what it raises, and ClientClosed if the loop has ended. An exception that strikes
         the waiting thread, such as KeyboardInterrupt, cancels the call.
         """
+        _refuse_in_a_task()
         try:
             future = self._portal.start_task_soon(fn, *args)
         except RuntimeError as exc:
-            if self._thread is current_thread():
-                raise RuntimeError(
-                    "a blocking method was called in the client's own loop, by an async handler: "
-                    "make that handler an ordinary function"
-                ) from exc
             raise ClientClosed("this client was closed") from exc
         try:
             return future.result()
@@ -61,22 +62,36 @@ class Portal:
 
     def stop(self, *, wait: bool = True) -> None:
         """End what runs in the loop, then the loop, then the thread. Twice is harmless."""
-        with suppress(RuntimeError):  # it has ended already
-            self._portal.start_task_soon(self._portal.stop, True)
+        self._cancel()
         if wait and self._thread is not current_thread():
             self._thread.join()
 
     def stop_after(self, fn: Callable[[], Awaitable[object]]) -> None:
         """Stop when an async function has returned; returns at once."""
         with suppress(RuntimeError):
-            self._portal.start_task_soon(_stop_after, self._portal, fn)
+            self._portal.start_task_soon(_stop_after, self._cancel, fn)
 
 
-def _run(ready: Future[BlockingPortal]) -> None:
+def _refuse_in_a_task() -> None:
+    if trio.lowlevel.in_trio_task():
+        raise RuntimeError(
+            "a blocking method was called in a Trio task, by an async handler or beside the "
+            "async client: use the async client there, and ordinary functions as handlers here"
+        )
+
+
+def _run(ready: Future[tuple[BlockingPortal, Callable[[], object]]]) -> None:
     async def main() -> None:
-        async with BlockingPortal() as portal:
-            ready.set_result(portal)
-            await portal.sleep_until_stopped()
+        token = trio.lowlevel.current_trio_token()
+
+        def cancel() -> None:  # from anywhere, a garbage collector included
+            with suppress(trio.RunFinishedError):
+                token.run_sync_soon(scope.cancel)
+
+        with trio.CancelScope() as scope:
+            async with BlockingPortal() as portal:
+                ready.set_result((portal, cancel))
+                await portal.sleep_until_stopped()
 
     try:
         anyio.run(main, backend="trio")
@@ -86,11 +101,11 @@ def _run(ready: Future[BlockingPortal]) -> None:
         ready.set_exception(exc)
 
 
-async def _stop_after(portal: BlockingPortal, fn: Callable[[], Awaitable[object]]) -> None:
+async def _stop_after(cancel: Callable[[], object], fn: Callable[[], Awaitable[object]]) -> None:
     try:
         await fn()
     finally:
-        await portal.stop(True)
+        cancel()
 
 
 async def call_in_thread(fn: Callable[..., object], *args: Any) -> None:

@@ -70,13 +70,13 @@ def unreachable(where: str, exc: Exception) -> ConnectionError:
 
 def _innermost(exc: BaseException) -> BaseException:
     """The system's own error under those of the layers above it; of a group, the first one."""
-    found, cause = exc, exc.__cause__
+    found, cause = exc, exc.__cause__ or exc.__context__
     while cause is not None:
         if isinstance(cause, BaseExceptionGroup):
             cause = cause.exceptions[0]
         if isinstance(cause, OSError):
             found = cause
-        cause = cause.__cause__
+        cause = cause.__cause__ or cause.__context__
     return found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import aclosing
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -114,14 +113,18 @@ async def _ask(server: Server, method: str, path: str, **request: Any) -> _Answe
     """One request on a connection of its own. Who asks sets the deadline."""
     httpx2 = needed("httpx2")
     client = httpx2.AsyncClient(timeout=None, trust_env=False, follow_redirects=False)
+    body = b""
     try:
         async with client, client.stream(method, server.http + path, **request) as response:
-            body = b""
-            async with aclosing(response.aiter_bytes()) as chunks:
-                async for chunk in chunks:
-                    body += chunk
-                    if len(body) > _LIMIT:
-                        break
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > _LIMIT:
+                    # Not `break`: it leaves generators to the garbage collector. This ends them.
+                    await response.aclose()
             return _Answer(response.status_code, response.headers, body)
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as exc:
+    except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError) as exc:
+        if len(body) > _LIMIT:
+            raise ConnectionError(
+                f"{server.shown} answers more than {_LIMIT:,} bytes: it is no Roomz server"
+            ) from exc
         raise unreachable(server.shown, exc) from exc
