@@ -146,6 +146,7 @@ class BlockingVuerClient:
     def __init__(self, *args: Any, **options: Any) -> None:
         self._portal: Portal | None = None
         self._client = VuerClient(*args, **options)
+        self._statistics = self._client.statistics()  # the last, when there is no loop to ask
         #: ``send @ event`` and ``send(event)``
         self.send = BlockingSender(self)
 
@@ -176,11 +177,10 @@ class BlockingVuerClient:
         return self._client.close_code
 
     def statistics(self) -> Statistics:
-        """Counts, depths and times, as they are now."""
-        if self._portal is None:
-            return self._client.statistics()
-        statistics: Statistics = self._call(self._client.statistics)
-        return statistics
+        """Counts, depths and times, as they are now or were at the end."""
+        if self._portal is not None:
+            self._statistics = self._call(self._client.statistics)
+        return self._statistics
 
     def __repr__(self) -> str:
         return repr(self._client).replace("VuerClient", type(self).__name__)
@@ -212,6 +212,7 @@ class BlockingVuerClient:
             try:
                 portal.call(self._client.aclose)
             finally:
+                self._statistics = portal.call(self._client.statistics)
                 portal.stop()
 
     def __enter__(self) -> Self:
