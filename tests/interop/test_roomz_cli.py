@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import re
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 
 import pytest
-from roomz_server import RoomzServer, running_roomz
 
+from roomz_server import RoomzServer, running_roomz
 from vuer_trio.roomz import SyncClient
 from vuer_trio.roomz.showing import name_of, printable, show_event
 
@@ -40,6 +43,7 @@ class Terminal:
             os.environ.update(TERM="xterm-256color", COLUMNS="100", LINES="30")
             os.environ.pop("NO_COLOR", None)
             os.execv(sys.executable, [*COMMAND, *arguments])
+        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
         self.raw = ""
         self._seen = 0
         self._status: int | None = None
@@ -100,7 +104,7 @@ def terminal(server) -> Iterator[Terminal]:
 def log_in(terminal: Terminal, server: RoomzServer) -> str:
     email, before = server.email(), server.tokens
     terminal.expect("/help shows the commands")
-    terminal.expect("> ")
+    terminal.expect(">")
     terminal.enter(f"/login {email}")
     terminal.expect(f"A magic link is on its way to {email}")
     terminal.enter(f"/token {server.token_after(before)}")
@@ -144,7 +148,7 @@ def test_a_message_comes_while_a_line_is_typed(terminal, server):
     terminal.expect(f"another device is now Phone ({email})")
     other.send("from the phone")
     terminal.expect(f"Phone ({email}): from the phone")
-    terminal.expect("> half a li")
+    terminal.expect("half a li")
     other.disconnect()
     terminal.expect(f"Phone ({email}) left (1 connected)")
     terminal.enter("ne")
@@ -152,7 +156,7 @@ def test_a_message_comes_while_a_line_is_typed(terminal, server):
 
 
 def test_each_error_is_clear(terminal, server):
-    terminal.expect("> ")
+    terminal.expect(">")
     for line, said in [
         ("/token", "Write /token TOKEN"),
         ("/token bogus", "unknown, used or expired"),
