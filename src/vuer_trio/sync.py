@@ -212,7 +212,8 @@ class BlockingVuerClient:
             try:
                 portal.call(self._client.aclose)
             finally:
-                self._statistics = portal.call(self._client.statistics)
+                with suppress(ClientClosed):
+                    self._statistics = portal.call(self._client.statistics)
                 portal.stop()
 
     def __enter__(self) -> Self:

@@ -7,7 +7,6 @@ import os
 import pty
 import re
 import select
-import signal
 import struct
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import pytest
 
 from roomz_server import RoomzServer, running_roomz
 from vuer_trio.roomz import SyncClient
+from vuer_trio.roomz.cache import SessionCache
 from vuer_trio.roomz.showing import name_of, printable, show_event
 
 pytestmark = pytest.mark.interop
@@ -38,15 +38,20 @@ class Terminal:
     """A command in a pseudo-terminal; `expect` waits for text that comes after what was seen."""
 
     def __init__(self, *arguments: str) -> None:
-        self.pid, self._fd = pty.fork()
-        if self.pid == 0:
-            os.environ.update(TERM="xterm-256color", COLUMNS="100", LINES="30")
-            os.environ.pop("NO_COLOR", None)
-            os.execv(sys.executable, [*COMMAND, *arguments])
+        self._fd, inside = pty.openpty()
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+        environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
+        self._process = subprocess.Popen(
+            [*COMMAND, *arguments],
+            stdin=inside,
+            stdout=inside,
+            stderr=inside,
+            start_new_session=True,
+            env={**environment, "TERM": "xterm-256color"},
+        )
+        os.close(inside)
         self.raw = ""
         self._seen = 0
-        self._status: int | None = None
 
     @property
     def text(self) -> str:
@@ -83,15 +88,13 @@ class Terminal:
         deadline = time.monotonic() + _DEADLINE
         while self._read(deadline):
             pass
-        _, status = os.waitpid(self.pid, 0)
-        self._status = os.waitstatus_to_exitcode(status)
-        os.close(self._fd)
-        return self._status
+        return self._process.wait(_DEADLINE)
 
     def close(self) -> None:
-        if self._status is None:
-            os.kill(self.pid, signal.SIGKILL)
-            self.wait()
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(_DEADLINE)
+        os.close(self._fd)
 
 
 @pytest.fixture
@@ -164,7 +167,7 @@ def test_each_error_is_clear(terminal, server):
         ("/login nope", "Invalid email format"),
         ("/login eve@example.com", "not authorized"),
         ("/nonsense", "There is no command /nonsense"),
-        ("/name A", "not connected"),
+        ("/name A", "Not sent, you are disconnected"),
         ("/help", "/login EMAIL"),
     ]:
         terminal.enter(line)
@@ -207,6 +210,16 @@ def test_the_session_can_be_kept(server, tmp_path):
     terminal = Terminal("-s", server.url, "--session", str(path))
     try:
         terminal.expect("does not accept this session")
+        terminal.expect("Not connected")
+        terminal.enter("/quit")
+        assert terminal.wait() == 0
+    finally:
+        terminal.close()
+    SessionCache(path).save("http://127.0.0.1:1", "a-session")
+    terminal = Terminal("-s", "http://127.0.0.1:1", "--session", str(path))
+    try:
+        terminal.expect("is a Roomz server running there")
+        terminal.expect("Not connected")
         terminal.enter("/quit")
         assert terminal.wait() == 0
     finally:
@@ -226,7 +239,7 @@ def test_through_a_pipe_there_are_no_colours(server):
     assert "\x1b" not in done.stdout
     assert done.stdout.splitlines()[2:] == [
         f"A magic link is on its way to {email}. Then: /token TOKEN.",
-        f"not connected to {server.url}: connect first",
+        "Not sent, you are disconnected: /login EMAIL, then /token TOKEN.",
         "Not sent, you are disconnected: /login EMAIL, then /token TOKEN.",
         "Bye.",
     ]

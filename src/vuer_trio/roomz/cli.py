@@ -14,7 +14,7 @@ from .._link.policy import Fifo
 from .._runtime import run, runtime
 from .address import parse_server
 from .client import AsyncClient
-from .errors import ClientError, needed
+from .errors import AuthenticationError, ClientError, needed
 from .events import ConnectionState
 from .showing import name_of, printable, show_event
 from .terminal import Terminal
@@ -84,6 +84,7 @@ class Chat:
         self._client = client
         self._terminal = terminal
         self._rt = runtime()
+        self._nursery: Any = None
         self._lines: Box[bytes] = Fifo().open(self._rt)  # to be obeyed
         self._commands = {
             "/login": self._login,
@@ -98,15 +99,18 @@ class Chat:
     async def run(self) -> None:
         """Until ``/quit``, Ctrl-C or the end of the input."""
         self._say(f"Roomz at {self._client.server_url}. /help shows the commands.")
-        try:
-            async with self._client:
-                if not self._client.connected:
-                    self._say("Not connected: /login EMAIL, then /token TOKEN.")
-                await self._read()
-        except ClientError as exc:  # of the session kept in the file
-            self._complain(str(exc))
-            async with self._client:
-                await self._read()
+        async with self._rt.open_nursery() as self._nursery:
+            try:
+                await self._client.connect(nursery=self._nursery)  # with the session in the file
+            except AuthenticationError as exc:
+                if exc.reason != "missing_token":
+                    self._complain(str(exc))
+            except ClientError as exc:
+                self._complain(str(exc))
+            if not self._client.connected:
+                self._say("Not connected: /login EMAIL, then /token TOKEN.")
+            await self._read()
+            await self._client.disconnect()
 
     async def _read(self) -> None:
         """Read on while a command runs: the prompt stays, and Ctrl-C is heard."""
@@ -156,9 +160,11 @@ class Chat:
             return self._complain("Write /token TOKEN, with the token of a magic link.")
         if self._client.connection_state is not ConnectionState.DISCONNECTED:
             return self._complain("You are connected already; /logout first.")
-        await self._client.connect(token)
+        await self._client.connect(token, nursery=self._nursery)
 
     async def _name(self, name: str) -> None:
+        if not self._here():
+            return
         reply = await self._client.set_display_name(name or None)
         if "error" in reply:
             return self._refused(reply)
@@ -172,12 +178,20 @@ class Chat:
         self._say(HELP)
 
     async def _send(self, content: str) -> None:
-        if not self._client.connected:
-            state = self._client.connection_state.value
-            return self._complain(f"Not sent, you are {state}: /login EMAIL, then /token TOKEN.")
+        if not self._here():
+            return
         reply = await self._client.send(content)
         if "error" in reply:
             self._refused(reply)
+
+    def _here(self) -> bool:
+        """Whether anything can be sent; if not, it is said."""
+        state = self._client.connection_state
+        if state is ConnectionState.DISCONNECTED:
+            self._complain("Not sent, you are disconnected: /login EMAIL, then /token TOKEN.")
+        elif state is not ConnectionState.CONNECTED:
+            self._complain(f"Not sent, you are {state.value}.")
+        return state is ConnectionState.CONNECTED
 
     # ---- showing
 

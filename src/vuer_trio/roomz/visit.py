@@ -116,8 +116,9 @@ class Visit:
 
     def socket(self) -> Socket:
         """The open one. Raises ConnectionError."""
-        if self.state is not ConnectionState.CONNECTED:
-            raise ConnectionError(f"not connected to {self.uri}: it is {self.state.value}")
+        if (state := self.state) is not ConnectionState.CONNECTED:
+            how = "connect first" if state is ConnectionState.DISCONNECTED else state.value
+            raise ConnectionError(f"not connected to {self.uri}: {how}")
         assert self._socket is not None
         return self._socket
 
