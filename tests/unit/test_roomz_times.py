@@ -333,9 +333,9 @@ async def test_the_name_is_restored_before_it_is_connected_again(tmp_path, autoj
         await conn.send_text(ack_of(asked, {"status": "ok", "display_name": "&lt;A&gt;"}))
 
     async with memory_network(takes_a_name, wants_it_back):
-        async with client_of(MEMORY, tmp_path) as client:
-            users = []
-            client.on("authenticated", lambda data: users.append(data["user"]["display_name"]))
+        client, users = client_of(MEMORY, tmp_path), []
+        client.on("authenticated", lambda data: users.append(data["user"]["display_name"]))
+        async with client:
             await client.set_display_name("<A>")
             await trio.sleep(10)
             assert client.connected

@@ -156,6 +156,7 @@ class SyncClient:
         portal = getattr(self, "_portal", None)
         if portal is not None:
             warnings.warn(f"{self!r} was never closed", ResourceWarning, stacklevel=1, source=self)
+            self._client._abandon = None  # which would warn again
             portal.stop(wait=False)
 
     # ---- talking
