@@ -404,7 +404,8 @@ async def test_a_server_that_is_killed_and_comes_back(new_client, fresh_server):
             sent = await one.send(f"after {restart}")
             await two.until(lambda: two.of("message"))
             await two.send("and back")
-            await one.until(lambda: len(one.of("message")) == 2)
+            for client in (one, two):
+                await client.until_seen("message", 2)
             assert [m["id"] for m in one.of("message")].count(sent["message_id"]) == 1
             for client in (one, two):
                 assert [m["content"] for m in client.of("message")] == [
