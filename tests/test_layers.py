@@ -31,6 +31,8 @@ LAYERS = [
     ["client.py"],
     ["server/"],
     ["arc/"],
+    ["sync.py"],
+    ["roomz/"],
     ["__init__.py"],
 ]
 #: may name an async library
@@ -40,11 +42,15 @@ KNOW_AN_ASYNC_LIBRARY = {
     "_runtime.py",
     "_link/channel.py",
     "_link/anyio_channel.py",
+    "sync.py",
 }
 #: lines
 LONGEST = 400
 #: packages that a program pays for only when it uses them
-LAZY = ["numpy", "PIL", "anyio", "websockets", "trio_websocket", "wsproto", "httpx2"]
+LAZY = [
+    *["numpy", "PIL", "anyio", "websockets", "trio_websocket", "wsproto"],
+    *["httpx2", "socketio", "engineio", "rich", "prompt_toolkit", "vuer_trio.roomz"],
+]
 
 each_file = pytest.mark.parametrize("name", NAMES)
 

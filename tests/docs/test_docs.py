@@ -7,9 +7,10 @@ function, under Trio, with these names: ``trio``, ``open_vuer_client``, ``VuerCl
 ``ws://localhost:8012`` or ``"localhost", 8012``, there is a server as its note wants it; at
 ``wss://robot.local:8012`` it speaks TLS, with a certificate that ``robot.pem`` vouches for;
 ``ws://localhost:1`` is nobody's, at ``http://localhost:8080`` is a relay, and
-``http://proxy.local:3128`` is a proxy. ``server.pem`` and ``server-key.pem`` are a certificate of
-localhost, which ``authority.pem`` vouches for. A program with a client serves until it is
-interrupted.
+``http://proxy.local:3128`` is a proxy. Where the server is ``roomz``, the real one is at
+``http://localhost:8000``, and ``"TOKEN"`` is alice@example.com's. ``server.pem`` and
+``server-key.pem`` are a certificate of localhost, which ``authority.pem`` vouches for. A program
+with a client serves until it is interrupted.
 
 Each block must be able to fail: by an assert, by what it prints, or by what arrives at the server.
 Each ``except`` of a snippet must be entered.
@@ -46,9 +47,15 @@ from doc_servers import SERVERS
 import peer as peer_module
 import vuer_trio
 from peer import Peer, serve_peer
+from roomz_server import RoomzServer, running_roomz
 from vuer_trio import Backoff, Vuer, VuerClient, VuerError, open_vuer_client, open_vuer_server
+from vuer_trio.arc import open_arc_relay
 from vuer_trio.events import ClientEvent
+from vuer_trio.roomz import SyncClient
 from vuer_trio.schemas import Box, DefaultScene
+
+#: what a block says, and what stands for it
+Addresses = dict[str, str]
 
 DEADLINE = 20.0  # seconds
 HERE, HERE_TLS = "ws://localhost:8012", "wss://robot.local:8012"
@@ -83,16 +90,22 @@ def by_name(chosen: list[Block]) -> Any:
 
 
 @by_name(SNIPPETS)
-def test_snippet(block: Block, capsys: pytest.CaptureFixture[str]) -> None:
+def test_snippet(
+    block: Block, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
     if "needs" in block.notes:
         pytest.importorskip(block.notes["needs"])
-    trio.run(run_snippet, block)
-    assert_printed(block, capsys.readouterr().out)
+    roomz = roomz_for(block, request)
+    trio.run(run_snippet, block, roomz)
+    printed = capsys.readouterr().out
+    for name, address in roomz.items():
+        printed = printed.replace(address, name)
+    assert_printed(block, printed)
 
 
-async def run_snippet(block: Block) -> None:
+async def run_snippet(block: Block, roomz: Addresses) -> None:
     with trio.fail_after(DEADLINE):
-        async with staged(block) as stage:
+        async with staged(block, roomz) as stage:
             names = {
                 "trio": trio,
                 "open_vuer_client": open_vuer_client,
@@ -104,7 +117,8 @@ async def run_snippet(block: Block) -> None:
                 "SetPosition": SetPosition,
                 "_entered": stage.handlers.discard,
             }
-            if re.search(r"VuerClient\(|open_vuer_client\(|vuer_trio\.arc", block.source):
+            opens = ("VuerClient(", "open_vuer_client(", "vuer_trio.arc", "roomz import")
+            if any(name in block.source for name in opens):
                 await execute(stage.compiled(), names)
             else:
                 async with open_vuer_client(stage.peer.uri) as names["client"]:
@@ -120,13 +134,13 @@ async def execute(code: CodeType, names: dict[str, Any]) -> None:
 
 
 @by_name(PROGRAMS)
-def test_program(block: Block, tmp_path: Path) -> None:
-    trio.run(run_program, block, tmp_path / "program.py")
+def test_program(block: Block, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    trio.run(run_program, block, tmp_path / "program.py", roomz_for(block, request))
 
 
-async def run_program(block: Block, path: Path) -> None:
+async def run_program(block: Block, path: Path, roomz: Addresses) -> None:
     with trio.fail_after(DEADLINE):
-        async with staged(block) as stage:
+        async with staged(block, roomz) as stage:
             await trio.Path(path).write_text(stage.here(block.source), "utf-8")
             done = await trio.run_process(
                 [sys.executable, "-W", "error", path],
@@ -177,14 +191,35 @@ def assert_printed(block: Block, printed: str) -> None:
     assert printed == (block.output or ""), f"what {block.name} prints is not what it says below it"
 
 
+@pytest.fixture(scope="module")
+def roomz_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RoomzServer]:
+    with running_roomz(tmp_path_factory.mktemp("roomz")) as server:
+        yield server
+
+
+def roomz_for(block: Block, request: pytest.FixtureRequest) -> Addresses:
+    """The real Roomz server and a new token, for who needs them; each user is called Alice."""
+    if block.notes.get("server") != "roomz":
+        return {}
+    server: RoomzServer = request.getfixturevalue("roomz_server")
+    client, before, email = SyncClient(server.url, ""), server.tokens, server.email()
+    client.login(email)
+    return {
+        "http://localhost:8000": server.url,
+        "TOKEN": server.token_after(before),
+        "alice@example.com": email,
+        "bob@example.com": server.email(),
+    }
+
+
 @asynccontextmanager
-async def staged(block: Block) -> AsyncIterator[Stage]:
+async def staged(block: Block, roomz: Addresses) -> AsyncIterator[Stage]:
     """The servers that a block talks to."""
-    script = SERVERS[block.notes.get("server", "listens")]
+    script = SERVERS["listens" if roomz else block.notes.get("server", "listens")]
     small = 4096 if script.__name__ == "stalls" else None
     async with AsyncExitStack() as stack:
         peer = await stack.enter_async_context(serve_peer(script, receive_buffer=small))
-        addresses = {HERE: peer.uri, HERE_TCP: f'"127.0.0.1", {peer.port}'}
+        addresses = {HERE: peer.uri, HERE_TCP: f'"127.0.0.1", {peer.port}', **roomz}
         if HERE_TLS in block.source:
             secure = await stack.enter_async_context(serve_peer(script, tls=True))
             addresses[HERE_TLS] = secure.uri
@@ -198,8 +233,6 @@ async def staged(block: Block) -> AsyncIterator[Stage]:
         if PROXY in block.source:
             addresses[PROXY] = await stack.enter_async_context(serve_proxy())
         if RELAY in block.source:
-            from vuer_trio.arc import open_arc_relay
-
             addresses[RELAY] = (await stack.enter_async_context(open_arc_relay())).url
         yield Stage(block, peer, addresses)
 

@@ -365,7 +365,7 @@ class Keeper:
             self._link.fail(code, reason)
 
     def lose(self, reason: str) -> None:
-        """Give the link up, as one that the peer has left."""
+        """Give the link up: the protocol above has no sign of life from its peer."""
         if self.state is State.OPEN and self._link is not None:
             self._link.lose(reason)
 

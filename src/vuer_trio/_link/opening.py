@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Protocol
 
 from .._runtime import Runtime
-from .keeper import Keeper
 from .link import CLEANUP
 
 __all__ = ["open_connection", "unwrap"]
@@ -14,7 +13,21 @@ __all__ = ["open_connection", "unwrap"]
 log = logging.getLogger("vuer_trio.link")
 
 
-async def open_connection(keeper: Keeper, nursery: Any) -> Exception | None:
+class Opening(Protocol):
+    """What can be opened: a `Keeper`, or what has several of them, one after another."""
+
+    rt: Runtime
+    uri: str
+    over: Any
+
+    async def run(self, status: Any) -> None:
+        """Its life; ``status.started()`` gets None when it is open, or what it failed with."""
+
+    def abort(self) -> None:
+        """End it at once."""
+
+
+async def open_connection(keeper: Opening, nursery: Any) -> Exception | None:
     """Run ``keeper`` in ``nursery``, or without one in a system task, from which nothing escapes.
 
     Returns None once it is open, or what it failed with. Cancelled: nothing is left of it. The

@@ -1,0 +1,115 @@
+"""The task that calls the handlers of one visit, in the order of the events."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from inspect import isawaitable
+from typing import Any
+
+from .._link.box import Box
+from .._link.policy import Fifo
+from .._runtime import Runtime
+from .events import EventHandler, Handlers, Item, RoomzEvent
+
+__all__ = ["Calling", "Gate", "HandlerCaller", "call_handler"]
+
+log = logging.getLogger("vuer_trio.roomz")
+
+#: events that wait for their handlers; more stop the reader, and the server feels it through TCP
+_QUEUE = Fifo(capacity=16_384, max_bytes=4 << 20)
+#: seconds that the last handlers have, each, when the connection has ended
+_PATIENCE = 5.0
+
+HandlerCaller = Callable[[EventHandler, dict[str, Any]], Awaitable[None]]
+
+_calling: ContextVar[object] = ContextVar("handlers of a Roomz client", default=None)
+
+
+async def call_handler(handler: EventHandler, data: dict[str, Any]) -> None:
+    """Call it, sync or async."""
+    result = handler(data)
+    if isawaitable(result):
+        await result
+
+
+class Gate:
+    """The queue as a connection sees it: a full one stops the reader.
+
+    A connection that is left empties its boxes; the handlers are still to see what is in this one.
+    """
+
+    def __init__(self, queue: Box[Item]) -> None:
+        self._queue = queue
+        self.attended = True
+
+    @property
+    def full(self) -> bool:
+        return self.attended and self._queue.full
+
+    @property
+    def awaited(self) -> bool:
+        return self._queue.awaited
+
+    async def drained(self) -> None:
+        await self._queue.drained()
+
+    def clear(self) -> None:
+        """Nothing."""
+
+
+class Calling:
+    """``queue`` is filled by the reader; `run` empties it."""
+
+    def __init__(self, rt: Runtime, handlers: Handlers, call: HandlerCaller) -> None:
+        self._rt = rt
+        self._handlers = handlers
+        self._call = call
+        self.queue: Box[Item] = _QUEUE.open(rt)
+        self._busy = False
+        self._changed: Any = None
+
+    @property
+    def inside(self) -> bool:
+        """Whether the calling task or thread is a handler of this visit's, or was started by
+        one: it must not wait for itself."""
+        return _calling.get() is self
+
+    async def run(self) -> None:
+        _calling.set(self)
+        while True:
+            while not self.queue.items:
+                await self.queue.arrival()
+            self._busy = True
+            try:
+                await self._call_all(self.queue.pop().event)
+            finally:
+                self._busy = False
+                if self._changed is not None:
+                    self._changed.set()
+                    self._changed = None
+
+    async def _call_all(self, event: RoomzEvent) -> None:
+        for handler in self._handlers.of(event.name):
+            if handler not in self._handlers.of(event.name):
+                continue  # another one has taken it away
+            try:
+                await self._call(handler, event.data)
+            except Exception:
+                log.exception("a handler of %r raised", event.name)
+
+    async def finish(self) -> None:
+        """Wait until the handlers have seen every event, as long as they get on with it."""
+        while self._busy or self.queue.items:
+            self._changed = self._rt.Event()
+            with self._rt.move_on_after(_PATIENCE):
+                await self._changed.wait()
+                continue
+            log.warning(
+                "a handler was still busy %g s after the connection had ended and is cancelled; "
+                "%d events were left",
+                _PATIENCE,
+                len(self.queue.items),
+            )
+            return

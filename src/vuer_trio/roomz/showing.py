@@ -1,0 +1,69 @@
+"""How the terminal shows a room: plain words, styles on top."""
+
+from __future__ import annotations
+
+import html
+from datetime import datetime
+from typing import Any
+
+__all__ = ["Line", "name_of", "printable", "show_event"]
+
+#: text and a style of rich's, one after another
+Line = list[tuple[str, str]]
+
+#: invisible, but part of emoji
+_JOINERS = "\u200d\ufe0f"
+
+
+def printable(text: object) -> str:
+    """What a server sent, as it may reach a terminal: nothing in it moves the cursor.
+
+    The server escapes for HTML; that is undone.
+    """
+    plain = html.unescape(str(text))
+    return "".join(
+        c if c.isprintable() or c in _JOINERS else " " if c.isspace() else "\ufffd" for c in plain
+    )
+
+
+def name_of(user: Any) -> str:
+    """``Name (email)``, or only the email."""
+    if not isinstance(user, dict):
+        return "somebody"
+    email = printable(user.get("email") or user.get("id") or "somebody")
+    name = user.get("display_name")
+    return f"{printable(name)} ({email})" if name else email
+
+
+def show_event(name: str, data: dict[str, Any]) -> Line | None:
+    """The line for an event; None for one that is not shown."""
+    who = name_of(data.get("user"))
+    match name:
+        case "message":
+            said = printable(data.get("content", ""))
+            return [(_time(data), "dim"), (who, "bold cyan"), (f": {said}", "")]
+        case "user_joined":
+            return [(_time(data), "dim"), (f"{who} joined{_count(data, 'total')}", "green")]
+        case "user_left":
+            return [(_time(data), "dim"), (f"{who} left{_count(data, 'remaining')}", "yellow")]
+        case "display_name_changed":
+            return [(_time(data), "dim"), (f"another device is now {who}", "green")]
+        case "authenticated":
+            return [(f"Connected as {who}.", "bold green")]
+        case "error":
+            said = f"Error {printable(data.get('code', ''))}: {printable(data.get('error', ''))}"
+            return [(said, "bold red")]
+    return None
+
+
+def _count(data: dict[str, Any], which: str) -> str:
+    count = data.get(f"{which}_connections")
+    return f" ({count} connected)" if isinstance(count, int) else ""
+
+
+def _time(data: dict[str, Any]) -> str:
+    """The local time of an event, for the beginning of a line."""
+    try:
+        return datetime.fromisoformat(data["timestamp"]).astimezone().strftime("[%H:%M] ")
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return ""

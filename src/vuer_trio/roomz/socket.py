@@ -1,0 +1,294 @@
+"""One Socket.IO connection, on one WebSocket: opening, calls, heartbeat, the close."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any
+
+from .._errors import ConnectionClosed, ProtocolError, VuerError
+from .._link.calls import Calls
+from .._link.changes import Disconnected, Watch
+from .._link.keeper import Keeper
+from .._link.link import CLEANUP, Link, State
+from .._link.opening import open_connection
+from .._link.policy import Fifo
+from .._runtime import Runtime
+from .._transport.base import Message, Transport, TransportName
+from .._transport.dial import dial
+from .._transport.dialing import Dialing
+from .._transport.handshake import Rejected
+from .address import Server
+from .errors import ConnectionError, unreachable
+from .packets import CONNECT, PONG, Kind, Packet, decode, encode_event
+
+__all__ = ["Refused", "Socket"]
+
+log = logging.getLogger("vuer_trio.roomz")
+
+#: bytes of one message that is received; a chat message has some 10,000 at most
+_MAX_SIZE = 4 << 20
+#: of a server that does not say: bytes of one message sent, seconds of silence
+_MAX_PAYLOAD = 1_000_000
+_SILENCE = 45.0
+#: seconds without progress, while the outbox drains and for the answer to the close
+_CLOSE_TIMEOUT = 1.0
+#: events that may arrive before the server has let this client in
+_EARLY = 1000
+
+
+class Refused(Exception):
+    """The server did not let this client in. It does not say whether for its session."""
+
+
+class Socket:
+    """`open` it, `begin` its events, `call`, `close`.
+
+    ``deliver(name, data, size)`` gets the events, in sync code, in order. ``gate`` stops the
+    reader while it is full.
+    """
+
+    def __init__(
+        self,
+        rt: Runtime,
+        server: Server,
+        cookie: str,
+        transport: TransportName,
+        gate: Any,
+        deliver: Callable[[str, dict[str, Any], int], None],
+    ) -> None:
+        self.rt = rt
+        self.server = server
+        self.user: dict[str, Any] = {}
+        self.ended = rt.Event()
+        self.keeper = Keeper(
+            rt,
+            server.shown,
+            self._dial,
+            unreachable,
+            Fifo().open(rt, attended=False),  # nothing gets there
+            Fifo().open(rt),
+            heartbeat=math.inf,  # Engine.IO has its own
+            close_timeout=_CLOSE_TIMEOUT,
+        )
+        self.keeper.tap = self._read
+        self.keeper.boxes = [gate]
+        self._dialing = Dialing(
+            server.websocket,
+            _MAX_SIZE,
+            transport,
+            headers=(("Cookie", f"session_token={cookie}"),),
+        )
+        self._deliver = deliver
+        self._early: list[tuple[str, dict[str, Any], int]] | None = []
+        self._calls: Calls[Any] = Calls(rt)
+        self._numbers = count(1)
+        self._opened = self._authenticated = self._admitted = False
+        self._decided = rt.Event()  # let in, refused or lost
+        self._refusal: str | None = None
+        self._ending: Disconnected | None = None
+        self.max_payload = _MAX_PAYLOAD
+        self._silence = _SILENCE
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is open, in both directions."""
+        return self.keeper.state is State.OPEN
+
+    # ---- life
+
+    async def open(self, nursery: Any) -> None:
+        """Dial, and wait until the server lets this client in; ``nursery`` carries its tasks.
+
+        Who calls sets the deadline. Raises Refused and ConnectionError. Cancelled: nothing is
+        left open.
+        """
+        watch = self.keeper.changes.watch(self.rt)
+        failure = await open_connection(self.keeper, nursery)
+        if isinstance(failure, OSError | VuerError | Rejected):
+            raise unreachable(self.server.shown, failure)
+        if failure is not None:
+            raise failure  # a fault of the caller's
+        nursery.start_soon(self._watch, watch)
+        try:
+            await self._decided.wait()
+            if self._refusal is not None:
+                await self.close()
+                raise Refused(self._refusal)
+        except BaseException:
+            await self.abort()
+            raise
+        if self._ending is not None:
+            raise self._lost()
+
+    async def _watch(self, watch: Watch) -> None:
+        """Notice the end at once; the heartbeat runs until then."""
+        try:
+            async with self.rt.open_nursery() as tasks:
+                tasks.start_soon(self._beat)
+                async for change in watch:
+                    if isinstance(change, Disconnected):
+                        self._ending = change
+                        break
+                tasks.cancel_scope.cancel()
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        self._calls.fail(self._lost())
+        self._decided.set()
+        self.ended.set()
+
+    def _lost(self) -> ConnectionError:
+        why = ""
+        if self._ending is not None:
+            why = f" (code {self._ending.code}"
+            why += f": {self._ending.reason})" if self._ending.reason else ")"
+        return ConnectionError(f"the connection to {self.server.shown} has ended{why}")
+
+    async def _beat(self) -> None:
+        """The server pings; without a sign of life for its interval and timeout it is gone.
+
+        Any received data is life, and what a full queue keeps from being read is not missed.
+        """
+        await self._decided.wait()
+        while True:
+            if self.keeper.stopped:
+                await self.rt.sleep(self._silence)
+                continue
+            due = self.keeper.heard_at + self._silence
+            if self.rt.current_time() >= due:
+                self.keeper.lose(f"no sign of life for {self._silence:g} s")
+                return
+            await self.rt.sleep_until(due)
+
+    async def close(self) -> None:
+        """Close in order. Calls that wait fail. Cancelled: as `abort`, without waiting."""
+        self._calls.fail(self._lost())
+        try:
+            await self.keeper.aclose()
+        except ConnectionClosed as exc:  # whoever sent what is not sent is told already
+            log.debug("%s", exc)
+
+    async def abort(self) -> None:
+        """End it at once."""
+        self.keeper.abort()
+        with self.rt.CancelScope(shield=True, deadline=self.rt.current_time() + CLEANUP):
+            await self.keeper.over.wait()
+
+    async def _dial(self, link: Link, nursery: Any) -> Transport:
+        return await _dial_now(self.rt, self._dialing, link, nursery)
+
+    # ---- reading
+
+    def begin(self) -> None:
+        """Deliver the events so far, and from now on each when it is read."""
+        early, self._early = self._early, None
+        for event in early or ():
+            self._deliver(*event)
+
+    def _read(self, messages: Sequence[Message], at: float) -> Sequence[Any]:
+        for message in messages:
+            try:
+                packet = decode(message)
+            except ProtocolError as exc:
+                log.warning("ignored from %s: %s", self.server.shown, exc)
+            else:
+                self._take(packet, len(message))
+        return ()
+
+    def _take(self, packet: Packet, size: int) -> None:
+        match packet.kind:
+            case Kind.OPEN:
+                self._agree(packet.data)
+            case Kind.PING:
+                self.keeper.outbox.offer(PONG)  # no room: the server does not read either
+            case Kind.CONNECTED:
+                self._admitted = True
+            case Kind.REFUSED if not self._decided.is_set():
+                self._refusal = packet.data
+                self._decided.set()
+            case Kind.REFUSED:
+                log.warning("%s refused something: %s", self.server.shown, packet.data[:200])
+            case Kind.EVENT:
+                name, data = packet.data
+                self._event(name, data, size)
+            case Kind.REPLY:
+                self._calls.settle(packet.number, packet.data)
+            case Kind.CLOSE | Kind.LEFT:
+                self.keeper.fail(1000, "the server ended the session")
+        if self._admitted and self._authenticated:
+            self._decided.set()
+
+    def _agree(self, terms: dict[str, Any]) -> None:
+        if self._opened:
+            return
+        self._opened = True
+        self.max_payload = int(_positive(terms.get("maxPayload"), 1, _MAX_PAYLOAD))
+        interval = _positive(terms.get("pingInterval"), 0.001, 25.0)
+        self._silence = interval + _positive(terms.get("pingTimeout"), 0.001, 20.0)
+        self.keeper.outbox.offer(CONNECT)
+
+    def _event(self, name: str, data: dict[str, Any], size: int) -> None:
+        if name in ("connect", "connect_error", "disconnect"):  # ours to tell
+            log.warning("ignored from %s: an event named %r", self.server.shown, name)
+            return
+        if name == "authenticated":
+            user = data.get("user")
+            if self._authenticated or not isinstance(user, dict):
+                log.warning(
+                    "ignored from %s: another or an empty 'authenticated'", self.server.shown
+                )
+                return
+            self._authenticated, self.user = True, dict(user)
+        if self._early is None:
+            self._deliver(name, data, size)
+        elif len(self._early) < _EARLY:
+            self._early.append((name, data, size))
+
+    # ---- calling
+
+    async def call(self, name: str, data: dict[str, Any], timeout: float) -> dict[str, Any]:
+        """Send an event and wait for its acknowledgement, which is returned.
+
+        ``{"error", "code"}`` with 408 after ``timeout`` seconds, with 413 for more than the
+        server takes, with 502 for an answer that is none. Raises ConnectionError when the
+        connection ends. Cancelled: the event may have been sent.
+        """
+        number = next(self._numbers)
+        payload = encode_event(name, data, number)
+        if len(payload) > self.max_payload:
+            await self.rt.checkpoint()
+            said = f"The message has {len(payload):,} bytes, the server takes {self.max_payload:,}"
+            return {"error": said, "code": 413}
+        with self.rt.move_on_after(timeout):
+            reply = await self._call(number, payload)
+            if isinstance(reply, dict):
+                return reply
+            return {"error": "The server's acknowledgment is malformed", "code": 502}
+        return {"error": "Message acknowledgment timeout", "code": 408}
+
+    async def _call(self, number: int, payload: bytes) -> Any:
+        if not self.alive:
+            raise self._lost()
+        outbox = self.keeper.outbox
+        with self._calls.expect(number) as call:
+            try:
+                await outbox.reserve(len(payload))
+                outbox.put_reserved((payload,), len(payload))
+            except VuerError as exc:
+                raise self._lost() from exc
+            return await call.wait()
+
+
+async def _dial_now(rt: Runtime, dialing: Dialing, link: Link, nursery: Any) -> Transport:
+    return await dial(rt, dialing, link, nursery)
+
+
+def _positive(value: Any, unit: float, default: float) -> float:
+    """A server's number in our unit, or the default for what can not be one."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e12:
+        return value * unit
+    return default

@@ -1,0 +1,244 @@
+"""The blocking Vuer client, against a server in another thread."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+
+import anyio
+import msgpack
+import pytest
+import trio
+from support import Number, numbers, open_sockets
+
+from peer import serve_peer
+from vuer_trio import (
+    CallTimeout,
+    ClientClosed,
+    ConnectionClosed,
+    ConnectionFailed,
+    Fifo,
+    OutboxFull,
+    RecvTimeout,
+)
+from vuer_trio.events import ClientEvent
+from vuer_trio.sync import BlockingVuerClient, open_vuer_client
+
+
+class Server:
+    """A scripted peer in a thread; `peer` is on record when it has stopped."""
+
+    def __init__(self, script) -> None:
+        ready: Future = Future()
+        self._script = script
+        self._thread = threading.Thread(target=anyio.run, args=(self._main, ready))
+        self._thread.start()
+        self.peer, self._stop, self._token = ready.result(10)
+        self.uri = self.peer.uri
+
+    async def _main(self, ready: Future) -> None:
+        stop = anyio.Event()
+        async with serve_peer(self._script) as peer:
+            ready.set_result((peer, stop, anyio.lowlevel.current_token()))
+            await stop.wait()
+
+    def stop(self) -> None:
+        if self._thread.is_alive():
+            anyio.from_thread.run_sync(self._stop.set, token=self._token)
+            self._thread.join()
+
+
+async def echoes(conn):
+    await conn.accept()
+    while (message := await conn.recv()) is not None:
+        event = msgpack.unpackb(message)
+        if event["etype"] == "CLOSE":
+            await conn.close(event["value"])
+        elif event["etype"] == "STALL":
+            conn.stop_reading()
+        elif event["etype"] != "INIT":
+            await conn.send_event({"etype": "ECHO", "data": event["value"]})
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    threads = threading.active_count()
+    server = Server(echoes)
+    yield server
+    server.stop()
+    deadline = time.monotonic() + 5
+    while threading.active_count() > threads and time.monotonic() < deadline:
+        time.sleep(0.01)  # worker threads, which wait for more work
+    names = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in names if name.startswith("vuer-trio")]
+
+
+def of(etype: str, value: object = None) -> ClientEvent:
+    return ClientEvent(etype=etype, value=value)
+
+
+def test_every_way_to_send_and_to_receive(server):
+    sockets = open_sockets()
+    with open_vuer_client(server.uri) as client:
+        assert client.connected
+        assert isinstance(client, BlockingVuerClient)
+        client.send @ Number(value=1)
+        client.send(Number(value=2))
+        client.send_nowait(Number(value=3))
+        client.send_many([Number(value=4), Number(value=5)])
+        client.send(Number(value=6), retain=True)
+        client.flush(timeout=5)
+        assert client.recv(timeout=5).data == 1
+        assert client.recv_nowait().data == 2
+        assert [event.data for event in client.recv_many(2)] == [3, 4]
+        assert [next(client).data, next(client).data] == [5, 6]
+        with pytest.raises(RecvTimeout):
+            client.recv(timeout=0.01)
+        assert client.statistics().received == 6
+        assert client.uri in repr(client)
+    assert not client.connected
+    assert client.close_code == 1000
+    assert client.statistics().received == 6
+    with pytest.raises(ClientClosed, match=r"client\.connect"):
+        client.send @ Number(value=1)
+    assert open_sockets() == sockets
+    server.stop()
+    assert numbers(server.peer.connections[0].messages) == [1, 2, 3, 4, 5, 6]
+
+
+def test_iteration_ends_on_a_normal_close_and_raises_on_any_other(server):
+    with open_vuer_client(server.uri) as client:
+        client.send @ Number(value=1)
+        client.send @ of("CLOSE", 1000)
+        assert [event.data for event in client] == [1]
+    with open_vuer_client(server.uri) as client:
+        client.send @ of("CLOSE", 1011)
+        with pytest.raises(ConnectionClosed) as closed:
+            next(client)
+        assert closed.value.code == 1011
+
+
+def test_the_form_for_notebooks(server):
+    client = open_vuer_client(server.uri)
+    for _ in range(2):
+        assert client.connect() is client
+        with pytest.raises(RuntimeError, match="connected already"):
+            client.connect()
+        client.send @ Number(value=1)
+        assert client.recv(timeout=5).data == 1
+        client.close()
+        client.close()
+    client.connect()
+    client.send @ of("CLOSE", 1011)
+    with pytest.raises(ConnectionClosed):
+        client.recv(timeout=5)
+    client.connect()  # after a loss
+    client.close()
+
+
+def test_a_failure_to_connect_leaves_no_thread():
+    client = open_vuer_client("ws://127.0.0.1:1")
+    with pytest.raises(ConnectionFailed):
+        client.connect()
+    assert not [t for t in threading.enumerate() if t.name.startswith("vuer-trio")]
+    with pytest.raises(TypeError, match="nonsense"):
+        open_vuer_client("ws://127.0.0.1:1", nonsense=1)
+
+
+def test_many_threads_share_one_client(server):
+    with open_vuer_client(server.uri) as client:
+
+        def talk(number):
+            for n in range(20):
+                client.send(Number(value=number * 100 + n))
+
+        threads = [threading.Thread(target=talk, args=(n,)) for n in range(5)]
+        for thread in threads:
+            thread.start()
+        got = [client.recv(timeout=10).data for _ in range(100)]
+        for thread in threads:
+            thread.join()
+    assert sorted(got) == sorted(n * 100 + m for n in range(5) for m in range(20))
+    for number in range(5):
+        assert [n for n in got if n // 100 == number] == [number * 100 + n for n in range(20)]
+
+
+def test_closing_in_another_thread_ends_a_call(server):
+    client = open_vuer_client(server.uri).connect()
+    threading.Timer(0.1, client.close).start()
+    with pytest.raises(ClientClosed):
+        client.recv()
+
+
+def test_full_boxes_and_deadlines(server):
+    options = {"outbox": Fifo(2), "close_timeout": 0.05}
+    with pytest.raises(ConnectionClosed, match="not sent"):
+        with open_vuer_client(server.uri, **options) as client:
+            client.send(of("STALL"))
+            with pytest.raises(OutboxFull):
+                while True:
+                    client.send @ Number(value=b"x" * 1_000_000)
+            with pytest.raises(CallTimeout):
+                client.flush(timeout=0.05)
+
+
+def test_the_blocks_own_exception_leaves_untouched(server):
+    error = KeyError("of the body")
+    with pytest.raises(KeyError) as raised:
+        with open_vuer_client(server.uri):
+            raise error
+    assert raised.value is error
+
+
+def test_an_interrupted_call_is_cancelled(server, monkeypatch):
+    with open_vuer_client(server.uri) as client:
+        real = Future.result
+        portal = client._portal
+
+        def interrupted(future, timeout=None):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Future, "result", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            portal.call(client._client.recv)
+        monkeypatch.setattr(Future, "result", real)
+        client.send @ Number(value=1)
+        assert client.recv(timeout=5).data == 1  # nobody else waits for it
+
+
+def test_who_never_closes_is_warned_and_leaves_no_thread(server):
+    client = open_vuer_client(server.uri).connect()
+    (thread,) = (t for t in threading.enumerate() if t.name.startswith("vuer-trio"))
+    with pytest.warns(ResourceWarning, match="never closed"):
+        del client
+        gc.collect()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_it_works_in_a_running_loop_of_asyncio(server):
+    """As in a notebook, whose cells run in one."""
+
+    async def cell() -> None:
+        with open_vuer_client(server.uri) as client:
+            client.send @ Number(value=1)
+            assert client.recv(timeout=5).data == 1
+
+    asyncio.run(cell())
+
+
+def test_in_a_task_of_trio_it_says_what_to_do_instead(server):
+    async def cell() -> None:
+        with pytest.raises(RuntimeError, match="use the async client"):
+            open_vuer_client(server.uri).connect()
+        with pytest.raises(RuntimeError, match="use the async client"):
+            client.recv()
+
+    with open_vuer_client(server.uri) as client:
+        trio.run(cell)
+        client.send @ Number(value=1)
+        assert client.recv(timeout=5).data == 1

@@ -1,0 +1,283 @@
+"""``roomz-cli`` as a user sees it: in a pseudo-terminal, and through a pipe."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from roomz_server import RoomzServer, running_roomz
+from vuer_trio.roomz import SyncClient
+from vuer_trio.roomz.cache import SessionCache
+from vuer_trio.roomz.showing import name_of, printable, show_event
+
+pytestmark = pytest.mark.interop
+
+_PROGRAM = "import sys; from vuer_trio.roomz.cli import main; sys.exit(main())"
+COMMAND = [sys.executable, "-c", _PROGRAM]
+_DEADLINE = 20.0  # seconds
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory) -> Iterator[RoomzServer]:
+    with running_roomz(tmp_path_factory.mktemp("roomz")) as server:
+        yield server
+
+
+class Terminal:
+    """A command in a pseudo-terminal; `expect` waits for text that comes after what was seen."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._fd, inside = pty.openpty()
+        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+        environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
+        self._process = subprocess.Popen(
+            [*COMMAND, *arguments],
+            stdin=inside,
+            stdout=inside,
+            stderr=inside,
+            start_new_session=True,
+            env={**environment, "TERM": "xterm-256color"},
+        )
+        os.close(inside)
+        self.raw = ""
+        self._seen = 0
+
+    @property
+    def text(self) -> str:
+        """What was written, without its escape sequences."""
+        return re.sub(r"\x1b(\[[0-9;?]*[A-Za-z]|[=>78])", "", self.raw)
+
+    def _read(self, deadline: float) -> bool:
+        ready, _, _ = select.select([self._fd], [], [], max(0, deadline - time.monotonic()))
+        if not ready:
+            return False
+        try:
+            data = os.read(self._fd, 65536)
+        except OSError:  # the other side is closed
+            return False
+        if b"\x1b[6n" in data:  # where is the cursor?
+            os.write(self._fd, b"\x1b[1;1R")
+        self.raw += data.decode(errors="replace")
+        return bool(data)
+
+    def expect(self, wanted: str) -> None:
+        deadline = time.monotonic() + _DEADLINE
+        while (at := self.text.find(wanted, self._seen)) < 0:
+            assert self._read(deadline), f"no {wanted!r} in {self.text[self._seen :]!r}"
+        self._seen = at + len(wanted)
+
+    def type(self, keys: str) -> None:
+        os.write(self._fd, keys.encode())
+
+    def enter(self, line: str) -> None:
+        self.type(f"{line}\r")
+
+    def wait(self) -> int:
+        """The exit status."""
+        deadline = time.monotonic() + _DEADLINE
+        while self._read(deadline):
+            pass
+        return self._process.wait(_DEADLINE)
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(_DEADLINE)
+        os.close(self._fd)
+
+
+@pytest.fixture
+def terminal(server) -> Iterator[Terminal]:
+    terminal = Terminal("--server", server.url)
+    yield terminal
+    terminal.close()
+
+
+def log_in(terminal: Terminal, server: RoomzServer) -> str:
+    email, before = server.email(), server.tokens
+    terminal.expect("/help shows the commands")
+    terminal.expect(">")
+    terminal.enter(f"/login {email}")
+    terminal.expect(f"A magic link is on its way to {email}")
+    terminal.enter(f"/token {server.token_after(before)}")
+    terminal.expect(f"Connected as {email}.")
+    return email
+
+
+def test_a_session_from_login_to_quit(terminal, server):
+    email = log_in(terminal, server)
+    terminal.enter("Hello, <world> & \N{GRINNING FACE}")
+    terminal.expect(f"{email}: Hello, <world> & \N{GRINNING FACE}")
+    terminal.enter("/name Alice")
+    terminal.expect(f"You are Alice ({email}) now.")
+    terminal.enter("named")
+    terminal.expect(f"Alice ({email}): named")
+    terminal.enter("/name")
+    terminal.expect(f"You are {email} now.")
+    terminal.enter(f"/name {'x' * 51}")
+    terminal.expect("must be 1-50 characters, no newlines (400)")
+    terminal.enter("/logout")
+    terminal.expect("Disconnected.")
+    terminal.expect("Logged out.")
+    terminal.enter("to nobody")
+    terminal.expect("Not sent, you are disconnected")
+    terminal.enter("/quit")
+    terminal.expect("Bye.")
+    assert terminal.wait() == 0
+    assert "\x1b[1;36m" in terminal.raw or "\x1b[36m" in terminal.raw  # colours
+    assert "Traceback" not in terminal.text
+
+
+def test_a_message_comes_while_a_line_is_typed(terminal, server):
+    email = log_in(terminal, server)
+    terminal.type("half a li")
+    terminal.expect("half a li")
+    other, before = SyncClient(server.url, ""), server.tokens
+    other.login(email)
+    other.connect(server.token_after(before))
+    terminal.expect(f"{email} joined (2 connected)")
+    other.set_display_name("Phone")
+    terminal.expect(f"another device is now Phone ({email})")
+    other.send("from the phone")
+    terminal.expect(f"Phone ({email}): from the phone")
+    terminal.expect("half a li")
+    other.disconnect()
+    terminal.expect(f"Phone ({email}) left (1 connected)")
+    terminal.enter("ne")
+    terminal.expect(f"{email}: half a line")
+
+
+def test_each_error_is_clear(terminal, server):
+    terminal.expect(">")
+    for line, said in [
+        ("/token", "Write /token TOKEN"),
+        ("/token bogus", "unknown, used or expired"),
+        ("/login", "Write /login EMAIL"),
+        ("/login nope", "Invalid email format"),
+        ("/login eve@example.com", "not authorized"),
+        ("/nonsense", "There is no command /nonsense"),
+        ("/name A", "Not sent, you are disconnected"),
+        ("/help", "/login EMAIL"),
+    ]:
+        terminal.enter(line)
+        terminal.expect(said)
+    log_in_again = server.email()
+    before = server.tokens
+    terminal.enter(f"/login {log_in_again}")
+    terminal.expect("on its way")
+    terminal.enter(f"/token {server.token_after(before)}")
+    terminal.expect("Connected as")
+    terminal.enter("/token again")
+    terminal.expect("You are connected already")
+    terminal.type("\x04")  # Ctrl-D
+    terminal.expect("Bye.")
+    assert terminal.wait() == 0
+
+
+def test_ctrl_c_leaves_cleanly(terminal, server):
+    log_in(terminal, server)
+    terminal.type("half a line\x03")
+    terminal.expect("Bye.")
+    assert terminal.wait() == 0
+    assert "Traceback" not in terminal.text
+
+
+def test_the_session_can_be_kept(server, tmp_path):
+    path = tmp_path / "session.json"
+    for visit in range(2):
+        terminal = Terminal("-s", server.url, "--session", str(path))
+        try:
+            if visit == 0:
+                log_in(terminal, server)
+            else:
+                terminal.expect("Connected as")
+            terminal.enter("/quit")
+            assert terminal.wait() == 0
+        finally:
+            terminal.close()
+    path.write_text(path.read_text().replace("ey", "xx", 1))
+    terminal = Terminal("-s", server.url, "--session", str(path))
+    try:
+        terminal.expect("does not accept this session")
+        terminal.expect("Not connected")
+        terminal.enter("/quit")
+        assert terminal.wait() == 0
+    finally:
+        terminal.close()
+    SessionCache(path).save("http://127.0.0.1:1", "a-session")
+    terminal = Terminal("-s", "http://127.0.0.1:1", "--session", str(path))
+    try:
+        terminal.expect("is a Roomz server running there")
+        terminal.expect("Not connected")
+        terminal.enter("/quit")
+        assert terminal.wait() == 0
+    finally:
+        terminal.close()
+
+
+def test_through_a_pipe_there_are_no_colours(server):
+    email = server.email()
+    done = subprocess.run(
+        [*COMMAND, "--server", server.url],
+        input=f"/login {email}\n/name A\nhello\n",
+        capture_output=True,
+        text=True,
+        timeout=_DEADLINE,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\x1b" not in done.stdout
+    assert done.stdout.splitlines()[2:] == [
+        f"A magic link is on its way to {email}. Then: /token TOKEN.",
+        "Not sent, you are disconnected: /login EMAIL, then /token TOKEN.",
+        "Not sent, you are disconnected: /login EMAIL, then /token TOKEN.",
+        "Bye.",
+    ]
+
+
+def test_wrong_arguments_and_a_server_that_is_not_there():
+    done = subprocess.run([*COMMAND, "-s", "ftp://x"], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 2
+    assert "write http://host:port" in done.stderr
+    done = subprocess.run(
+        [*COMMAND, "-s", "http://127.0.0.1:1"],
+        input="/login a@b.test\n/quit\n",
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert "is a Roomz server running there" in done.stdout
+    assert done.returncode == 0
+
+
+def test_without_its_packages_it_says_which_extra():
+    program = (
+        "import sys; sys.modules['prompt_toolkit'] = None\n"
+        "from vuer_trio.roomz.cli import main; sys.exit(main([]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=20
+    )
+    assert done.returncode == 1
+    assert "pip install 'vuer-trio[cli]'" in done.stderr
+
+
+def test_nothing_that_is_shown_moves_the_cursor():
+    assert printable("a\x1b[2Jb\r\nc\td\x9b") == "a\ufffd[2Jb  c d\ufffd"
+    assert printable("&lt;b&gt; \N{WOMAN}\u200d\N{ROCKET}") == "<b> \N{WOMAN}\u200d\N{ROCKET}"
+    assert name_of({"email": "a@b", "display_name": "A\x07"}) == "A\ufffd (a@b)"
+    for strange in (None, 5, [], {}, {"display_name": 5}):
+        assert name_of(strange)
+    for name in ("message", "user_joined", "user_left", "display_name_changed", "error"):
+        for data in ({}, {"user": 5, "timestamp": 5}, {"timestamp": "x", "content": None}):
+            assert show_event(name, data)
