@@ -10,9 +10,9 @@ import anyio
 import anyio.to_thread
 import pytest
 from driving import open_nursery
-from roomz_server import RoomzServer, running_roomz
 from support import open_sockets, task_count
 
+from roomz_server import RoomzServer, running_roomz
 from vuer_trio.roomz import (
     AsyncClient,
     AuthenticationError,

@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from roomz_server import RoomzServer, running_roomz
 from support import open_sockets
 
+from roomz_server import RoomzServer, running_roomz
 from vuer_trio.roomz import (
     AuthenticationError,
     ClientError,

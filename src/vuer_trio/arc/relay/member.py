@@ -51,7 +51,6 @@ class Member:
             heartbeat=options.heartbeat,
             close_timeout=options.close_timeout,
             shielded=True,
-            serving=True,
         )
         self._keeper.on_open = self._opened
         self._keeper.tap = self._tap
