@@ -26,32 +26,40 @@ CLIENTS, RATE, SETTLE, WINDOW = 100, 60, 1.0, 3.0
 Connect = Callable[[str], Any]
 
 
-async def fire(connect: Connect, event: Any) -> float:
-    """``client.send @ pose``, until the peer has read them: messages a second."""
-    value = pose_value()
-    async with connect(f"/count/{WARM}/{WARM + MESSAGES}") as client:
-        for count in (WARM, MESSAGES):
+async def counted(connect: Connect, sending: Callable[[Any, int], Any], warm: int, n: int) -> float:
+    """Messages a second of ``sending(client, count)``, until the peer has read them all."""
+    async with connect(f"/count/{warm}/{warm + n}") as client:
+        for count in (warm, n):
             start = time.perf_counter()
-            for _ in range(count):
-                client.send @ event(value=value)
+            await sending(client, count)
             done = await client.recv()
             elapsed = time.perf_counter() - start
             assert done.etype == "DONE"
-    return MESSAGES / elapsed
+    return n / elapsed
+
+
+async def fire(connect: Connect, event: Any) -> float:
+    """``client.send @ pose``, until the peer has read them: messages a second."""
+    value = pose_value()
+
+    async def sending(client: Any, count: int) -> None:
+        for _ in range(count):
+            client.send @ event(value=value)
+
+    return await counted(connect, sending, WARM, MESSAGES)
 
 
 async def send(connect: Connect, event: Any) -> float:
     """``await client.send(pose)``, until the peer has read them: messages a second."""
-    value = pose_value()
-    async with connect(f"/count/{WARM}/{WARM + MESSAGES}") as client:
-        for count in (WARM, MESSAGES):
-            start = time.perf_counter()
-            for _ in range(count):
-                await client.send(event(value=value))
-            done = await client.recv()
-            elapsed = time.perf_counter() - start
-            assert done.etype == "DONE"
-    return MESSAGES / elapsed
+    return await counted(connect, awaiting(event, pose_value()), WARM, MESSAGES)
+
+
+def awaiting(event: Any, value: Any) -> Callable[[Any, int], Any]:
+    async def sending(client: Any, count: int) -> None:
+        for _ in range(count):
+            await client.send(event(value=value))
+
+    return sending
 
 
 async def iterate(connect: Connect, event: Any) -> float:
@@ -72,16 +80,7 @@ async def iterate(connect: Connect, event: Any) -> float:
 
 async def large_out(connect: Connect, event: Any) -> float:
     """``await client.send`` of 16 MiB, until the peer has read them: MiB a second."""
-    blob = bytes(LARGE)
-    async with connect(f"/count/2/{LARGE_MESSAGES + 2}") as client:
-        for count in (2, LARGE_MESSAGES):
-            start = time.perf_counter()
-            for _ in range(count):
-                await client.send(event(value=blob))
-            done = await client.recv()
-            elapsed = time.perf_counter() - start
-            assert done.etype == "DONE"
-    return LARGE_MESSAGES * 16 / elapsed
+    return 16 * await counted(connect, awaiting(event, bytes(LARGE)), 2, LARGE_MESSAGES)
 
 
 async def large_in(connect: Connect, event: Any) -> float:

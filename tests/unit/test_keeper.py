@@ -14,6 +14,7 @@ import trio.testing
 from support import Number, numbers, task_count
 
 from network import HANG, network, refuse
+from streams import Passing
 from vuer_trio import (
     Backoff,
     CallTimeout,
@@ -638,29 +639,15 @@ async def test_silence_counts_through_the_gap(autojump_clock, opened):
 # ---- what is on its way
 
 
-class Stuck:
+class Stuck(Passing):
     """Takes nothing more once it is told so."""
 
-    def __init__(self, stream):
-        self.stream = stream
-        self.stuck = False
+    stuck = False
 
     async def send_all(self, data):
         if self.stuck:
             await trio.sleep_forever()
-        await self.stream.send_all(bytes(data))
-
-    async def receive_some(self, max_bytes=None):
-        return await self.stream.receive_some(max_bytes)
-
-    async def wait_send_all_might_not_block(self):
-        raise NotImplementedError
-
-    async def aclose(self):
-        await self.stream.aclose()
-
-
-trio.abc.Stream.register(Stuck)
+        await super().send_all(data)
 
 
 async def lose_half_way(net, client):

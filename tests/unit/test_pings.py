@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from peer import memory_peer
+from streams import Throttled
 from vuer_trio import (
     CallTimeout,
     ConnectionClosed,
@@ -487,28 +488,6 @@ async def test_leaving_because_of_a_cancellation_takes_no_time(autojump_clock, t
         assert seconds() == 5
         await peer.conn.wait_disconnected()
         assert seconds() == 5
-
-
-class Throttled(trio.abc.Stream):
-    """A stream whose writes can be made slow."""
-
-    def __init__(self, stream):
-        self.stream = stream
-        self.seconds = 0.0  # that one write takes
-
-    async def send_all(self, data):
-        data = bytes(data)
-        await trio.sleep(self.seconds)
-        await self.stream.send_all(data)
-
-    async def receive_some(self, max_bytes=None):
-        return await self.stream.receive_some(max_bytes)
-
-    async def wait_send_all_might_not_block(self):
-        raise NotImplementedError
-
-    async def aclose(self):
-        await self.stream.aclose()
 
 
 @asynccontextmanager

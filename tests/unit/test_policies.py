@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from peer import memory_peer
+from streams import Throttled
 from vuer_trio import (
     Discard,
     DropOldest,
@@ -337,28 +338,6 @@ def test_it_does_what_its_model_does_and_its_accounts_never_drift(policy, seed):
 # ---- rates, in virtual time
 
 each_transport = pytest.mark.parametrize("transport", ["websockets", "wsproto", "trio-websocket"])
-
-
-class Throttled(trio.abc.Stream):
-    """A stream each write of which takes some seconds."""
-
-    def __init__(self, stream):
-        self.stream = stream
-        self.seconds = 0.0
-
-    async def send_all(self, data):
-        data = bytes(data)
-        await trio.sleep(self.seconds)
-        await self.stream.send_all(data)
-
-    async def receive_some(self, max_bytes=None):
-        return await self.stream.receive_some(max_bytes)
-
-    async def wait_send_all_might_not_block(self):
-        raise NotImplementedError
-
-    async def aclose(self):
-        await self.stream.aclose()
 
 
 @asynccontextmanager

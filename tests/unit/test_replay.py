@@ -10,6 +10,7 @@ import trio.testing
 from support import Number, numbers
 
 from network import network
+from streams import Passing
 from vuer_trio import (
     Backoff,
     CallTimeout,
@@ -270,16 +271,22 @@ async def test_a_stream_of_messages_through_a_small_outbox_goes_on(autojump_cloc
         assert numbers(net.connections[0].messages) == list(range(500))
 
 
-async def test_leaving_waits_until_all_is_confirmed(autojump_clock, opened):
-    async def slow(conn):
+def answers_late(count):
+    """Answers ``count`` pings, each 0.8 s after it came."""
+
+    async def script(conn):
         conn.auto_pong = False
         await conn.accept()
-        for n in range(2):
+        for n in range(count):
             await conn.wait_until(lambda n=n: len(conn.pings) > n)
             await trio.sleep(0.8)
             await conn.pong(conn.pings[n])
 
-    async with network(slow) as net:
+    return script
+
+
+async def test_leaving_waits_until_all_is_confirmed(autojump_clock, opened):
+    async with network(answers_late(2)) as net:
         async with opened(close_timeout=1) as client:
             client.send @ Number(value=1)
             await trio.testing.wait_all_tasks_blocked()
@@ -291,15 +298,7 @@ async def test_leaving_waits_until_all_is_confirmed(autojump_clock, opened):
 
 
 async def test_leaving_waits_as_long_as_answers_keep_coming(autojump_clock, opened):
-    async def slow(conn):
-        conn.auto_pong = False
-        await conn.accept()
-        for n in range(5):
-            await conn.wait_until(lambda n=n: len(conn.pings) > n)
-            await trio.sleep(0.8)
-            await conn.pong(conn.pings[n])
-
-    async with network(slow) as net:
+    async with network(answers_late(5)) as net:
         async with opened(close_timeout=1, outbox=Fifo(2000)) as client:
             await trio.testing.wait_all_tasks_blocked()
             for n in range(1100):
@@ -360,27 +359,12 @@ async def test_nothing_sent_leaves_at_once(autojump_clock, opened):
         assert net.connections[0].close_code == 1000
 
 
-class Hasty:
-    """A stream whose writes return late: after the peer has read, and answered."""
-
-    def __init__(self, stream):
-        self.stream = stream
+class Hasty(Passing):
+    """Its writes return late: after the peer has read, and answered."""
 
     async def send_all(self, data):
-        await self.stream.send_all(bytes(data))
+        await super().send_all(data)
         await trio.sleep(1)
-
-    async def receive_some(self, max_bytes=None):
-        return await self.stream.receive_some(max_bytes)
-
-    async def wait_send_all_might_not_block(self):
-        raise NotImplementedError
-
-    async def aclose(self):
-        await self.stream.aclose()
-
-
-trio.abc.Stream.register(Hasty)
 
 
 async def test_an_answer_may_come_before_the_write_has_returned(autojump_clock, opened):
