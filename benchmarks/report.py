@@ -112,4 +112,8 @@ _NOTES = f"""\
 - "raw socket" is what the peer can do: a blocking socket that sends what was framed before, and
   counts the frames it receives. It has no codec, no masking and no event loop.
 - Each row warms up before it is timed. In each round every client has a new process.
+- Round trips on Trio are near what its loop can do: where this was taken apart, a trip took some
+  200 us, of which 177 are those of a bare Trio program with one task, and about 30 the switch to
+  the task that reads. Reading in the task that waits (a leader read) would save the switch; it
+  costs each client a timer, and 8 to 10 % more in the row CPU.
 """
