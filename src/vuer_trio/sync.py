@@ -25,7 +25,13 @@ from .client import VuerClient
 from .events import ClientEvent, ServerEvent
 from .statistics import Statistics
 
-__all__ = ["BlockingVuerClient", "Portal", "call_in_thread", "open_vuer_client"]
+__all__ = [
+    "BlockingSender",
+    "BlockingVuerClient",
+    "Portal",
+    "call_in_thread",
+    "open_vuer_client",
+]
 
 
 class Portal:

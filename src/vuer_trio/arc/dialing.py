@@ -19,7 +19,7 @@ from ..options import Options
 from ._errors import AuthenticationError, RateLimited
 from .account import Account
 
-__all__ = ["Dialler", "Gate", "failed", "verdict"]
+__all__ = ["Busy", "Dialler", "Gate", "Refused", "failed", "verdict"]
 
 log = logging.getLogger("vuer_trio.arc")
 

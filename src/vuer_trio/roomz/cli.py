@@ -19,7 +19,7 @@ from .events import ConnectionState
 from .showing import name_of, printable, show_event
 from .terminal import Terminal
 
-__all__ = ["main"]
+__all__ = ["Chat", "main"]
 
 HELP = """\
 /login EMAIL  have a magic link sent to your address

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from .element import BlockElement, Child
 
-__all__ = ["Color", "Rotation", "SceneElement", "Vector"]
+__all__ = ["Color", "Rotation", "SceneElement", "SupportsToList", "Vector"]
 
 
 class SupportsToList(Protocol):

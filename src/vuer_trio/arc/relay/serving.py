@@ -23,7 +23,7 @@ from .switch import Switch
 if TYPE_CHECKING:
     from ..._transport.knock import Knock
 
-__all__ = ["Relay", "open_arc_relay", "serve_arc_relay"]
+__all__ = ["Relay", "RelayOptions", "open_arc_relay", "serve_arc_relay"]
 
 log = logging.getLogger("vuer_trio.arc.relay")
 
