@@ -8,32 +8,13 @@ at the end of the run; there is no other way for such a test to be skipped.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import pytest
 
+from legs import LEGS, Leg
 from vuer_trio import Vuer, VuerClient, open_vuer_client
-
-
-@dataclass(frozen=True)
-class Leg:
-    backend: str
-    transport: Any
-
-    @property
-    def name(self) -> str:
-        return f"{self.backend}/{self.transport}"
-
-
-LEGS = [
-    Leg("trio", "trio-websocket"),
-    Leg("trio", "websockets"),
-    Leg("asyncio", "websockets"),
-    Leg("asyncio", "wsproto"),
-    Leg("uvloop", "websockets"),
-]
 
 #: leg, ability: why not
 LACKS = {

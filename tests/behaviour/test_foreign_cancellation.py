@@ -8,6 +8,7 @@ import pytest
 from raw_client import eventually, witnessed
 from support import task_count
 
+from legs import LEGS
 from vuer_trio import ConnectionClosed, open_vuer_server
 from vuer_trio.events import ClientEvent
 
@@ -16,8 +17,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyn
 
 @pytest.fixture
 def leg():
-    from conftest import LEGS
-
     return next(leg for leg in LEGS if leg.backend == "asyncio")
 
 

