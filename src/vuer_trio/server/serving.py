@@ -96,9 +96,7 @@ class Serving:
         )
         self._status = status
         try:
-            async with self.rt.open_nursery() as nursery:
-                nursery.start_soon(self._close_at_the_end)
-                await listen(self.rt, listening, self.greet, self._started)
+            await listen(self.rt, listening, self.greet, self._started, self._close_at_the_end)
         except BaseExceptionGroup as group:
             failure = unwrap(group, None)
         else:
