@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -10,7 +11,8 @@ import uvloop
 from raw_client import eventually
 from support import open_sockets, task_count
 
-from vuer_trio import Vuer, open_vuer_client, open_vuer_server
+from vuer_trio import ConnectionClosed, Vuer, open_vuer_client, open_vuer_server
+from vuer_trio.arc import ARCClient, serve_arc_relay
 from vuer_trio.events import ClientEvent
 
 RUNNERS = {"asyncio": asyncio.run, "uvloop": uvloop.run}
@@ -39,7 +41,7 @@ async def test_what_no_handler_may_raise_ends_the_server_and_says_goodbye(new_se
         raise Fatal
 
     clients = []
-    with anyio.fail_after(10), pytest.raises(BaseException, check=holds(Fatal)):
+    with anyio.fail_after(10), pytest.raises((Fatal, BaseExceptionGroup), check=holds(Fatal)):
         async with open_vuer_server(app) as server:
             for _ in range(3):
                 client = open_client(server.uri)
@@ -134,5 +136,24 @@ def test_a_time_limit_on_serving():
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.shield(task), 10)
         await has_said_goodbye(client)
+
+    asyncio.run(main())
+
+
+def test_cancelling_the_task_that_serves_a_relay():
+    async def main():
+        relay = asyncio.get_running_loop().create_future()
+        status = SimpleNamespace(started=relay.set_result)
+        task = asyncio.create_task(serve_arc_relay(port=0, task_status=status))
+        agent = ARCClient((await relay).url)
+        await agent.register()
+        await agent.connect()
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=10)
+        assert done == {task}
+        async with asyncio.timeout(10):
+            with pytest.raises(ConnectionClosed, match="1001"):
+                await agent.recv()
+            await agent.close()
 
     asyncio.run(main())
