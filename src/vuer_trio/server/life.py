@@ -113,7 +113,7 @@ class Life:
         session.program_begins()
         if program is not None:
             self._program_runs = True
-            await guarded(session, program.run, session, self._rt)
+            await guarded(session, program.run, session, self._rt, name=program.name)
             self._program_ended.set()
             session.cancel_scope.cancel()
 
