@@ -230,6 +230,34 @@ async def test_a_half_open_connection_ends(transport, autojump_clock):
 
 @pytest.mark.trio
 @pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_client_that_goes_while_nothing_is_read_is_found_out(transport, autojump_clock):
+    """A full queue of handlers has stopped the reader; the heartbeat's pings meet the end."""
+    app, ended = Vuer(transport=transport, heartbeat=20, inbox=Fifo(4)), []
+
+    @app.add_handler("STUCK")
+    async def stuck(event, session):
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.append(trio.current_time())
+
+    async with memory_server(app) as server:
+        line = Line(server.connect())
+        await line.handshake()
+        await line.stream.send_all(masked(pack("STUCK")) * 100)
+        await trio.sleep(100)
+        (session,) = app.sessions
+        assert session._keeper.stopped
+        assert session.connected, "a server that does not read can not blame its client"
+        began = trio.current_time()
+        await line.stream.aclose()
+        while server.serving.lives:
+            await trio.sleep(0.1)
+        assert ended[0] - began <= 2 * 20 + 5
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_slow_loris_has_the_time_of_a_handshake(transport, autojump_clock):
     app = Vuer(transport=transport, handshake_timeout=10)
     async with memory_server(app) as server:
