@@ -49,7 +49,13 @@ class Life:
         )
         encode = with_key(serving.encode, options.outbox.key_function(kind))
         self.session = VuerSession(
-            self._rt, self._keeper, serving.app.handlers, options.inbox, encode, knock
+            self._rt,
+            self._keeper,
+            serving.app.handlers,
+            options.inbox,
+            encode,
+            serving.prepare,
+            knock,
         )
         self._program_runs = False
         self._program_ended = self._rt.Event()

@@ -18,6 +18,7 @@ from .._runtime import Runtime
 from ..connecting import received
 from ..events import ClientEvent, GetWebXRMesh, GrabRender, ServerEvent, ServerRPC
 from ..handlers import Handlers
+from .change import Change, Prepare
 from .intake import Intake
 from .tasks import SessionTask, guarded
 from .verbs import Verbs
@@ -47,6 +48,7 @@ class VuerSession(Verbs):
         handlers: Handlers,
         policy: Policy,
         encode: Callable[[Any], bytes],
+        prepare: Prepare,
         knock: Knock,
     ) -> None:
         pace = Pace(rt)
@@ -54,6 +56,7 @@ class VuerSession(Verbs):
         self._keeper = keeper
         self._intake = Intake(keeper, handlers, policy, self)
         self._nursery: Any = None
+        self._prepare = prepare
         self._over = False  # its nursery is
         self._gone = rt.Event()
         #: path and query that the client asked for, "/" as a rule
@@ -119,7 +122,12 @@ class VuerSession(Verbs):
 
     def send_nowait(self, event: ServerEvent) -> None:
         """Enqueue an event now; the same as ``session @ event``."""
-        self._send(event)
+        if not isinstance(event, Change):
+            self._send(event)
+        elif self._keeper.outbox.closed is not None:
+            raise renew(self._keeper.outbox.closed)
+        elif not self._keeper.outbox.offer(event.framed(self._prepare)):
+            raise self.send.full()
 
     def __matmul__(self, event: ServerEvent) -> None:
         """``session @ event``: enqueue it now.
