@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -254,6 +255,31 @@ async def test_a_client_that_goes_while_nothing_is_read_is_found_out(transport, 
         while server.serving.lives:
             await trio.sleep(0.1)
         assert ended[0] - began <= 2 * 20 + 5
+
+
+async def at_once(fn, *args):
+    return fn(*args)
+
+
+@pytest.mark.trio
+async def test_a_page_may_be_read_slowly_but_not_never(autojump_clock, tmp_path):
+    content = bytes(range(256)) * 12_000
+    (tmp_path / "index.html").write_bytes(content)
+    async with memory_server(Vuer(client_root=tmp_path, handshake_timeout=10)) as server:
+        # Virtual time does not wait for a thread.
+        server.serving._pages._rt = replace(server.rt, run_in_thread=at_once)
+        slow, stuck = Line(server.connect(lockstep)), Line(server.connect(lockstep))
+        for line in (slow, stuck):
+            await line.stream.send_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        began = trio.current_time()
+        await stuck.read(20_000)
+        while await slow.read(20_000):
+            await trio.sleep(2)
+        assert trio.current_time() - began > 300
+        assert slow.received.endswith(content)
+        while await stuck.read(20_000):
+            pass
+        assert len(stuck.received) < 200_000
 
 
 @pytest.mark.trio
