@@ -58,7 +58,7 @@ class Dispatch:
         self._freshness = freshness
         self._scene = scene
         self._key_function = policy.key_function(kind)
-        self._caller = Caller(keeper.rt, keeper.nursery, policy, self._run)
+        self._caller = Caller(keeper.rt, keeper.nursery, policy, self._run, keeper.outbox)
         keeper.boxes += self._caller.boxes
         keeper.tap = self.tap
         keeper.afterwards = self._caller.finish

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any, TypedDict
 from uuid import uuid4
 
+from ._errors import EncodeError
 from ._event import ClientEvent, Event, ServerEvent, canonical
 from ._received import received_client_event, received_server_event
 
@@ -153,14 +154,19 @@ class HapticActuatorPulse(ServerEvent):
 class Frame(ServerEvent):
     """Tells the server's ``bind`` to send ``data``, an event, and to pause for 1/``frame_rate`` s.
 
-    Never goes out itself.
+    Never goes out itself. Raises ValueError for a rate that is not above 0.
     """
 
     etype = "FRAME"
 
     def __init__(self, /, data: ServerEvent, frame_rate: float = 60.0, **extra: Any) -> None:
+        if not frame_rate > 0:
+            raise ValueError(f"frame_rate={frame_rate!r}: write frames a second, more than 0")
         super().__init__(data, **extra)
         self.frame_rate = frame_rate
+
+    def to_wire(self) -> dict[str, Any]:
+        raise EncodeError("a Frame is for a `bind` function to yield; send its event itself")
 
 
 class End(ServerEvent):

@@ -50,6 +50,8 @@ class Handlers:
             raise TypeError(f"etype={etype!r}: write an event type, 'SET'")
         if not callable(handler.fn):
             raise TypeError(f"the handler of {etype} is not callable: {handler.fn!r}")
+        if inspect.isgeneratorfunction(handler.fn) or inspect.isasyncgenfunction(handler.fn):
+            raise TypeError(f"the handler of {etype} yields, so it would never run: {handler.fn!r}")
         present = self._table.setdefault(canonical(etype), [])
         if handler.answers and any(other.answers for other in present):
             raise ValueError(f"{etype} is answered already; take that answer back first")
@@ -116,10 +118,12 @@ class Caller:
         nursery: Any,
         policy: Policy,
         call: Callable[[Handler, Event], Awaitable[None]],
+        outbox: Box[Any],
     ) -> None:
         self._rt = rt
         self._nursery = nursery
         self._call = call
+        self._outbox = outbox  # closed with the connection
         self._in_order: Box[_Job] = policy.for_calls().open(rt)
         self._at_once: Box[_Job] = policy.for_calls().open(rt)
         self._running = 0
@@ -156,10 +160,12 @@ class Caller:
     async def _run(self, job: _Job) -> None:
         try:
             await self._call(job.handler, job.event)
-        except (ConnectionClosed, ClientClosed):
-            log.debug("the connection ended under the handler of %s", job.event.etype)
-        except Exception:
-            log.exception("the handler of %s raised", job.event.etype)
+        except Exception as exc:
+            ended = self._outbox.closed is not None
+            if ended and isinstance(exc, ConnectionClosed | ClientClosed):
+                log.debug("the connection ended under the handler of %s", job.event.etype)
+            else:  # such an error of another connection, too
+                log.exception("the handler of %s raised", job.event.etype)
         except BaseException as exc:
             if not self._rt.is_foreign(exc):
                 raise

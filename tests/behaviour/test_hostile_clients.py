@@ -25,6 +25,7 @@ from raw_client import (
     witnessed,
 )
 
+from vuer_trio import Fifo
 from vuer_trio.events import ServerEvent, ServerRPC
 from vuer_trio.schemas import Element
 
@@ -239,6 +240,34 @@ async def test_pings_whose_answers_are_not_read_cost_no_memory(new_server, open_
             assert kept < 1_000_000
             await both.echo()
             await client.reset()
+        await both.nothing_is_left()
+
+
+async def test_the_smallest_events_behind_who_waits_cost_little_memory(new_server, open_client):
+    """While somebody waits only bytes stop the reader; nine of them cost 400 in memory."""
+    app, began = new_server(inbox=Fifo(16, max_bytes=1 << 20)), []
+
+    @app.add_handler("A")
+    async def waits(event, session):
+        began.append(event)
+        await session.till("NEVER")
+
+    async with witnessed(app, open_client) as both:
+        async with both.raw() as client:
+            await client.handshake()
+            await client.send(masked(pack("A")))
+            await eventually(lambda: began)
+            session = app.sessions[-1]
+            sent, many = 0, masked(pack("A")) * 1000
+            with anyio.move_on_after(1):
+                while sent < 400 and await client.send(many):
+                    sent += 1
+            assert sent < 400  # the reader has stopped
+            kept = max(len(box.items) for box in session._keeper.boxes)
+            read_at_once = 262_144 // len(masked(pack("A")))
+            assert 16 < kept < (1 << 20) // 512 + read_at_once
+            await both.echo()
+            session.cancel_scope.cancel()
         await both.nothing_is_left()
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
+from contextlib import AsyncExitStack
 
 import anyio
 import pytest
-from raw_client import raw
+from raw_client import eventually, raw
 
 from vuer_trio import open_vuer_server
 
@@ -168,3 +170,25 @@ async def test_an_http_1_0_request_without_a_host(new_server):
         await client.read_to_the_end()
         assert b"200 OK" in client.received
         assert b"ws://localhost" in client.received
+
+
+async def test_slow_readers_of_a_large_file_share_its_bytes(new_server, root):
+    size = 12 << 20
+    (root / "large.bin").write_bytes(bytes(size))
+    async with open_vuer_server(new_server(client_root=root)) as server:
+        async with AsyncExitStack() as stack:
+            tracemalloc.start()
+            try:
+                for _ in range(20):
+                    client = await stack.enter_async_context(raw(server.port))
+                    await client.send(b"GET /large.bin HTTP/1.1\r\nHost: x\r\n\r\n")
+                    with anyio.fail_after(10):
+                        assert await client.stream.receive(15) == b"HTTP/1.1 200 OK"
+                used, _ = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            assert used < 3 * size
+            assert [readers for _, readers in server._pages._sending.values()] == [20]
+            (root / "large.bin").write_bytes(b"another" * 10)
+            assert (await ask(server, "/large.bin"))[2] == b"another" * 10
+        await eventually(lambda: server._pages._sending == {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -226,6 +227,59 @@ async def test_a_half_open_connection_ends(transport, autojump_clock):
         while server.serving.lives:
             await trio.sleep(0.1)
         assert 40 <= trio.current_time() - began <= 42
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_client_that_goes_while_nothing_is_read_is_found_out(transport, autojump_clock):
+    """A full queue of handlers has stopped the reader; the heartbeat's pings meet the end."""
+    app, ended = Vuer(transport=transport, heartbeat=20, inbox=Fifo(4)), []
+
+    @app.add_handler("STUCK")
+    async def stuck(event, session):
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.append(trio.current_time())
+
+    async with memory_server(app) as server:
+        line = Line(server.connect())
+        await line.handshake()
+        await line.stream.send_all(masked(pack("STUCK")) * 100)
+        await trio.sleep(100)
+        (session,) = app.sessions
+        assert session._keeper.stopped
+        assert session.connected, "a server that does not read can not blame its client"
+        began = trio.current_time()
+        await line.stream.aclose()
+        while server.serving.lives:
+            await trio.sleep(0.1)
+        assert ended[0] - began <= 2 * 20 + 5
+
+
+async def at_once(fn, *args):
+    return fn(*args)
+
+
+@pytest.mark.trio
+async def test_a_page_may_be_read_slowly_but_not_never(autojump_clock, tmp_path):
+    content = bytes(range(256)) * 12_000
+    (tmp_path / "index.html").write_bytes(content)
+    async with memory_server(Vuer(client_root=tmp_path, handshake_timeout=10)) as server:
+        # Virtual time does not wait for a thread.
+        server.serving._pages._rt = replace(server.rt, run_in_thread=at_once)
+        slow, stuck = Line(server.connect(lockstep)), Line(server.connect(lockstep))
+        for line in (slow, stuck):
+            await line.stream.send_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        began = trio.current_time()
+        await stuck.read(20_000)
+        while await slow.read(20_000):
+            await trio.sleep(2)
+        assert trio.current_time() - began > 300
+        assert slow.received.endswith(content)
+        while await stuck.read(20_000):
+            pass
+        assert len(stuck.received) < 200_000
 
 
 @pytest.mark.trio

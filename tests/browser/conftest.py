@@ -1,7 +1,7 @@
 """A browser for the tests of a module: the real one, with the web client of the reference.
 
 Where there is none these tests are skipped, unless ``CI_BROWSER=required``. Pictures are kept in
-the folder ``VUER_TRIO_ARTEFACTS``, ``artefacts`` if that is not set.
+the folder ``VUER_TRIO_ARTEFACTS``, ``.ci/artefacts`` if that is not set.
 """
 
 from __future__ import annotations
@@ -57,6 +57,6 @@ def serve(browser: Any) -> Callable[..., AbstractContextManager[Stage]]:
 @pytest.fixture(scope="session")
 def artefacts() -> Path:
     """A folder for what a run leaves behind, to be looked at."""
-    folder = Path(os.environ.get("VUER_TRIO_ARTEFACTS") or _ROOT / "artefacts")
+    folder = Path(os.environ.get("VUER_TRIO_ARTEFACTS") or _ROOT / ".ci" / "artefacts")
     folder.mkdir(parents=True, exist_ok=True)
     return folder

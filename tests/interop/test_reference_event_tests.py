@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from borrowing import borrow
 
-from vuer_trio import events, schemas
+from vuer_trio import EncodeError, events, schemas
 from vuer_trio.codec import decode, make_encoder
 
 pytestmark = pytest.mark.interop
@@ -112,7 +112,6 @@ SAME: dict[str, Callable[[Any, Any], Any]] = {
     "upsert strict": lambda v, s: v.Upsert({"key": "a"}, to="p", strict=True),
     "remove": lambda v, s: v.Remove("a", "b", note=1),
     "haptic": lambda v, s: v.HapticActuatorPulse(left={"strength": 1.0, "duration": 2.0}, hand=1),
-    "frame": lambda v, s: v.Frame(v.Noop(), frame_rate=30, note=1),
     "rpc": lambda v, s: v.ServerRPC({"x": 1}, uuid="id"),
     "grab": lambda v, s: v.GrabRender(key="cam", quality=0.5),
     "mj step": lambda v, s: v.MjStep(sim_steps=2),
@@ -154,6 +153,16 @@ def test_same_map(name: str, reference: Any) -> None:
         assert ours["ts"] == theirs["ts"]
     mixed = decode(encode(SAME[name](events, reference.schemas).to_wire()))
     assert steady(mixed) == steady(theirs)  # their elements in our events
+
+
+def test_a_frame_is_the_same_and_has_no_place_on_the_wire(reference: Any) -> None:
+    theirs, ours = (v.Frame(v.Noop(), frame_rate=30, note=1) for v in (reference.events, events))
+    encode = make_encoder()
+    assert steady(decode(encode(as_sent_by_reference(ours)))) == steady(
+        decode(encode(as_sent_by_reference(theirs)))
+    )
+    with pytest.raises(EncodeError, match="for a `bind` function"):
+        ours.to_wire()
 
 
 def test_their_elements_are_accepted_as_children(reference: Any) -> None:

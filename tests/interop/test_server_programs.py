@@ -87,6 +87,27 @@ STREAMING = """
             yield Frame(Update(Box(key="box", position=[math.sin(t), 0, 0])), frame_rate=60)
 """
 
+BY_ITSELF = """
+    from functools import partial
+    import trio
+    from vuer_trio import Vuer
+
+    app = Vuer(port=0)
+
+    @app.spawn
+    async def main(session):
+        await session.forever()
+
+    class Status:
+        def started(self, server):
+            print(f"Vuer is at {server.uri}", flush=True)
+
+    try:
+        trio.run(partial(app.serve, task_status=Status()))
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+"""
+
 NO_DECORATOR = """
     from vuer_trio import Vuer
     Vuer(port=0, backend={backend!r}).run()
@@ -168,6 +189,21 @@ def test_a_signal_at_once_is_an_end_like_any_other(backend, number):
         status, seconds = server.stop(number)
         assert (status, server.output) == (0, "start has returned\n")
         assert seconds < 5
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["trio"])
+async def test_ctrl_c_in_a_program_that_runs_serve_itself():
+    """Trio raises it in the main task, which is deep in the server."""
+    with program(BY_ITSELF) as server:
+        async with open_vuer_client(server.uri) as client:
+            await client.flush(timeout=10)
+            server.process.send_signal(signal.SIGINT)
+            with anyio.fail_after(10):
+                assert [event async for event in client] == []
+            assert (client.close_code, client.close_reason) == (1001, "the server is going away")
+        assert server.stop(0)[0] == 0, server.output
+        assert server.output == "interrupted\n"
 
 
 @pytest.mark.anyio

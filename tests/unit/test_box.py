@@ -586,3 +586,19 @@ async def test_the_accounts_never_drift_and_return_to_zero(seed):
         await model.end()
     assert accounts(model.box) == (0, 0)
     assert model.box.has_room
+
+
+async def test_who_waits_lets_small_items_in_up_to_what_they_cost_in_memory():
+    box = Box(None, Fifo(2, max_bytes=51_300))
+    box.extend([b"x"] * 2)
+    assert box.full
+    box.hurry(True)
+    box.extend([b"x"] * 97)
+    assert not box.full
+    box.extend([b"x"])
+    assert box.full
+    box.hurry(False)
+    while len(box.items) > 1:
+        assert box.full
+        box.pop()
+    assert not box.full

@@ -19,6 +19,8 @@ from .._runtime import Runtime
 __all__ = ["Bounds", "Box"]
 
 T = TypeVar("T")  # anything with a length, in bytes
+#: bytes of memory, about, that a message takes beside its own: most of what a small one takes
+_EACH = 512
 
 
 class _Ticket:
@@ -113,14 +115,20 @@ class Box(Generic[T]):
     @property
     def full(self) -> bool:
         """Whether whoever fills an attended box is to stop."""
-        policy = self.policy
-        return (
-            (len(self.items) >= policy.capacity and not self.urgent)
-            or self.bytes >= policy.max_bytes
-        ) and self.attended
+        policy, count, size = self.policy, len(self.items), self.bytes
+        if size < policy.max_bytes:
+            if count < policy.capacity:
+                return False
+            if self.urgent and size + count * _EACH < policy.max_bytes:
+                return False
+        return self.attended
 
     def hurry(self, urgent: bool) -> None:
-        """While ``urgent``, only bytes make the box full: a reply may be behind what is in it."""
+        """While ``urgent``, only bytes make the box full: a reply may be behind what is in it.
+
+        What an item costs in memory beside its bytes counts then, too: who waits may wait for
+        ever, and the smallest items cost fifty times their bytes.
+        """
         self.urgent = urgent
         if self._drained is not None and not self.full:
             self._drained.set()

@@ -10,7 +10,7 @@ from typing import Any, Self
 from .._errors import ClientClosed, ConnectionClosed, ConnectionFailed, renew
 from .._runtime import Runtime, runtime
 from .changes import Watch
-from .endings import closed_error
+from .endings import check_close, closed_error
 from .keeper import Keeper
 from .link import State
 from .opening import open_connection, unwrap
@@ -188,8 +188,10 @@ class Connection:
 
         ``close_timeout`` bounds the time without progress, and the wait for the answer. Raises
         ConnectionClosed with the number of messages that could not be sent, if there are any.
-        Without a connection it does nothing. Cancelled: leaves at once.
+        Without a connection it does nothing. Raises ValueError and TypeError for what no close
+        frame can say. Cancelled: leaves at once.
         """
+        check_close(code, reason)
         self._abandon = None
         if self._keeper is not None:
             await self._keeper.aclose(code, reason)

@@ -8,7 +8,7 @@ from .._errors import ConnectionClosed, ConnectionFailed, VuerError
 from .._transport.base import Ending
 from .._transport.handshake import Rejected
 
-__all__ = ["closed_error", "is_final", "unsent_error"]
+__all__ = ["check_close", "closed_error", "is_final", "unsent_error"]
 
 #: RFC 6455 §7.4.1 and the IANA registry
 _NAMES = {
@@ -27,10 +27,22 @@ _NAMES = {
     1013: "try again later",
     1014: "bad gateway",
 }
+#: for the ends that have no close frame
+_NEVER_SENT = (1005, 1006)
 #: HTTP statuses that dialling again would not change
 _FINAL = (401, 403, 404)
 #: TLS that was cut off, which is a loss like any other
 _CUT_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+
+
+def check_close(code: int, reason: str) -> None:
+    """Raises ValueError and TypeError for what no close frame can say."""
+    if isinstance(code, bool) or not isinstance(code, int):
+        raise TypeError(f"code={code!r}: write a number, 1000")
+    if not ((code in _NAMES and code not in _NEVER_SENT) or 3000 <= code < 5000):
+        raise ValueError(f"code={code}: write 1000, another of RFC 6455 §7.4.1, or 3000 to 4999")
+    if not isinstance(reason, str):
+        raise TypeError(f"reason={reason!r}: write a string")
 
 
 def closed_error(ending: Ending, uri: str) -> ConnectionClosed:

@@ -81,7 +81,13 @@ def unwrap(group: BaseExceptionGroup[BaseException], body: BaseException | None)
     for exc in group.exceptions:
         if isinstance(exc, KeyboardInterrupt | SystemExit):
             return exc
-    if body is not None:
+    own = isinstance(body, Exception | BaseExceptionGroup) or body in group.exceptions
+    if body is not None and own:  # and no cancellation that the nursery has taken back
         return body
+    found: BaseException | None = group.subgroup((KeyboardInterrupt, SystemExit))
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    if found is not None:
+        return found
     ordinary = [exc for exc in group.exceptions if isinstance(exc, Exception)]
     return (ordinary or group.exceptions)[0]

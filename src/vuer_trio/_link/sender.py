@@ -49,7 +49,7 @@ class Sender(Generic[E]):
             raise renew(outbox.closed)
         payload = self._encode(event)
         if not outbox.offer(payload):
-            raise self._full()
+            raise self.full()
 
     async def __call__(self, event: E, *, retain: bool = False) -> None:
         """``await send(event)``: wait for room, then enqueue it.
@@ -104,7 +104,8 @@ class Sender(Generic[E]):
         await self.outbox.reserve(size)
         self.outbox.put_reserved(payloads, size)
 
-    def _full(self) -> VuerError:
+    def full(self) -> VuerError:
+        """What to raise when there is no room."""
         policy = self.outbox.policy
         return OutboxFull(
             f"the outbox of {self.uri} is full: {self.outbox.count} of {policy.capacity} messages, "

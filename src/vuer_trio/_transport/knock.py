@@ -80,10 +80,12 @@ class Knock:
         reply was taken for ``handshake_timeout``) and, for a header that is none, ValueError.
         Cancelled: the reply may be cut.
         """
-        data = response(status, headers, body, head_only=self.request.method == "HEAD")
+        head = response(status, headers, body, head_only=True)
+        if self.request.method == "HEAD":
+            body = b""
         self._begin()
         try:
-            await reply(self._rt, self._wire, data, self._listening.handshake_timeout)
+            await reply(self._rt, self._wire, head, self._listening.handshake_timeout, body)
         except OSError as exc:
             self.failure = exc
             raise
@@ -145,11 +147,12 @@ class Knock:
         self._done = True
 
 
-async def reply(rt: Runtime, wire: Wire, data: bytes, timeout: float) -> None:
+async def reply(rt: Runtime, wire: Wire, head: bytes, timeout: float, body: bytes = b"") -> None:
     """Write a last reply; ``timeout`` bounds the seconds without progress. Raises OSError."""
-    for start in range(0, len(data), _SLICE):
+    for start in range(0, len(body) or 1, _SLICE):  # not joined: a body may be large
+        part = body[start : start + _SLICE]
         with rt.move_on_after(timeout) as scope:
-            await wire.send_all(data[start : start + _SLICE])
+            await wire.send_all(part if start else head + part)
         if scope.cancelled_caught:
             raise TimeoutError("the peer did not take the reply")
     # Closing with unread data would reset the stream, and destroy what was just sent (RFC 9112

@@ -43,9 +43,12 @@ async def listen(
     listening: Listening,
     greet: Greet,
     started: Callable[[Sequence[tuple[str, int]]], None],
+    farewell: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Accept connections until cancelled, and run ``greet(knock)`` for each in a task of its own,
-    once its HTTP request has been read. ``started`` gets the bound addresses.
+    once its HTTP request has been read. ``started`` gets the bound addresses. ``farewell()`` runs
+    beside the connections, and is cancelled when they are, whatever for: a ``greet`` that shields
+    itself hears of the end by it.
 
     Raises OSError if it can not bind, ValueError for a transport that can not be had. Nothing that
     one connection does ends it or another: failures of a handshake are logged (DEBUG), those of
@@ -57,6 +60,8 @@ async def listen(
     try:
         started([listener.getsockname()[:2] for listener in listeners])
         async with rt.open_nursery() as connections:
+            if farewell is not None:
+                connections.start_soon(farewell)
             try:
                 async with rt.open_nursery() as accepting:
                     for listener in listeners:

@@ -54,8 +54,9 @@ class Intake:
 
     def start(self, nursery: Any) -> None:
         """Call the handlers in ``nursery``."""
-        self._caller = Caller(self._keeper.rt, nursery, self._policy, self._run)
-        self._keeper.boxes += self._caller.boxes
+        keeper = self._keeper
+        self._caller = Caller(keeper.rt, nursery, self._policy, self._run, keeper.outbox)
+        keeper.boxes += self._caller.boxes
 
     def hold(self) -> None:
         """Handlers wait: what the program does first, the client is to see first."""

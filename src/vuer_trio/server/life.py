@@ -49,7 +49,13 @@ class Life:
         )
         encode = with_key(serving.encode, options.outbox.key_function(kind))
         self.session = VuerSession(
-            self._rt, self._keeper, serving.app.handlers, options.inbox, encode, knock
+            self._rt,
+            self._keeper,
+            serving.app.handlers,
+            options.inbox,
+            encode,
+            serving.prepare,
+            knock,
         )
         self._program_runs = False
         self._program_ended = self._rt.Event()
@@ -113,7 +119,7 @@ class Life:
         session.program_begins()
         if program is not None:
             self._program_runs = True
-            await guarded(session, program.run, session, self._rt)
+            await guarded(session, program.run, session, self._rt, name=program.name)
             self._program_ended.set()
             session.cancel_scope.cancel()
 

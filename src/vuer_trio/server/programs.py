@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from fnmatch import fnmatchcase
+from inspect import isasyncgenfunction, isawaitable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .._runtime import Runtime
 from ..events import Frame, ServerEvent
+from .tasks import name_of
 
 if TYPE_CHECKING:
     from .session import VuerSession
@@ -22,6 +24,9 @@ _PLAIN = (str, int, float)
 
 class Program(Protocol):
     """Runs for one session."""
+
+    #: of the function, for logs
+    name: str
 
     async def run(self, session: VuerSession, rt: Runtime) -> None:
         """Its life is the session's: when it returns, the session is closed."""
@@ -38,6 +43,9 @@ class Spawned:
     ) -> None:
         if not callable(fn):
             raise TypeError(f"spawn({fn!r}): pass an async function of the session")
+        if isasyncgenfunction(fn):
+            raise TypeError(f"spawn({fn!r}): it yields, so pass it to bind")
+        self.name = name_of(fn)
         self._fn = fn
         self._filters = filters
 
@@ -51,7 +59,10 @@ class Spawned:
         )
 
     async def run(self, session: VuerSession, rt: Runtime) -> None:
-        await self._fn(session)
+        result = self._fn(session)
+        if not isawaitable(result):
+            raise TypeError(f"{self.name} returned nothing to await: spawn an async function")
+        await result
 
 
 class Binding:
@@ -64,6 +75,7 @@ class Binding:
     def __init__(self, fn: Callable[[VuerSession], AsyncGenerator[Any, None]]) -> None:
         if not callable(fn):
             raise TypeError(f"bind({fn!r}): pass an async generator function of the session")
+        self.name = name_of(fn)
         self._fn = fn
 
     async def run(self, session: VuerSession, rt: Runtime) -> None:

@@ -30,8 +30,9 @@ log = logging.getLogger("vuer_trio.server")
 
 #: RFC 6455 §7.4.1
 _GOING_AWAY = (1001, "the server is going away")
-#: seconds that a client has to read the answer to a plain HTTP request
-_PAGE_TIMEOUT = 30.0
+#: seconds that a client has to read a page, if it makes progress: the largest file of a web client
+#: has some megabytes, and a headset may have a slow link; and to read why it was refused
+_PAGE_TIMEOUT, _REFUSAL_TIMEOUT = 600.0, 30.0
 #: seconds, beyond ``close_timeout``, until a server that was cancelled leaves its clients
 _PATIENCE = 1.0
 
@@ -96,9 +97,7 @@ class Serving:
         )
         self._status = status
         try:
-            async with self.rt.open_nursery() as nursery:
-                nursery.start_soon(self._close_at_the_end)
-                await listen(self.rt, listening, self.greet, self._started)
+            await listen(self.rt, listening, self.greet, self._started, self._close_at_the_end)
         except BaseExceptionGroup as group:
             failure = unwrap(group, None)
         else:
@@ -161,5 +160,5 @@ class Serving:
                 self._left.set()
 
     async def _refuse(self, knock: Knock, status: int, text: str) -> None:
-        with self.rt.move_on_after(_PAGE_TIMEOUT):
+        with self.rt.move_on_after(_REFUSAL_TIMEOUT):
             await knock.answer(status, [("content-type", "text/plain")], text.encode())

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from .._errors import CallTimeout, ClientClosed, VuerError, renew
+from .._link.endings import check_close
 from .._link.keeper import Keeper
 from .._link.link import State
 from .._link.pace import Pace
@@ -15,8 +16,9 @@ from .._link.receiver import Receiver
 from .._link.sender import Sender
 from .._runtime import Runtime
 from ..connecting import received
-from ..events import ClientEvent, Frame, GetWebXRMesh, GrabRender, ServerEvent, ServerRPC
+from ..events import ClientEvent, GetWebXRMesh, GrabRender, ServerEvent, ServerRPC
 from ..handlers import Handlers
+from .change import Change, Prepare
 from .intake import Intake
 from .tasks import SessionTask, guarded
 from .verbs import Verbs
@@ -46,6 +48,7 @@ class VuerSession(Verbs):
         handlers: Handlers,
         policy: Policy,
         encode: Callable[[Any], bytes],
+        prepare: Prepare,
         knock: Knock,
     ) -> None:
         pace = Pace(rt)
@@ -53,6 +56,7 @@ class VuerSession(Verbs):
         self._keeper = keeper
         self._intake = Intake(keeper, handlers, policy, self)
         self._nursery: Any = None
+        self._prepare = prepare
         self._over = False  # its nursery is
         self._gone = rt.Event()
         #: path and query that the client asked for, "/" as a rule
@@ -114,13 +118,16 @@ class VuerSession(Verbs):
     # ---- sending
 
     def _send(self, event: ServerEvent) -> None:
-        if isinstance(event, Frame):
-            raise TypeError("a Frame is for a `bind` function to yield; send its event itself")
         self.send @ event
 
     def send_nowait(self, event: ServerEvent) -> None:
         """Enqueue an event now; the same as ``session @ event``."""
-        self._send(event)
+        if not isinstance(event, Change):
+            self._send(event)
+        elif self._keeper.outbox.closed is not None:
+            raise renew(self._keeper.outbox.closed)
+        elif not self._keeper.outbox.offer(event.framed(self._prepare)):
+            raise self.send.full()
 
     def __matmul__(self, event: ServerEvent) -> None:
         """``session @ event``: enqueue it now.
@@ -170,6 +177,8 @@ class VuerSession(Verbs):
         Raises CallTimeout after ``timeout`` seconds, ConnectionClosed at the end. Cancelled:
         nothing stays behind.
         """
+        if not isinstance(etype, str):
+            raise TypeError(f"till({etype!r}): write an event type, 'CAMERA_MOVE'")
         if etype == "INIT" and self._intake.init is not None:
             # Not a full checkpoint: a program that begins with this is still in its first step.
             await self._rt.checkpoint_if_cancelled()
@@ -190,21 +199,31 @@ class VuerSession(Verbs):
         Raises CallTimeout after ``ttl`` seconds (None: never), EncodeError, ConnectionClosed.
         Cancelled: nothing stays behind; the request may have been sent.
         """
-        rtype = event.rtype
+        rtype = getattr(event, "rtype", None)
+        if not isinstance(rtype, str):
+            raise TypeError(f"rpc({event!r}): pass a request: a ServerRPC, which has an rtype")
         if "{uuid}" in rtype:  # a plain ServerRPC: the class has only the form
             rtype = event.rtype = rtype.format(uuid=event.uuid)
         self._check_open()
         with self._intake.waiting.reply(rtype) as call:
             if ttl is None:
-                await self.send(event)
+                await self._request(event)
                 return await call.wait()
             with self._rt.move_on_after(ttl):
-                await self.send(event)
+                await self._request(event)
                 return await call.wait()
         raise CallTimeout(f"{self.peer} has not answered {event.etype} within {ttl:g} s")
 
+    async def _request(self, event: ServerRPC) -> None:
+        """Enqueue it before anything else runs, if there is room: in the order of the calls."""
+        await self._rt.checkpoint_if_cancelled()
+        if self.has_room:
+            self.send @ event
+        else:
+            await self.send(event)
+
     async def grab_render(
-        self, *, key: str = "DEFAULT", ttl: float | None = 2.0, **options: Any
+        self, ttl: float | None = 2.0, *, key: str = "DEFAULT", **options: Any
     ) -> ClientEvent:
         """An image of the client's canvas: ``.value["frame"]`` is a JPEG's bytes.
 
@@ -214,7 +233,7 @@ class VuerSession(Verbs):
         return await self.rpc(GrabRender(key=key, **options), ttl)
 
     async def get_webxr_mesh(
-        self, *, key: str = "webxr-mesh", ttl: float | None = 2.0, **options: Any
+        self, key: str = "webxr-mesh", ttl: float | None = 2.0, **options: Any
     ) -> ClientEvent:
         """What an AR headset has detected: ``.value["meshes"]``. Raises as `rpc`.
 
@@ -252,7 +271,7 @@ class VuerSession(Verbs):
         What it raises is logged, and ends only the task. Raises ConnectionClosed, or ClientClosed,
         when the session has ended.
         """
-        task = SessionTask(self._rt, fn, args)
+        task = SessionTask(self, self._rt, fn, args)
         try:
             self._tasks.start_soon(task.run)
         except VuerError:
@@ -331,8 +350,9 @@ class VuerSession(Verbs):
 
         From inside the session, too: the close is out before the caller is cancelled. Raises
         ConnectionClosed with the number of messages that could not be sent. Cancelled: leaves at
-        once.
+        once. Raises ValueError and TypeError for what no close frame can say, and stays open.
         """
+        check_close(code, reason)
         try:
             await self._keeper.aclose(code, reason)
         finally:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final, Protocol, Self
 
-from .._received import ReceivedServerEvent
 from .._runtime import Runtime, protected, runtime
 from ..codec import decode, make_encoder
 from ..events import ServerEvent, Set
 from ..scene import Scene
+from .change import Change
 from .verbs import Verbs
 
 __all__ = ["SceneStore", "Subscriber", "Subscription"]
@@ -30,7 +30,8 @@ class SceneStore(Verbs):
     ``store.set``, ``update``, ``add``, ``upsert`` and ``remove`` change it, as the same verbs of a
     session do; ``store @ event`` takes the event itself. A change is made, and is in the outbox of
     each subscriber, when the call returns: all see all changes in one order. Each is one event,
-    the same object for all, made of plain data: later changes of an element do not reach it.
+    the same object for all, made of plain data: later changes of an element do not reach it. It is
+    encoded and framed once for all sessions of a server.
 
     What can not be sent is an EncodeError at the call, and changes nothing. What keeps one
     subscriber from taking a change is raised in its own block, see `subscribe`.
@@ -42,7 +43,7 @@ class SceneStore(Verbs):
         self._scene = Scene()
         self._encode = make_encoder()
         self._subscriptions: dict[int, Subscription] = {}
-        self._untold: deque[ReceivedServerEvent] = deque()
+        self._untold: deque[Change] = deque()
         self._telling = False
 
     @property
@@ -77,9 +78,8 @@ class SceneStore(Verbs):
 
     @protected
     def _send(self, event: ServerEvent) -> None:
-        # As a peer will read it: plain, checked, and nobody else's. The payload could be kept,
-        # to be framed once for all sessions.
-        change = ReceivedServerEvent(decode(self._encode(event.to_wire())))
+        # As a peer will read it: plain, checked, and nobody else's.
+        change = Change(decode(self._encode(event.to_wire())))
         self._scene.apply(change)
         self._untold.append(change)
         if self._telling:  # a subscriber makes changes itself: first the others get this one

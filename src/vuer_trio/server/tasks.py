@@ -13,7 +13,7 @@ from .._runtime import Runtime
 if TYPE_CHECKING:
     from .session import VuerSession
 
-__all__ = ["SessionTask", "guarded"]
+__all__ = ["SessionTask", "guarded", "name_of"]
 
 log = logging.getLogger("vuer_trio.server")
 
@@ -25,11 +25,13 @@ async def guarded(
     session: VuerSession,
     fn: Callable[..., Awaitable[object]],
     *args: Any,
+    name: str | None = None,
     task_status: Any = None,
 ) -> None:
     """Run a task that the session depends on. What it raises ends the session with 1011.
 
-    With ``task_status``, as of a nursery's ``start``: only once it has started.
+    ``name`` is for the log, if not that of ``fn``. With ``task_status``, as of a nursery's
+    ``start``: only once it has started.
     """
     status = None if task_status is None else _Status(task_status)
     options = {} if status is None else {"task_status": status}
@@ -41,12 +43,17 @@ async def guarded(
         if status is not None and not status.has_started:
             raise
         if session.connected or not isinstance(exc, ConnectionClosed | ClientClosed):
-            name = getattr(fn, "__qualname__", repr(fn))
-            log.error("%s raised, so the session of %s ends", name, session.peer, exc_info=exc)
+            shown = name or name_of(fn)
+            log.error("%s raised, so the session of %s ends", shown, session.peer, exc_info=exc)
         try:
             await session.aclose(INTERNAL_ERROR, "the server's program failed")
         except ConnectionClosed as lost:
             log.info("%s", lost)
+
+
+def name_of(fn: object) -> str:
+    """Of a function, for logs and errors."""
+    return getattr(fn, "__qualname__", None) or repr(fn)
 
 
 class _Status:
@@ -66,13 +73,14 @@ class SessionTask:
 
     def __init__(
         self,
+        session: VuerSession,
         rt: Runtime,
         fn: Callable[..., Awaitable[object]] | Coroutine[Any, Any, object],
         args: tuple[Any, ...],
     ) -> None:
         if not (callable(fn) or inspect.iscoroutine(fn)) or (args and inspect.iscoroutine(fn)):
             raise TypeError(f"spawn_task({fn!r}): pass an async function and its arguments")
-        self._rt = rt
+        self._session = session
         self._fn = fn
         self._args = args
         self._scope = rt.CancelScope()
@@ -97,12 +105,13 @@ class SessionTask:
         try:
             with self._scope:
                 await (fn(*self._args) if callable(fn) else fn)
-        except (ConnectionClosed, ClientClosed):
-            log.debug("the connection ended under %r", fn)
-        except Exception:
-            log.exception("%r raised", fn)
+        except Exception as exc:
+            if isinstance(exc, ConnectionClosed | ClientClosed) and not self._session.connected:
+                log.debug("the connection ended under %r", fn)
+            else:  # such an error of another connection, too
+                log.exception("%r raised", fn)
         except BaseException as exc:
-            if not self._rt.is_foreign(exc):
+            if not self._session.is_foreign(exc):
                 raise
             log.exception("%r awaited what was cancelled", fn)
         finally:

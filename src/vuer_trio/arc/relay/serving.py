@@ -152,8 +152,7 @@ class Relay:
         self._status = status
         try:
             async with self.rt.open_nursery() as self._nursery:
-                self._nursery.start_soon(self._close_at_the_end)
-                await listen(self.rt, listening, self._greet, self._started)
+                await listen(self.rt, listening, self._greet, self._started, self._close_at_the_end)
         except BaseExceptionGroup as group:
             failure = unwrap(group, None)
         else:
