@@ -45,12 +45,13 @@ class Registrar:
         urls = tuple(url.removesuffix("/register") + "/stats" for url in self.urls)
         url, answer = await self._ask("GET", urls, None)
         if answer.status != 200:
-            raise _refused(url, answer, None)
+            raise _refused(url, answer, None, "statistics")
         return answer.json
 
     async def _ask(
         self, method: str, urls: tuple[str, ...], body: bytes | None
     ) -> tuple[str, Answer]:
+        answered: tuple[str, Answer] | None = None
         for url in urls:
             try:
                 answer = await ask(
@@ -62,15 +63,19 @@ class Registrar:
                     "'vuer-trio[arc]', or give token="
                 ) from None
             except OSError as exc:
+                if answered is not None:
+                    break  # nobody is at the next port: what the first one says tells more
                 raise ConnectionFailed(
                     f"could not ask {url}: {exc}; is an ARC relay running there?", uri=url
                 ) from exc
+            answered = url, answer
             if answer.status not in _ELSEWHERE:
                 break
-        return url, answer
+        assert answered is not None
+        return answered
 
 
-def _refused(url: str, answer: Answer, agent_id: str | None) -> Exception:
+def _refused(url: str, answer: Answer, agent_id: str | None, what: str = "token") -> Exception:
     status, found = answer.status, answer.json
     code = found.get("error")
     code = code if isinstance(code, str) else ""
@@ -94,7 +99,7 @@ def _refused(url: str, answer: Answer, agent_id: str | None) -> Exception:
         )
     hint = "; give register_url=" if status in (*_ELSEWHERE, 400, 405, 200) and not code else ""
     return RegistrationError(
-        f"{url} gave no token (HTTP {status}{f', {code}' if code else ''}{told}){hint}",
+        f"{url} gave no {what} (HTTP {status}{f', {code}' if code else ''}{told}){hint}",
         status=status,
         code=code,
     )

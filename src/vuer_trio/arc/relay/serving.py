@@ -88,7 +88,7 @@ class Relay:
         self._closing = False
         self._nursery: Any = None
         limit = options.register_limit
-        window = None if limit is None else Window(rt, limit, _nothing)
+        window = None if limit is None else Window(rt, limit)
         self._pages = Pages(rt, self.registry, window, self.stats)
         self._status: Any = None
 
@@ -196,10 +196,6 @@ class Relay:
                     await member.run()
             finally:
                 del self._members[member]
-
-
-def _nothing() -> None:
-    """There is nothing to check: nobody waits in that window."""
 
 
 class _Ignored:
