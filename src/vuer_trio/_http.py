@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ._transport.address import parse_address
+from ._transport.dialing import Dialing
 from ._transport.handshake import basic_authorization
-from ._transport.proxy import find_proxy
 
 __all__ = ["Answer", "ask"]
 
@@ -60,13 +60,13 @@ async def ask(
         fields.append(("content-type", "application/json"))
     if address.user is not None:
         fields.append(("authorization", basic_authorization(*address.user)))
-    if proxy is True:
-        proxy = find_proxy(address)
-    context = _context(address.secure, tls, verify)
+    way = Dialing(address, _LIMIT, tls=tls, verify=verify, proxy=proxy)
+    # The one without TLS is never used: it reads no certificates.
+    context = way.context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     received = b""
     try:
         request = httpx2.Request(method, url, headers=fields, content=body)
-        async with httpx2.AsyncHTTPTransport(verify=context, proxy=proxy) as transport:
+        async with httpx2.AsyncHTTPTransport(verify=context, proxy=way.proxy_url) as transport:
             response = await transport.handle_async_request(request)
             async for chunk in response.aiter_raw():
                 received += chunk
@@ -79,15 +79,3 @@ async def ask(
     if len(received) > _LIMIT:
         raise ConnectionError(f"it answers more than {_LIMIT:,} bytes")
     return Answer(response.status_code, response.headers, received)
-
-
-def _context(secure: bool, tls: ssl.SSLContext | None, verify: bool) -> ssl.SSLContext:
-    if tls is not None:
-        return tls
-    if not secure:
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used: reads no certificates
-    context = ssl.create_default_context()
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
