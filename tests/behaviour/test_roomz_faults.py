@@ -239,7 +239,7 @@ async def test_no_answer_ends_at_the_timeout(client_at):
 
     async with serve_peer(waits) as peer:
         client = client_at(peer, connection_timeout=0.2)
-        for call in (client.me, client.connect):
+        for call in (client.me, client.connect, lambda: client.connect("token")):
             with anyio.fail_after(5), pytest.raises(ConnectionError, match=r"within 0\.2 s"):
                 await call()
 

@@ -214,6 +214,7 @@ def test_a_registry():
         ({"outbox": Latest()}, TypeError),
         ({"heartbeat": "x"}, TypeError),
         ({"nonsense": 1}, TypeError),
+        ({"transport": "pigeon"}, ValueError),
     ],
 )
 async def test_options_of_a_relay_that_can_not_be(options, error):
