@@ -302,6 +302,7 @@ async def test_the_types_of_messages(open_relay, open_agent):
         (["bob"], 1, {"ref": 7}, TypeError),
         (["bob"], 1, {"id": "mine"}, TypeError),
         (["bob"], 1, {"ts": 5}, TypeError),
+        (["bob"], 1, {"type": "data"}, TypeError),
         (["bob"], "x" * 2000, {}, EncodeError),
     ],
 )
@@ -442,6 +443,16 @@ async def test_ten_questions_at_once_get_their_own_answers(open_relay, open_agen
         with pytest.raises(InboxEmpty):
             alice.recv_nowait()
         tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("name", ["ref", "payload", "type", "from", "id"])
+async def test_a_question_is_what_it_is(open_relay, open_agent, name):
+    """No further field takes the place of one that makes it a question."""
+    async with open_relay() as relay, open_agent(relay.url) as client:
+        for ask in (client.ask, client.ask_all):
+            with pytest.raises(TypeError, match=f"{name}="):
+                await ask("?", timeout=60, **{name: "x"})
+        assert len(client._there.intake.asks) == 0
 
 
 async def test_an_answer_may_name_the_ref_of_the_question(open_relay, open_agent, answering):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import pickle
 
@@ -27,6 +28,45 @@ from vuer_trio.arc.relay.registry import Refusal, Registry
 def test_everything_public_is_there():
     assert sorted(arc.__all__) == arc.__all__
     assert all(hasattr(arc, name) for name in arc.__all__)
+
+
+def parameters(function):
+    """Name: default, of all but ``self``; keywords in a tuple of their own."""
+    found = [p for p in inspect.signature(function).parameters.values() if p.name != "self"]
+    keywords = {p.name: p.default for p in found if p.kind is p.KEYWORD_ONLY}
+    return {p.name: p.default for p in found if p.kind is p.POSITIONAL_OR_KEYWORD}, keywords
+
+
+def test_the_signatures_are_the_designs():
+    none = inspect.Parameter.empty
+    positional, keywords = parameters(arc.ARCClient)
+    assert positional == {"relay_url": None}
+    assert {"agent_id", "token", "register_url", "reconnect"} <= {
+        name for name, default in keywords.items() if default is None
+    }
+    assert keywords["rate_limit"] == RateLimit(100, per=60)
+    assert keywords["reregister"] is False
+    client = arc.ARCClient
+    assert arc.open_arc_client is client
+    for method, wanted in {
+        client.register: ({"agent_id": None}, {}),
+        client.connect: ({"nursery": None}, {}),
+        client.send: ({"to": none, "payload": none, "message_type": None}, {"ref": None}),
+        client.broadcast: ({"payload": none, "message_type": None}, {}),
+        client.direct: ({"target_id": none, "payload": none, "message_type": None}, {}),
+        client.reply: ({"message": none, "payload": none, "message_type": "answer"}, {}),
+        client.list_subscriptions: ({}, {}),
+        client.recv: ({"timeout": None}, {}),
+        client.listen: ({"handler": None}, {"filter": None}),
+    }.items():
+        assert parameters(method) == wanted, method
+    asked, _ = parameters(client.ask)
+    assert (list(asked), asked["timeout"]) == (["question", "to", "timeout"], 30)
+    assert list(asked["to"]) == ["*"]
+    positional, keywords = parameters(arc.serve_arc_relay)
+    assert positional == {"host": "localhost", "port": 8080}
+    assert (keywords["max_message_size"], keywords["rate_limit"]) == (100 << 20, None)
+    assert "task_status" in keywords
 
 
 # ---- addresses
