@@ -84,6 +84,14 @@ async def test_a_web_server_that_is_no_relay_is_named(open_agent):
             await client.stats()
 
 
+async def test_a_redirect_is_told_and_not_followed(open_agent):
+    refusal = "301 Moved\r\nLocation: https://elsewhere.test"
+    async with old_relay(relay_script(), refusal=refusal, alone=True) as peer:
+        with pytest.raises(RegistrationError, match="redirects to 'https://elsewhere.test'"):
+            await open_agent(peer.uri).register()
+        assert len(peer.requests) == 1
+
+
 async def test_an_answer_without_end_is_not_read_to_its_end(open_agent):
     async with old_relay(relay_script(), answer=b"x" * 3_000_000) as peer:
         with pytest.raises(RegistrationError):  # of the first port; the next one is out of order

@@ -98,6 +98,8 @@ def _refused(url: str, answer: Answer, agent_id: str | None, what: str = "token"
             f"{url} lets no agent be {agent_id!r}{told}", status=status, code=code
         )
     hint = "; give register_url=" if status in (*_ELSEWHERE, 400, 405, 200) and not code else ""
+    if 300 <= status < 400:
+        hint = f": it redirects to {answer.headers.get('location', '')[:200]!r}; write that URL"
     return RegistrationError(
         f"{url} gave no {what} (HTTP {status}{f', {code}' if code else ''}{told}){hint}",
         status=status,
