@@ -260,6 +260,10 @@ class Conversation(MessageTypes):
                     await outcome
             except Exception:
                 log.exception("a handler of %s failed", self.uri)
+            except BaseException as exc:
+                if not self._there.rt.is_foreign(exc):
+                    raise
+                log.exception("a handler of %s awaited what was cancelled", self.uri)
 
 
 async def _admit(there: Membership, window: Window) -> None:
