@@ -648,7 +648,14 @@ async def test_filters(open_relay, open_agent, caplog):
             )
             await eventually(lambda: seen == [1])
             tasks.cancel_scope.cancel()
+        await dave.send([carol.agent_id], "no number")
+        await dave.send([carol.agent_id], 3)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: carol.listen(lambda m: seen.append(m.payload), filter=odd))
+            await eventually(lambda: seen == [1, 3])
+            tasks.cancel_scope.cancel()
     assert caplog.text.count("the message is let in") == 1
+    assert "not all arguments converted" in caplog.text  # what a filter fails for is logged
 
 
 # ---- limits
