@@ -1,4 +1,4 @@
-"""The real Roomz server as a child: ``roomz_program.py PORT``.
+"""The real Roomz server as a child: ``roomz_program.py PORT``; with one word more, a changed one.
 
 It is killed with all its workers when stdin ends, and stopped in order at a line ``stop``.
 """
@@ -22,9 +22,13 @@ def main() -> None:
         # gunicorn is looked for there
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
     }
-    command = [sys.executable, "-m", "roomz", "serve", "--server-bind", f"127.0.0.1:{sys.argv[1]}"]
+    changed = str(Path(__file__).with_name("roomz_changed.py"))
+    program = [changed] if len(sys.argv) > 2 else ["-m", "roomz"]
     server = subprocess.Popen(
-        command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
+        [sys.executable, *program, "serve", "--server-bind", f"127.0.0.1:{sys.argv[1]}"],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
     )
     stopping = sys.stdin.readline() == "stop\n"
     os.killpg(server.pid, signal.SIGTERM if stopping else signal.SIGKILL)

@@ -23,10 +23,14 @@ _STOP_DEADLINE = 10.0  # seconds
 
 
 class RoomzServer:
-    """One server at a time, always on the same port. `email` is a new user each time."""
+    """One server at a time, always on the same port. `email` is a new user each time.
 
-    def __init__(self, home: Path) -> None:
+    A ``changed`` one is as ``roomz_changed.py`` says; `ahead` sets the clock of its links.
+    """
+
+    def __init__(self, home: Path, changed: bool = False) -> None:
         self._home = home
+        self._arguments = ["changed"] if changed else []
         self._process: subprocess.Popen[str] | None = None
         self._pump: threading.Thread | None = None
         self._lines: list[str] = []
@@ -59,12 +63,22 @@ class RoomzServer:
     def _tokens(self) -> list[str]:
         return re.findall(r"CLI: /token (\S+)", "".join(self._lines))
 
+    @contextmanager
+    def ahead(self, seconds: float) -> Iterator[None]:
+        """In the block links are so much older."""
+        clock = self._home / "ahead"
+        clock.write_text(str(seconds))
+        try:
+            yield
+        finally:
+            clock.unlink()
+
     def start(self) -> None:
         """Returns when it accepts connections."""
         foreign = ("VUER_", "COVERAGE_", "COV_CORE_", "PYTHONPATH")
         environment = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
         self._process = subprocess.Popen(
-            [sys.executable, "-u", str(_PROGRAM), str(self.port)],
+            [sys.executable, "-u", str(_PROGRAM), str(self.port), *self._arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -110,10 +124,10 @@ class RoomzServer:
 
 
 @contextmanager
-def running_roomz(home: Path) -> Iterator[RoomzServer]:
+def running_roomz(home: Path, *, changed: bool = False) -> Iterator[RoomzServer]:
     if importlib.util.find_spec("roomz") is None:
         pytest.skip("needs the dependency group `interop`")
-    server = RoomzServer(home)
+    server = RoomzServer(home, changed)
     try:
         yield server
     finally:

@@ -30,6 +30,7 @@ LAYERS = [
     ["connecting.py"],
     ["client.py"],
     ["server/"],
+    ["_http.py"],
     ["arc/"],
     ["sync.py"],
     ["roomz/"],

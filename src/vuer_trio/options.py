@@ -11,7 +11,7 @@ import difflib
 import math
 import os
 import ssl
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
@@ -24,6 +24,7 @@ __all__ = [
     "Headers",
     "Options",
     "WebsocketsOptions",
+    "check_choice",
     "check_policies",
     "check_seconds",
     "check_size",
@@ -142,8 +143,7 @@ class Options:
             ("transport", get_args(TransportName)),
             ("compression", (None, "deflate")),
         ):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name}={getattr(self, name)!r}: write one of {allowed}")
+            check_choice(name, getattr(self, name), allowed)
         check_policies(self)
         if self.headers is not None and not (
             callable(self.headers) or isinstance(self.headers, Mapping | Iterable)
@@ -210,13 +210,21 @@ def check_size(name: str, value: object) -> None:
         raise ValueError(f"{name}={value}: write a positive number")
 
 
-def check_seconds(options: object, names: Iterable[str]) -> None:
-    """Times that may be infinite."""
+def check_choice(name: str, value: object, allowed: Sequence[object]) -> None:
+    """One of a few."""
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r}: write one of {allowed}")
+
+
+def check_seconds(
+    options: object, names: Iterable[str], positive: Collection[str] = ("heartbeat",)
+) -> None:
+    """Times that may be infinite; those in ``positive`` may not be 0."""
     for name in names:
         value = getattr(options, name)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise TypeError(f"{name}={value!r}: write seconds, or math.inf for no limit")
-        if not value >= 0 or (value == 0 and name == "heartbeat"):
+        if not value >= 0 or (value == 0 and name in positive):
             raise ValueError(f"{name}={value!r}: write positive seconds, or math.inf")
 
 

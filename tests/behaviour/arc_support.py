@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -156,11 +156,17 @@ class _Prefixed(ByteStream):
 
 @asynccontextmanager
 async def old_relay(
-    script: Script, *, answer: bytes = b'{"agent_id":"me","token":"tok_1"}', status: int = 200
+    script: Script,
+    *,
+    refusal: str = "426 Upgrade Required",
+    answer: bytes = b'{"agent_id":"me","token":"tok_1"}',
+    status: int = 200,
+    alone: bool = False,
 ) -> AsyncIterator[Peer]:
     """A relay on two ports, as the reference is: 426 on the first one, registering on the next.
 
-    ``peer.requests`` has the first lines of what HTTP was asked, with the port's place.
+    With ``alone`` there is no next port. ``peer.requests`` has the first lines of what HTTP was
+    asked, with the port's place.
     """
     peer = Peer(script)
     peer.requests = []  # type: ignore[attr-defined]
@@ -174,16 +180,18 @@ async def old_relay(
             if place == 0 and line.startswith("GET /arc"):
                 await peer._serve(_Prefixed(stream, head))
                 return
-            body_size = int(re.search(rb"(?i)content-length: (\d+)", head)[1])
+            sized = re.search(rb"(?i)content-length: (\d+)", head)
+            body_size = int(sized[1]) if sized else 0
             while len(head.partition(b"\r\n\r\n")[2]) < body_size:
                 head += await stream.receive()
             peer.requests.append((place, line))  # type: ignore[attr-defined]
             if place == 0:
-                reply, body = "426 Upgrade Required", b"Upgrade Required"
+                reply, body = refusal, b"Upgrade Required"
             else:
                 reply, body = f"{status} Whatever", answer
             out = f"HTTP/1.1 {reply}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-            await stream.send(out.encode() + body)
+            with suppress(anyio.BrokenResourceError):  # who asked has had enough
+                await stream.send(out.encode() + body)
 
     while True:
         first = await anyio.create_tcp_listener(local_host="127.0.0.1")
@@ -195,8 +203,10 @@ async def old_relay(
         else:
             break
     peer.port, peer.uri = port, f"http://127.0.0.1:{port}"
+    if alone:
+        await second.aclose()
     async with first, second, anyio.create_task_group() as tasks:
-        for place, listener in enumerate((first, second)):
+        for place, listener in enumerate((first,) if alone else (first, second)):
             tasks.start_soon(listener.serve, partial(handle, place))
         yield peer
         tasks.cancel_scope.cancel()

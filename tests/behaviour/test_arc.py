@@ -9,10 +9,12 @@ import sys
 import anyio
 import anyio.lowlevel
 import pytest
+from arc_support import frame as relay_frame
 from arc_support import raw_agent
 from doors import tls_contexts
 from support import open_sockets, task_count
 
+from peer import serve_peer
 from vuer_trio import (
     Backoff,
     CallTimeout,
@@ -300,6 +302,7 @@ async def test_the_types_of_messages(open_relay, open_agent):
         (["bob"], 1, {"ref": 7}, TypeError),
         (["bob"], 1, {"id": "mine"}, TypeError),
         (["bob"], 1, {"ts": 5}, TypeError),
+        (["bob"], 1, {"type": "data"}, TypeError),
         (["bob"], "x" * 2000, {}, EncodeError),
     ],
 )
@@ -440,6 +443,16 @@ async def test_ten_questions_at_once_get_their_own_answers(open_relay, open_agen
         with pytest.raises(InboxEmpty):
             alice.recv_nowait()
         tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("name", ["ref", "payload", "type", "from", "id"])
+async def test_a_question_is_what_it_is(open_relay, open_agent, name):
+    """No further field takes the place of one that makes it a question."""
+    async with open_relay() as relay, open_agent(relay.url) as client:
+        for ask in (client.ask, client.ask_all):
+            with pytest.raises(TypeError, match=f"{name}="):
+                await ask("?", timeout=60, **{name: "x"})
+        assert len(client._there.intake.asks) == 0
 
 
 async def test_an_answer_may_name_the_ref_of_the_question(open_relay, open_agent, answering):
@@ -596,11 +609,11 @@ async def test_listening_without_a_handler_prints(open_relay, open_agent, capsys
     ):
         await alice.broadcast("Hello network!")
         await alice.send(["bob", "carol"], "half a pair: \ud83d")
+        for agent in (alice, bob):
+            await agent.flush(timeout=10)  # the relay has passed all on, and bob has read it
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(bob.listen)
-            await eventually(lambda: not bob._there.keeper.inbox.items)
-            await eventually(lambda: relay is not None)
-            await anyio.sleep(0.05)
+            await anyio.wait_all_tasks_blocked()
             tasks.cancel_scope.cancel()
     assert capsys.readouterr().out == (
         "[alice] → [*]: Hello network!\n[alice] → [bob, carol]: half a pair: \\ud83d\n"
@@ -635,7 +648,14 @@ async def test_filters(open_relay, open_agent, caplog):
             )
             await eventually(lambda: seen == [1])
             tasks.cancel_scope.cancel()
+        await dave.send([carol.agent_id], "no number")
+        await dave.send([carol.agent_id], 3)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: carol.listen(lambda m: seen.append(m.payload), filter=odd))
+            await eventually(lambda: seen == [1, 3])
+            tasks.cancel_scope.cancel()
     assert caplog.text.count("the message is let in") == 1
+    assert "not all arguments converted" in caplog.text  # what a filter fails for is logged
 
 
 # ---- limits
@@ -689,6 +709,26 @@ async def test_a_relay_bounds_subscriptions(open_relay, open_agent):
             await client.subscribe(["one more"])
         await client.subscribe(["5"])
         assert len(await client.list_subscriptions()) == 10_000
+
+
+async def test_who_names_an_agent_again_and_again_does_not_drown_it(open_relay, open_agent):
+    async with (
+        open_relay(outbox=Fifo(100)) as relay,
+        open_agent(relay.url, agent_id="alice") as alice,
+        open_agent(relay.url, agent_id="bob") as bob,
+    ):
+        await alice.send(["bob"] * 100_000, "all at once")
+        await alice.direct("bob", "after that")
+        assert (await bob.recv(timeout=10)).payload == "all at once"
+        assert (await bob.recv(timeout=10)).payload == "after that"
+
+
+async def test_what_a_relay_keeps_of_a_subscription_is_small(open_relay, open_agent):
+    async with open_relay() as relay, open_agent(relay.url) as client:
+        longest = "a" * 64  # of an agent id
+        await client.subscribe([longest, "a" * 65, "x" * 1_000_000])
+        assert await client.list_subscriptions() == [longest]
+        assert relay.switch.subscriptions == 1
 
 
 async def test_a_full_relay_says_so(open_relay, open_agent):
@@ -779,8 +819,52 @@ async def test_no_log_shows_a_token_or_a_payload(open_relay, open_agent, caplog)
             tokens.append(alice.token)
             with pytest.raises(AuthenticationError):
                 await open_agent(relay.url, token="tok_wr0ng").connect()
+            async with raw_agent(relay.port, bob.token) as raw:  # in the query
+                await raw.next()
+                for frame in (f'{{"to":7,"payload":"{secret}"}}', f"{secret}", b"\xff"):
+                    raw.send(frame)
+                    assert (await raw.next())["type"] == "error"
+            await bob.aclose()
+            with pytest.raises(ClientClosed):
+                await bob.direct("alice", secret)
     assert "dialling again" in caplog.text
     for word in (*tokens, secret, "tok_wr0ng"):
+        assert word not in caplog.text
+
+
+async def test_no_log_shows_what_a_strange_relay_sends(open_agent, caplog):
+    """Nor the token, where it has to be in the query."""
+    caplog.set_level(logging.INFO)
+    secret = "s3cret-payl0ad"
+
+    async def script(conn):
+        request = await conn.wait_request()
+        await conn.accept()
+        if "token=" not in request.path:
+            await conn.close(4001, "Missing token")
+            return
+        junk = [f"[{secret!r}]", f'{{"{secret}', f'{{"type":"error","error":"{secret}"}}']
+        junk += [relay_frame("relay", ["me"], {"code": f"{secret} x"}, type="error")]
+        junk += [relay_frame("relay", ["me"], secret, type=secret)]
+        for text in (*junk, relay_frame("a", ["me"], secret)):
+            await conn.send_text(text)
+        await conn.recv()
+        await conn.abort()
+
+    def handler(message):
+        tasks.cancel_scope.cancel()
+        raise RuntimeError("of the handler")
+
+    async with serve_peer(script) as peer:
+        async with open_agent(peer.uri, token="tok_in_the_query", reconnect=SOON) as client:
+            for generation in (1, 2):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(client.listen, handler)
+                await client.broadcast(secret)
+                await eventually(lambda: client.generation == generation + 1)  # noqa: B023
+    for said in ("of the handler", "reports an error", "no JSON", "dialling again"):
+        assert said in caplog.text
+    for word in (secret, "tok_in_the_query"):
         assert word not in caplog.text
 
 

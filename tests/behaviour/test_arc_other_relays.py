@@ -35,8 +35,9 @@ def a_plain_environment(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-async def test_registering_on_the_next_port(open_agent):
-    async with old_relay(relay_script(welcome=NESTED)) as peer:
+@pytest.mark.parametrize("refusal", ["426 Upgrade Required", "404 Not Found"])
+async def test_registering_on_the_next_port(open_agent, refusal):
+    async with old_relay(relay_script(welcome=NESTED), refusal=refusal) as peer:
         async with open_agent(peer.uri) as client:
             assert (client.agent_id, client.token) == ("me", "tok_1")
             assert peer.requests == [
@@ -70,6 +71,33 @@ async def test_answers_without_a_token(open_agent, status, answer, error):
         with pytest.raises(error) as raised:
             await open_agent(peer.uri).register()
         assert raised.value.status == status
+
+
+async def test_a_web_server_that_is_no_relay_is_named(open_agent):
+    """Nobody is at its next port: that is not what there is to say."""
+    async with old_relay(relay_script(), refusal="404 Not Found", alone=True) as peer:
+        client = open_agent(peer.uri)
+        with pytest.raises(RegistrationError, match=rf"^{peer.uri}/register gave no token") as odd:
+            await client.register()
+        assert (odd.value.status, "give register_url=" in str(odd.value)) == (404, True)
+        with pytest.raises(RegistrationError, match=rf"^{peer.uri}/stats gave no statistics"):
+            await client.stats()
+
+
+async def test_a_redirect_is_told_and_not_followed(open_agent):
+    refusal = "301 Moved\r\nLocation: https://elsewhere.test"
+    async with old_relay(relay_script(), refusal=refusal, alone=True) as peer:
+        with pytest.raises(RegistrationError, match="redirects to 'https://elsewhere"):
+            await open_agent(peer.uri).register()
+        assert len(peer.requests) == 1
+
+
+async def test_an_answer_without_end_is_not_read_to_its_end(open_agent):
+    async with old_relay(relay_script(), answer=b"x" * 3_000_000) as peer:
+        with pytest.raises(RegistrationError):  # of the first port; the next one is out of order
+            await open_agent(peer.uri).register()
+        with pytest.raises(ConnectionFailed, match="more than 1,048,576 bytes"):
+            await open_agent(peer.uri, register_url=f"http://127.0.0.1:{peer.port + 1}").register()
 
 
 @pytest.mark.parametrize("welcome", [NESTED, FLAT, None])
@@ -309,11 +337,26 @@ async def test_what_is_remembered_is_bounded(open_agent):
         await conn.send_text(NESTED)
         for n in range(5000):
             await conn.send_text(frame("a", ["*"], n, id=str(n)))
+        for _ in range(2):
+            await conn.send_text(frame("a", ["*"], "a long id", id="x" * 10_000))
 
     async with serve_peer(script) as peer, open_agent(peer.uri, token="tok") as client:
         for n in range(5000):
             assert (await client.recv(timeout=10)).payload == n
+        for _ in range(2):
+            assert (await client.recv(timeout=10)).payload == "a long id"
         assert len(client._there.intake._seen) == 4096
+
+
+async def test_a_binary_frame_is_a_message_too(open_agent):
+    async def script(conn):
+        await conn.accept()
+        await conn.send(NESTED.encode())
+        await conn.send(frame("a", ["*"], "é").encode())
+
+    async with serve_peer(script) as peer, open_agent(peer.uri, token="tok") as client:
+        assert client.relay_info["version"] == "9"
+        assert (await client.recv(timeout=10)).payload == "é"
 
 
 # ---- the rate

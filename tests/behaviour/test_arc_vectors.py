@@ -5,10 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from contextlib import AsyncExitStack
 
 import anyio
 import pytest
 from arc_support import VECTORS, http, raw_agent
+
+from vuer_trio import InboxEmpty
 
 pytestmark = pytest.mark.anyio
 
@@ -276,3 +279,70 @@ async def test_a_bad_token_is_told_by_the_close_code(leg, open_relay, name):
             tasks.cancel_scope.cancel()
         assert (ending.by, ending.code, ending.reason) == ("peer", int(wanted[1]), wanted[2])
         assert talk.messages == []
+
+
+async def test_what_is_no_way_in_is_answered_as_recorded(open_relay):
+    key = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+    upgrade = f"Upgrade: websocket\r\nConnection: Upgrade\r\n{key}"
+    found = {v["name"]: v for v in VECTORS if v["direction"] == "relay->client HTTP"}
+    async with open_relay() as relay:
+        for name, target, headers in (
+            ("connect.wrong_path", "/", upgrade),
+            ("connect.trailing_slash", "/arc/", upgrade),
+            ("connect.plain_http_get", "/arc", ""),
+        ):
+            status, _, body = await http(relay.port, "GET", target, b"", headers)
+            told = found[name]["decoded"] or {"status": int(found[name]["note"].split()[1])}
+            assert (status, body.decode()) == (told["status"], found[name]["raw"]), name
+
+
+async def test_recorded_statistics(leg, open_relay):
+    told = next(
+        v["decoded"]["json"] for v in VECTORS if v["name"] == "stats.with_subs" if v["decoded"]
+    )
+    agents = [name for name in told["registry"]["agents"] if isinstance(name, str)]
+    agents.remove("relay")
+    async with open_relay() as relay, AsyncExitStack() as stack:
+        tokens = {name: await registered(relay.port, name) for name in agents}
+        for name in told["relay"]["agents"]:
+            agent = await stack.enter_async_context(
+                raw_agent(relay.port, tokens[name], leg.transport)
+            )
+            await agent.next()
+        count = told["relay"]["subscriptions"]
+        names = [f"other-{n}" for n in range(count)]
+        command = {"to": ["relay"], "type": "subscribe", "payload": {"agents": names}}
+        agent.send(json.dumps(command))
+        assert (await agent.next())["type"] == "subscribed"
+        status, _, body = await http(relay.port, "GET", "/stats")
+        ours = json.loads(body)
+        assert status == 200
+        assert ours["relay"] == told["relay"]
+        assert [list(ours), list(ours["registry"])] == [list(told), list(told["registry"])]
+        assert ours["registry"] == {"registered": len(agents), "agents": agents}
+
+
+async def test_recorded_sizes_and_a_burst(open_relay, open_agent):
+    sizes = {"size.64k": 1 << 16, "size.1m": 1 << 20, "size.20m": 20 << 20}
+    burst = 3000  # "rate.no_limit"
+    async with (
+        open_relay() as relay,
+        open_agent(relay.url, agent_id="alice-1", rate_limit=None) as alice,
+        open_agent(relay.url, agent_id="bob") as bob,
+    ):
+        for name, size in sizes.items():
+            [told] = [v["note"] for v in VECTORS if v["name"] == name and "delivered" in v["note"]]
+            assert size < int(told.partition("[")[2].rstrip("]")) < size + 200
+            await alice.direct("bob", "x" * size)
+            assert len((await bob.recv(timeout=60)).payload) == size
+        async with anyio.create_task_group() as tasks:
+
+            async def send():
+                for n in range(burst):
+                    await alice.broadcast(n)
+
+            tasks.start_soon(send)
+            got = [(await bob.recv(timeout=60)).payload for _ in range(burst)]
+        assert got == list(range(burst))
+        with pytest.raises(InboxEmpty):
+            bob.recv_nowait()

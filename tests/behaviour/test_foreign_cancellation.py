@@ -9,6 +9,8 @@ from raw_client import eventually, witnessed
 from support import task_count
 
 from legs import LEGS
+from peer import serve_peer
+from roomz_peer import client_of, enter, message
 from vuer_trio import ConnectionClosed, open_vuer_server
 from vuer_trio.events import ClientEvent
 
@@ -61,6 +63,43 @@ async def test_of_a_program_ends_its_session_with_1011(new_server, open_client, 
         await eventually(lambda: not app.sessions)
         await eventually(lambda: task_count() <= before)
     assert "so the session of" in caplog.text
+
+
+async def test_of_a_handler_of_an_agent(open_relay, open_agent, caplog):
+    seen = []
+
+    async def handler(message):
+        if message.payload == "bad":
+            await awaits_what_is_cancelled()
+        seen.append(message.payload)
+
+    async with open_relay() as relay, open_agent(relay.url) as client:
+        listening = asyncio.create_task(client.listen(handler))
+        for payload in ("bad", "good"):
+            await client.direct(client.agent_id, payload)
+        await eventually(lambda: seen == ["good"])
+        assert "awaited what was cancelled" in caplog.text
+        listening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await listening
+
+
+async def test_of_a_handler_in_a_room(leg, tmp_path, caplog):
+    seen = []
+
+    async def talks(conn):
+        await enter(conn)
+        for content in "ab":
+            await conn.send_text(message(content))
+
+    async with serve_peer(talks) as peer:
+        client = client_of(peer.uri, tmp_path, transport=leg.transport)
+        client.on("message", awaits_what_is_cancelled)
+        client.on("message", lambda data: seen.append(data["content"]))
+        async with client:
+            await eventually(lambda: seen == ["a", "b"])
+            assert client.connected
+    assert caplog.text.count("awaited what was cancelled") == 2
 
 
 async def test_its_own_cancellation_is_not_swallowed(new_server, open_client):

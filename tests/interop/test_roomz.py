@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import stat
 from collections.abc import Iterator
 
@@ -39,6 +40,12 @@ def server(tmp_path_factory) -> Iterator[RoomzServer]:
 @pytest.fixture
 def fresh_server(tmp_path_factory) -> Iterator[RoomzServer]:
     with running_roomz(tmp_path_factory.mktemp("roomz")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def changed_server(tmp_path_factory) -> Iterator[RoomzServer]:
+    with running_roomz(tmp_path_factory.mktemp("roomz"), changed=True) as server:
         yield server
 
 
@@ -283,6 +290,57 @@ async def test_each_bad_token_says_what_is_wrong(new_client, server):
             raise AssertionError("it did connect")
     with pytest.raises(TypeError, match="one option"):
         await client.connect("a", token="b")
+
+
+async def test_a_token_is_good_for_fifteen_minutes(new_client, changed_server):
+    async with new_client(to=changed_server) as client:
+        for minutes, good in [(14.9, True), (15.1, False)]:
+            token = await token_for(client, changed_server, changed_server.email())
+            with changed_server.ahead(minutes * 60):
+                if good:
+                    await client.connect(token)
+                    await client.disconnect()
+                    continue
+                with pytest.raises(AuthenticationError, match=r"expired \(15 min\)") as expired:
+                    await client.connect(token)
+            assert expired.value.reason == "invalid_token"
+            assert not client.connected
+
+
+async def test_a_server_that_is_full(new_client, changed_server):
+    email = changed_server.email()
+    to = {"to": changed_server}
+    async with new_client(**to) as one, new_client(**to) as two, new_client(**to) as three:
+        for client in (one, two):
+            await client.connect(await token_for(client, changed_server, email))
+        token = await token_for(three, changed_server, email)
+        with pytest.raises(ConnectionError, match="may be full") as full:
+            await three.connect(token)
+        assert full.value.detail == "Connection rejected by server"
+        assert three.connection_state is ConnectionState.DISCONNECTED
+        assert (await three.me())["email"] == email  # the session is good, and kept
+        await one.disconnect()
+        await two.until_seen("user_left")
+        await three.connect()
+        assert three.connected
+        assert two.names.count("user_joined") == 1  # and no half of a client before
+
+
+async def test_no_log_shows_a_token_a_session_or_a_message(new_client, server, caplog):
+    caplog.set_level(logging.INFO)
+    async with new_client() as client:
+        tokens = [await token_for(client, server, server.email()), "a-bogus-token"]
+        await client.connect(tokens[0])
+        for token in tokens:
+            with pytest.raises(AuthenticationError):
+                await new_client().connect(token)
+        await client.send("s3cret-content")
+        await client.until_seen("message")
+        session = client._account._cookie
+        await client.logout()
+    for word in (*tokens, session, "s3cret-content"):
+        assert word not in caplog.text
+    assert "/auth/" not in caplog.text  # of no library below
 
 
 async def test_what_login_is_refused_for(new_client, server):

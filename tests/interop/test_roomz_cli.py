@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import socket
 import struct
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 
 from roomz_server import RoomzServer, running_roomz
 from vuer_trio.roomz import SyncClient
+from vuer_trio.roomz.address import parse_server
 from vuer_trio.roomz.cache import SessionCache
 from vuer_trio.roomz.showing import name_of, printable, show_event
 
@@ -25,6 +27,8 @@ pytestmark = pytest.mark.interop
 
 _PROGRAM = "import sys; from vuer_trio.roomz.cli import main; sys.exit(main())"
 COMMAND = [sys.executable, "-c", _PROGRAM]
+#: the same, of a session whose Ctrl-C the terminal turns into an interrupt
+_IN_ITS_TERMINAL = f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); {_PROGRAM}"
 _DEADLINE = 20.0  # seconds
 
 
@@ -42,7 +46,7 @@ class Terminal:
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
         environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
         self._process = subprocess.Popen(
-            [*COMMAND, *arguments],
+            [sys.executable, "-c", _IN_ITS_TERMINAL, *arguments],
             stdin=inside,
             stdout=inside,
             stderr=inside,
@@ -191,6 +195,30 @@ def test_ctrl_c_leaves_cleanly(terminal, server):
     terminal.expect("Bye.")
     assert terminal.wait() == 0
     assert "Traceback" not in terminal.text
+
+
+def test_ctrl_c_leaves_a_server_that_says_nothing(tmp_path):
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        mute.settimeout(_DEADLINE)
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        path = tmp_path / "session.json"
+        SessionCache(path).save(parse_server(url).key, "a-session")
+        for arguments, line in [(["--session", str(path)], ""), ([], "/login a@b.test\r")]:
+            terminal = Terminal("-s", url, *arguments)
+            try:
+                terminal.expect("/help shows the commands")
+                if line:
+                    terminal.expect(">")
+                    terminal.type(line)
+                with mute.accept()[0]:
+                    terminal.type("\x03")
+                    terminal.expect("Bye.")
+                    assert terminal.wait() == 0
+                assert "Traceback" not in terminal.text
+            finally:
+                terminal.close()
 
 
 def test_the_session_can_be_kept(server, tmp_path):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import pickle
+from collections.abc import Mapping
 
 import anyio
 import pytest
 import trio
 from doors import serving
+from hypothesis import given
+from hypothesis import strategies as st
 from support import open_sockets, task_count
 
 import vuer_trio.arc as arc
@@ -19,14 +23,55 @@ from vuer_trio._transport.framing import prepare
 from vuer_trio._transport.http_request import BadRequest
 from vuer_trio.arc import ARCMessage, Filter, RateLimit
 from vuer_trio.arc.address import parse_register_url, parse_relay_url
+from vuer_trio.arc.control import control_in
 from vuer_trio.arc.message import encode_fields, encode_message, parse_message
 from vuer_trio.arc.relay.reading import Unreadable, is_falsy, read_json
 from vuer_trio.arc.relay.registry import Refusal, Registry
+from vuer_trio.arc.relay.switch import Switch
 
 
 def test_everything_public_is_there():
     assert sorted(arc.__all__) == arc.__all__
     assert all(hasattr(arc, name) for name in arc.__all__)
+
+
+def parameters(function):
+    """Name: default, of all but ``self``; keywords in a tuple of their own."""
+    found = [p for p in inspect.signature(function).parameters.values() if p.name != "self"]
+    keywords = {p.name: p.default for p in found if p.kind is p.KEYWORD_ONLY}
+    return {p.name: p.default for p in found if p.kind is p.POSITIONAL_OR_KEYWORD}, keywords
+
+
+def test_the_signatures_are_the_designs():
+    none = inspect.Parameter.empty
+    positional, keywords = parameters(arc.ARCClient)
+    assert positional == {"relay_url": None}
+    assert {"agent_id", "token", "register_url", "reconnect"} <= {
+        name for name, default in keywords.items() if default is None
+    }
+    assert keywords["rate_limit"] == RateLimit(100, per=60)
+    assert keywords["reregister"] is False
+    client = arc.ARCClient
+    assert arc.open_arc_client is client
+    for method, wanted in {
+        client.register: ({"agent_id": None}, {}),
+        client.connect: ({"nursery": None}, {}),
+        client.send: ({"to": none, "payload": none, "message_type": None}, {"ref": None}),
+        client.broadcast: ({"payload": none, "message_type": None}, {}),
+        client.direct: ({"target_id": none, "payload": none, "message_type": None}, {}),
+        client.reply: ({"message": none, "payload": none, "message_type": "answer"}, {}),
+        client.list_subscriptions: ({}, {}),
+        client.recv: ({"timeout": None}, {}),
+        client.listen: ({"handler": None}, {"filter": None}),
+    }.items():
+        assert parameters(method) == wanted, method
+    asked, _ = parameters(client.ask)
+    assert (list(asked), asked["timeout"]) == (["question", "to", "timeout"], 30)
+    assert list(asked["to"]) == ["*"]
+    positional, keywords = parameters(arc.serve_arc_relay)
+    assert positional == {"host": "localhost", "port": 8080}
+    assert (keywords["max_message_size"], keywords["rate_limit"]) == (100 << 20, None)
+    assert "task_status" in keywords
 
 
 # ---- addresses
@@ -214,6 +259,7 @@ def test_a_registry():
         ({"outbox": Latest()}, TypeError),
         ({"heartbeat": "x"}, TypeError),
         ({"nonsense": 1}, TypeError),
+        ({"transport": "pigeon"}, ValueError),
     ],
 )
 async def test_options_of_a_relay_that_can_not_be(options, error):
@@ -330,3 +376,58 @@ async def test_a_cancellation_of_registering_at_any_step_leaves_nothing_behind()
             step += 1
         assert step > 5
         assert client.agent_id in relay.stats()["registry"]["agents"]
+
+
+# ---- whatever anybody sends
+
+WORDS = ["*", "relay", "a", "me", "subscribe", "unsubscribe", "list_subscriptions", "subscribed"]
+WORDS += ["subscriptions", "welcome", "error", "pong", "answer", "agents", "code", "message"]
+KEYS = ["id", "from", "to", "payload", "ts", "type", "ref", "agents", "error", "message"]
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.sampled_from(WORDS),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5)
+    ),
+    max_leaves=12,
+)
+FIELDS = st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=7)
+
+
+class Seat:
+    def __init__(self):
+        self.frames = []
+
+    def put(self, frame):
+        self.frames.append(json.loads(frame.payload))
+
+
+@given(st.lists(FIELDS | VALUES, max_size=6))
+def test_a_switch_takes_whatever_is_sent(values):
+    switch, seats = Switch({}), {name: Seat() for name in ("a", "me")}
+    for name, seat in seats.items():
+        switch.join(name, seat)
+    for value in values:
+        switch.receive("a", seats["a"], json.dumps(value))
+    for seat in seats.values():
+        for told in seat.frames:
+            assert told["from"] in ("a", "relay")
+            assert {"id", "to", "payload", "ts"} <= told.keys()
+    for name, seat in seats.items():
+        switch.leave(name, seat)
+    assert (switch.agents, switch.subscriptions) == ([], 0)
+    assert not switch._subscribers
+
+
+@given(FIELDS)
+def test_a_client_takes_whatever_is_sent(fields):
+    message = parse_message(json.dumps(fields).encode())
+    assert dict(message) == fields
+    assert repr(message)
+    assert isinstance(message.extra, dict)
+    assert Filter(sender="a", type=["answer"])(message) in (True, False)
+    for own_id in (None, "me"):
+        control = control_in(message, own_id)
+        if control is not None:
+            assert "from" not in fields or fields["from"] == "relay"
+            assert isinstance(control.payload, Mapping)
+            assert all(isinstance(name, str) for name in [control.type, *control.to])

@@ -171,6 +171,16 @@ async def test_the_default_is_a_hundred_a_minute(autojump_clock):
             assert now() == 120
 
 
+async def test_without_a_limit_nothing_waits(autojump_clock, opened):
+    async with network(up()) as net:
+        async with opened(rate_limit=None) as client:
+            for n in range(500):
+                await client.broadcast(n)
+        assert now() == 0
+        conn = await net.connection()
+        assert [json.loads(text)["payload"] for text in conn.messages] == list(range(500))
+
+
 async def test_who_waits_is_served_in_order_and_may_leave(autojump_clock, opened):
     sent = []
 

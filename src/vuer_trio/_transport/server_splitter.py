@@ -1,10 +1,10 @@
-"""Takes whole binary messages out of what a client sends: masked frames (RFC 6455 §5.3)."""
+"""Takes whole messages out of what a client sends: masked frames (RFC 6455 §5.3)."""
 
 from __future__ import annotations
 
-from .base import LARGE
+from .base import LARGE, Text
 from .framing import apply_mask
-from .splitter import Splitter
+from .splitter import TEXT, Splitter, is_text
 
 __all__ = ["ServerSplitter"]
 
@@ -58,6 +58,12 @@ class ServerSplitter(Splitter):
                     break
                 if stop > end and size < LARGE:
                     break  # a small frame is passed on whole
+                if first == TEXT and not fragmented and stop <= end:
+                    text = Text(apply_mask(data[start:stop], data[start - 4 : start]))
+                    if is_text(text):
+                        whole(text)
+                        position = stop
+                        continue
             if not self._other(data[position:stop]):
                 self._over = True
                 return end

@@ -1,9 +1,10 @@
-"""Takes whole binary messages out of a byte stream; leaves everything else to a protocol library.
+"""Takes whole messages out of a byte stream; leaves everything else to a protocol library.
 
-Nearly every frame of a Vuer server is one unfragmented, unmasked binary frame. Those are cut out
-here, fifteen times faster than the library does it. Every other frame (text, fragments, control
-frames, reserved bits, faults) goes to the library whole and unchanged, so it sees a stream of its
-own that differs from the real one only by frames that it would have passed on as they are.
+Nearly every frame of a Vuer server is one unfragmented, unmasked binary frame, and nearly every one
+of a relay such a text frame. Those are cut out here, up to fifteen times faster than the library
+does it. Every other frame (large texts, fragments, control frames, reserved bits, faults) goes to
+the library whole and unchanged, so it sees a stream of its own that differs from the real one only
+by frames that it would have passed on as they are.
 ``tests/unit/test_splitter.py`` holds this against the library alone.
 """
 
@@ -11,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .base import LARGE, Message
+from .base import LARGE, Message, Text
 
 __all__ = ["Splitter"]
 
+TEXT = 0x81  # as below, opcode 1
 _BINARY = 0x82  # FIN, no reserved bits, opcode 2
 _FIN = 0x80
 _CONTROL = 0x08
@@ -23,8 +25,8 @@ _CONTROL = 0x08
 class Splitter:
     """Sync, and owns no socket.
 
-    ``whole`` takes the payload of a binary message (``bytes``, or a ``bytearray`` when it is
-    large). ``other`` takes the bytes of other frames, or a part of one, and says whether the
+    ``whole`` takes the payload of a message (``bytes``, or a ``bytearray`` when it is large, and
+    a `Text`). ``other`` takes the bytes of other frames, or a part of one, and says whether the
     stream goes on; when it does not, nothing more is read.
     """
 
@@ -103,6 +105,12 @@ class Splitter:
                     break
                 if stop > end and size < LARGE:
                     break  # a small frame is passed on whole
+                if first == TEXT and not fragmented and stop <= end:
+                    text = Text(data[start:stop])
+                    if is_text(text):
+                        whole(text)
+                        position = stop
+                        continue
             if not self._other(data[position:stop]):
                 self._over = True
                 return end
@@ -111,3 +119,12 @@ class Splitter:
             self._owed = max(0, stop - end)
             position = min(stop, end)
         return position
+
+
+def is_text(payload: bytes) -> bool:
+    """Whether it is UTF-8; what is not is the library's to complain about."""
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

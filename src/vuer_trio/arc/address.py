@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from .._transport.address import without_password
+from .._transport.address import parse_address, without_password
 
 __all__ = ["RelayAddress", "parse_relay_url"]
 
@@ -66,9 +66,13 @@ def parse_register_url(url: str) -> str:
     """Where to register: the URL as it is, with ``/register`` if it has no path."""
     if not isinstance(url, str):
         raise TypeError(f"register_url={url!r}: write a string, {DEFAULT_URL + '/register'!r}")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
-        raise ValueError(
-            f"register_url={without_password(url)!r}: write http://host:port, or https://"
-        )
-    return url if parts.path not in ("", "/") else f"{url.rstrip('/')}/register"
+    wrong = f"register_url={without_password(url)!r}: write http://host:port, or https://"
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(wrong)
+    try:
+        address = parse_address("ws" + url.removeprefix("http"))
+    except ValueError:
+        raise ValueError(wrong) from None
+    if address.user is not None:
+        raise ValueError(wrong)
+    return f"{url.rstrip('/')}/register" if address.resource == "/" else url

@@ -239,7 +239,8 @@ class Conversation(MessageTypes):
         """Call ``handler(message)``, sync or async, for each message; print them without one.
 
         What it raises is logged, and the loop goes on; so is a frame that can not be read. With
-        ``filter`` it gets only what that lets through; the rest is received, and dropped. Returns
+        ``filter`` it gets only what that lets through; the rest, and what that fails for, is
+        received, and dropped. Returns
         on a normal close, raises ConnectionClosed on any other. Cancelled: nothing is lost but what
         the handler was doing.
         """
@@ -252,14 +253,18 @@ class Conversation(MessageTypes):
             except ProtocolError as exc:
                 log.warning("%s: %s", self.uri, exc)
                 continue
-            if filter is not None and not filter(message):
-                continue
             try:
+                if filter is not None and not filter(message):
+                    continue
                 outcome = handler(message)
                 if inspect.isawaitable(outcome):
                     await outcome
             except Exception:
                 log.exception("a handler of %s failed", self.uri)
+            except BaseException as exc:
+                if not self._there.rt.is_foreign(exc):
+                    raise
+                log.exception("a handler of %s awaited what was cancelled", self.uri)
 
 
 async def _admit(there: Membership, window: Window) -> None:

@@ -19,8 +19,8 @@ __all__ = ["Arrived", "Filter", "Intake", "received"]
 
 log = logging.getLogger("vuer_trio.arc")
 
-#: ids of messages, of which a second one is recognised
-_REMEMBERED = 4096
+#: ids of messages, of which a second one is recognised, and characters of each; relays give 12
+_REMEMBERED, _LONGEST = 4096, 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class Intake:
 
     def _is_for_the_user(self, message: ARCMessage) -> bool:
         known = self._seen
-        if message.id is not None:
+        if message.id is not None and len(message.id) <= _LONGEST:
             if message.id in known:
                 return False
             known[message.id] = None

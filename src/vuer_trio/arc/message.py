@@ -129,6 +129,8 @@ def encode_message(
     for name, value in extra.items():
         if name in _RESERVED:
             raise TypeError(f"{name}= is the relay's to say: leave it out")
+        if name in _KNOWN:
+            raise TypeError(f"{name}= is no further field; a type is message_type=")
         fields[name] = value
     return encode_fields(fields)
 

@@ -37,7 +37,9 @@ class Window:
     when the next connection opens.
     """
 
-    def __init__(self, rt: Runtime, limit: RateLimit, check: Callable[[], None]) -> None:
+    def __init__(
+        self, rt: Runtime, limit: RateLimit, check: Callable[[], None] = lambda: None
+    ) -> None:
         self._rt = rt
         self._check = check  # raises when waiting is in vain
         self._limit = limit

@@ -6,17 +6,15 @@ import json
 import ssl
 from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from .._errors import ConnectionFailed
+from .._http import Answer, ask
 from ._errors import AgentIdTaken, InvalidAgentId, RateLimited, RegistrationError
 
 __all__ = ["Registrar"]
 
 #: of a relay that has nothing but WebSockets on its port
 _ELSEWHERE = (404, 426)
-#: bytes; more than this no relay answers
-_MOST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,82 +34,56 @@ class Registrar:
         """
         body = b"{}" if agent_id is None else json.dumps({"agent_id": agent_id}).encode()
         url, answer = await self._ask("POST", self.urls, body)
-        found = _object(answer.content)
+        found = answer.json
         given, token = found.get("agent_id"), found.get("token")
-        if answer.status_code == 200 and isinstance(given, str) and isinstance(token, str):
+        if answer.status == 200 and isinstance(given, str) and isinstance(token, str):
             return {"agent_id": given, "token": token}
-        raise _refused(url, answer.status_code, answer.headers, found, agent_id)
+        raise _refused(url, answer, agent_id)
 
     async def stats(self) -> dict[str, Any]:
         """What the relay says of itself at ``/stats``. Raises as `register`."""
         urls = tuple(url.removesuffix("/register") + "/stats" for url in self.urls)
         url, answer = await self._ask("GET", urls, None)
-        if answer.status_code != 200:
-            raise _refused(url, answer.status_code, answer.headers, {}, None)
-        return _object(answer.content)
+        if answer.status != 200:
+            raise _refused(url, answer, None, "statistics")
+        return answer.json
 
-    async def _ask(self, method: str, urls: tuple[str, ...], body: bytes | None) -> tuple[str, Any]:
-        try:
-            import httpx2
-        except ImportError:
-            raise ImportError(
-                "registering at a relay needs the package httpx2: pip install 'vuer-trio[arc]', "
-                "or give token="
-            ) from None
-        url = urls[0]
-        try:
-            async with httpx2.AsyncClient(
-                verify=self._context(urls),
-                proxy=self.proxy if isinstance(self.proxy, str) else None,
-                trust_env=self.proxy is True,
-                timeout=None,  # the caller's
-                follow_redirects=False,
-            ) as http:
-                for url in urls:
-                    answer = await http.request(
-                        method, url, content=body, headers={"content-type": "application/json"}
-                    )
-                    if answer.status_code not in _ELSEWHERE:
-                        break
-        except httpx2.HTTPError as exc:
-            raise ConnectionFailed(
-                f"could not ask {url}: {exc or type(exc).__name__}; is an ARC relay running there?",
-                uri=url,
-            ) from exc
-        return url, answer
-
-    def _context(self, urls: tuple[str, ...]) -> ssl.SSLContext:
-        if self.tls is not None:
-            return self.tls
-        if not any(urlsplit(url).scheme == "https" for url in urls):
-            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used: reads no certificates
-        context = ssl.create_default_context()
-        if not self.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        return context
+    async def _ask(
+        self, method: str, urls: tuple[str, ...], body: bytes | None
+    ) -> tuple[str, Answer]:
+        answered: tuple[str, Answer] | None = None
+        for url in urls:
+            try:
+                answer = await ask(
+                    method, url, body=body, tls=self.tls, verify=self.verify, proxy=self.proxy
+                )
+            except ImportError:
+                raise ImportError(
+                    "registering at a relay needs the package httpx2: pip install "
+                    "'vuer-trio[arc]', or give token="
+                ) from None
+            except OSError as exc:
+                if answered is not None:
+                    break  # nobody is at the next port: what the first one says tells more
+                raise ConnectionFailed(
+                    f"could not ask {url}: {exc}; is an ARC relay running there?", uri=url
+                ) from exc
+            answered = url, answer
+            if answer.status not in _ELSEWHERE:
+                break
+        assert answered is not None
+        return answered
 
 
-def _object(content: bytes) -> dict[str, Any]:
-    if len(content) > _MOST:
-        return {}
-    try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _refused(
-    url: str, status: int, headers: Any, found: dict[str, Any], agent_id: str | None
-) -> Exception:
+def _refused(url: str, answer: Answer, agent_id: str | None, what: str = "token") -> Exception:
+    status, found = answer.status, answer.json
     code = found.get("error")
     code = code if isinstance(code, str) else ""
     told = found.get("message")
     told = f": {told[:200]}" if isinstance(told, str) else ""
     if status == 429:
         error = RateLimited(f"{url} wants fewer registrations{told}", uri=url, status=status)
-        after = headers.get("retry-after", "")
+        after = answer.headers.get("retry-after", "")
         error.retry_after = float(after) if after.isdecimal() else None
         return error
     if code == "agent_id_taken" or status == 409:
@@ -126,8 +98,10 @@ def _refused(
             f"{url} lets no agent be {agent_id!r}{told}", status=status, code=code
         )
     hint = "; give register_url=" if status in (*_ELSEWHERE, 400, 405, 200) and not code else ""
+    if 300 <= status < 400:
+        hint = f": it redirects to {answer.headers.get('location', '')[:200]!r}; write that URL"
     return RegistrationError(
-        f"{url} gave no token (HTTP {status}{f', {code}' if code else ''}{told}){hint}",
+        f"{url} gave no {what} (HTTP {status}{f', {code}' if code else ''}{told}){hint}",
         status=status,
         code=code,
     )

@@ -6,10 +6,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..options import check_seconds
 from .message import ARCMessage
 from .rate_limit import RateLimit
 
 __all__ = ["Settings"]
+
+_SECONDS = ("welcome_timeout", "reply_timeout", "check_every")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +31,7 @@ class Settings:
             raise TypeError(
                 f"rate_limit={self.rate_limit!r}: write RateLimit(100, per=60), or None"
             )
-        for name in ("welcome_timeout", "reply_timeout", "check_every"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise TypeError(f"{name}={value!r}: write seconds, or math.inf for no limit")
-            if not value > 0:
-                raise ValueError(f"{name}={value!r}: write positive seconds, or math.inf")
+        check_seconds(self, _SECONDS, positive=_SECONDS)
         if self.welcome_timeout == math.inf:
             raise ValueError("welcome_timeout=inf: a relay need not say welcome")
         if not isinstance(self.reregister, bool):

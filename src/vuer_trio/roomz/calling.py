@@ -98,6 +98,10 @@ class Calling:
                 await self._call(handler, event.data)
             except Exception:
                 log.exception("a handler of %r raised", event.name)
+            except BaseException as exc:
+                if not self._rt.is_foreign(exc):
+                    raise
+                log.exception("a handler of %r awaited what was cancelled", event.name)
 
     async def finish(self) -> None:
         """Wait until the handlers have seen every event, as long as they get on with it."""

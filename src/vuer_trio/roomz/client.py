@@ -57,6 +57,8 @@ class AsyncClient:
         transport: TransportName = "auto",
     ) -> None:
         server = parse_server(server_url)
+        if not isinstance(session_cache_file, str | os.PathLike | None):
+            raise TypeError(f"session_cache_file={session_cache_file!r}: write a path")
         self._settings = Settings(
             server,
             reconnect,
@@ -65,7 +67,7 @@ class AsyncClient:
             connection_timeout,
             transport,
         )
-        cache = None if session_cache_file is None else SessionCache(os.fspath(session_cache_file))
+        cache = None if session_cache_file is None else SessionCache(session_cache_file)
         self._account = Account(server, _token(session_token), cache)
         self._handlers = Handlers()
         self._call_handler: HandlerCaller = call_handler

@@ -6,13 +6,14 @@ import logging
 import math
 import random
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from .._errors import ClientClosed, VuerError
 from .._link.box import Box
 from .._link.policy import DropOldest
 from .._runtime import Runtime
 from .._transport.base import TransportName
+from ..options import check_choice, check_seconds, check_size
 from .account import Account
 from .address import Server
 from .calling import Calling, Gate, HandlerCaller
@@ -44,14 +45,16 @@ class Settings:
     transport: TransportName
 
     def __post_init__(self) -> None:
-        if not 0 <= self.reconnect_delay < math.inf:
-            raise ValueError(f"reconnect_delay={self.reconnect_delay!r}: write seconds, 0 or more")
-        if self.max_reconnect_attempts < 0:
-            raise ValueError(
-                f"max_reconnect_attempts={self.max_reconnect_attempts!r}: write 0 or more"
-            )
-        if not self.connection_timeout > 0:
-            raise ValueError(f"connection_timeout={self.connection_timeout!r}: write seconds")
+        """Raises TypeError and ValueError that name the option."""
+        times = ("reconnect_delay", "connection_timeout")
+        check_seconds(self, times, positive=("connection_timeout",))
+        if self.reconnect_delay == math.inf:
+            raise ValueError("reconnect_delay=inf: write reconnect=False")
+        if not isinstance(self.reconnect, bool):
+            raise TypeError(f"reconnect={self.reconnect!r}: write True or False")
+        if self.max_reconnect_attempts != 0:
+            check_size("max_reconnect_attempts", self.max_reconnect_attempts)
+        check_choice("transport", self.transport, get_args(TransportName))
 
     def delay(self, attempt: int) -> float:
         """Seconds before the ``attempt``-th dial of a gap, from 0."""

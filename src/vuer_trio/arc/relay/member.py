@@ -39,7 +39,7 @@ class Member:
         self._rt = relay.rt
         self.agent_id: str | None = None
         limit = options.rate_limit
-        self._window = None if limit is None else Window(relay.rt, limit, _nothing)
+        self._window = None if limit is None else Window(relay.rt, limit)
         self._slow = False
         self._keeper = Keeper(
             relay.rt,
@@ -148,7 +148,3 @@ class Member:
     def abort(self) -> None:
         """End it at once."""
         self._keeper.abort()
-
-
-def _nothing() -> None:
-    """There is nothing to check: nobody waits in that window."""

@@ -7,13 +7,13 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from ..._link.opening import unwrap
 from ..._link.policy import Fifo, Latest, Policy
 from ..._runtime import Runtime, runtime
 from ..._transport.base import TransportName
-from ...options import check_seconds, check_size
+from ...options import check_choice, check_seconds, check_size
 from ..rate_limit import RateLimit, Window
 from .member import BAD_TOKEN, INVALID_TOKEN, Member
 from .pages import Pages
@@ -58,6 +58,7 @@ class RelayOptions:
         check_size("max_message_size", self.max_message_size)
         check_size("max_agents", self.max_agents)
         check_seconds(self, ("heartbeat", "close_timeout", "handshake_timeout"))
+        check_choice("transport", self.transport, get_args(TransportName))
         for name in ("rate_limit", "register_limit"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, RateLimit):
@@ -88,7 +89,7 @@ class Relay:
         self._closing = False
         self._nursery: Any = None
         limit = options.register_limit
-        window = None if limit is None else Window(rt, limit, _nothing)
+        window = None if limit is None else Window(rt, limit)
         self._pages = Pages(rt, self.registry, window, self.stats)
         self._status: Any = None
 
@@ -195,10 +196,6 @@ class Relay:
                     await member.run()
             finally:
                 del self._members[member]
-
-
-def _nothing() -> None:
-    """There is nothing to check: nobody waits in that window."""
 
 
 class _Ignored:

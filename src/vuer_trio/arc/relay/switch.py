@@ -19,8 +19,10 @@ __all__ = ["Seat", "Switch"]
 
 #: targets of one agent's subscriptions
 _MOST_SUBSCRIPTIONS = 10_000
-#: what can be subscribed to: an agent id, though any value that can be compared is kept
-_KEEPABLE = (str, int, float)
+#: copies of one message for an agent that its ``to`` names again and again
+_MOST_COPIES = 2
+#: characters of what can be subscribed to; no agent id is longer
+_LONGEST = 64
 _MISSING = "Missing required fields: to, payload"
 
 
@@ -130,10 +132,13 @@ class Switch:
                 if name != agent_id or echoes:
                     other.put(frame)
             return
+        copies: dict[str, int] = {}
         for name in to:
             target = newest.get(name) if isinstance(name, str) else None
             if target is not None:
-                target.put(frame)
+                copies[name] = copies.get(name, 0) + 1
+                if copies[name] <= _MOST_COPIES:
+                    target.put(frame)
 
     # ---- commands
 
@@ -146,7 +151,7 @@ class Switch:
         agents = payload.get("agents") if isinstance(payload, dict) else None
         if not isinstance(agents, list):
             return
-        known = [name for name in agents if isinstance(name, _KEEPABLE)]
+        known = [name for name in agents if _can_be_kept(name)]
         if kind == "subscribe":
             if len(mine.keys() | set(known)) > _MOST_SUBSCRIPTIONS:
                 why = f"No more than {_MOST_SUBSCRIPTIONS} subscriptions"
@@ -171,6 +176,11 @@ class Switch:
             seat.put(_from_relay(agent_id, kind, payload))
         except TypeError:  # EncodeError, of what it has named itself
             self.refuse(agent_id, seat, "Nested too deeply")
+
+
+def _can_be_kept(name: Any) -> bool:
+    """An agent id, though any small value that can be compared is kept."""
+    return isinstance(name, int | float) or (isinstance(name, str) and len(name) <= _LONGEST)
 
 
 def _from_relay(agent_id: str, kind: str, payload: Mapping[str, Any]) -> Prepared:
