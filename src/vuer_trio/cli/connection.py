@@ -5,16 +5,20 @@ from __future__ import annotations
 import argparse
 import os
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from .._transport.address import parse_address
 from ..client import VuerClient
 from ..options import DEFAULT_URI
+from .output import Output
 from .statuses import CommandFailed, Status
 
 __all__ = [
     "add_connection",
     "add_uri",
+    "connected",
     "count",
     "new_client",
     "seconds",
@@ -71,6 +75,18 @@ def new_client(args: argparse.Namespace, **options: Any) -> VuerClient:
         )
     except ValueError as exc:  # of the environment, as a rule
         raise CommandFailed(str(exc), Status.USAGE) from exc
+
+
+@asynccontextmanager
+async def connected(
+    args: argparse.Namespace, out: Output, **options: Any
+) -> AsyncIterator[VuerClient]:
+    """``async with connected(args, out) as client``; a spinner turns while it opens."""
+    client = new_client(args, **options)
+    async with AsyncExitStack() as stack:
+        with out.working(f"connecting to {client.uri}"):
+            await stack.enter_async_context(client)
+        yield client
 
 
 def tls_context(args: argparse.Namespace) -> ssl.SSLContext | None:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TextIO
 
 import trio
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
     from rich.live import Live
+    from rich.text import Text
 
 __all__ = ["Output", "Part", "PipeClosed", "plain_text"]
 
@@ -39,6 +41,8 @@ class Output:
         self.error_terminal = _is_terminal(sys.stderr)
         #: NO_COLOR, see no-color.org
         self._styled = not os.environ.get("NO_COLOR")
+        #: whether the reader of stdout has gone: then there is nothing to be said any more
+        self.abandoned = False
         self._consoles: dict[bool, Console] = {}
 
     @property
@@ -55,6 +59,12 @@ class Output:
         else:
             self._write(plain_text(parts) + "\n")
 
+    def lines(self, lines: Sequence[Sequence[Part]]) -> None:
+        """Print several lines in one go, at a terminal."""
+        if lines:
+            parts = [part for line in lines for part in (*line, "\n")]
+            self._print(False, parts[:-1])
+
     async def write_text(self, text: str) -> None:
         """Write text that may be long to a stdout that may be a pipe that nobody empties.
 
@@ -66,6 +76,7 @@ class Output:
         try:
             _write_all(sys.stdout, text)
         except BrokenPipeError:
+            self.abandoned = True
             raise PipeClosed from None
 
     def live(self) -> AbstractContextManager[Live | None]:
@@ -76,9 +87,11 @@ class Output:
 
         return Live(console=self._console(False), auto_refresh=False, transient=True)
 
-    def show(self, what: RenderableType) -> None:
-        """Print something of rich's, at a terminal."""
-        self._console(False).print(what)
+    def styled(self, text: str, style: str) -> Text:
+        """For what `live` shows."""
+        from rich.text import Text
+
+        return Text(text, style if self._styled else "")
 
     # ---- stderr
 
@@ -104,7 +117,7 @@ class Output:
 
     # ---- inside
 
-    def _print(self, error: bool, parts: tuple[Part, ...]) -> None:
+    def _print(self, error: bool, parts: Sequence[Part]) -> None:
         from rich.text import Text
 
         text = Text(plain_text(parts)) if not self._styled else Text.assemble(*parts)
@@ -126,7 +139,7 @@ class Output:
         return self._consoles[error]
 
 
-def plain_text(parts: tuple[Part, ...]) -> str:
+def plain_text(parts: Iterable[Part]) -> str:
     """Without the styles."""
     return "".join(part if isinstance(part, str) else part[0] for part in parts)
 

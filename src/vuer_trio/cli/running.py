@@ -100,6 +100,7 @@ class _Run:
             await trio.lowlevel.wait_readable(descriptor)
         except OSError:
             return  # this system can not tell
+        self._out.abandoned = True
         self._end(Status.PIPE_CLOSED)
 
     async def _guarded(self) -> int:

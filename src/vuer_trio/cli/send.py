@@ -12,7 +12,7 @@ import trio
 
 from .._link.policy import Discard
 from ..events import ClientEvent
-from .connection import add_connection, add_uri, new_client
+from .connection import add_connection, add_uri, connected
 from .json_text import BadJSON, load, printable
 from .output import Output
 from .statuses import Status
@@ -59,10 +59,9 @@ async def run(args: argparse.Namespace, out: Output) -> int:
         return await _send_lines(args, out)
     event = new_event(args.etype, load(args.json or "null", "the JSON"))
     began = trio.current_time()
-    with out.working(f"connecting to {args.uri or 'the server'}"):
-        async with new_client(args, inbox=Discard()) as client:
-            await client.send(event)
-            await client.flush(args.timeout)
+    async with connected(args, out, inbox=Discard()) as client:
+        await client.send(event)
+        await client.flush(args.timeout)
     if out.error_terminal:
         took = (trio.current_time() - began) * 1000
         out.remark(f"{client.uri} has read {printable(args.etype)} ({took:.0f} ms)")
@@ -74,19 +73,19 @@ async def _send_lines(args: argparse.Namespace, out: Output) -> int:
     sent = 0
     if out.error_terminal and sys.stdin is not None and sys.stdin.isatty():
         out.remark("One line of JSON for each event; Ctrl-D ends.")
-    try:
-        async with new_client(args, inbox=Discard()) as client:
+    async with connected(args, out, inbox=Discard()) as client:
+        try:
+            async for number, line in _Lines():
+                where = f"stdin, line {number}"
+                if line.strip():
+                    await client.send(_event_of(args.etype, load(line, where), where))
+                    sent += 1
+        finally:
             try:
-                async for number, line in _Lines():
-                    where = f"stdin, line {number}"
-                    if line.strip():
-                        await client.send(_event_of(args.etype, load(line, where), where))
-                        sent += 1
-            finally:
                 # What is on its way arrives, whatever has ended the lines.
                 await client.flush(args.timeout)
-    finally:
-        out.remark(f"{sent:,} event{'' if sent == 1 else 's'} sent")
+            finally:
+                out.remark(f"{sent:,} event{'' if sent == 1 else 's'} sent")
     return Status.DONE
 
 
@@ -116,8 +115,8 @@ class _Lines:
 
     def __init__(self) -> None:
         self._number = 0
-        self._lines: deque[bytes] = deque()
-        self._rest = b""
+        self._lines: deque[bytes | bytearray] = deque()
+        self._rest = bytearray()  # of a line whose end has not come
         self._ended = False
 
     def __aiter__(self) -> Self:
@@ -130,10 +129,11 @@ class _Lines:
             # `os.read` holds no lock that would be missed at the interpreter's end.
             data = await trio.to_thread.run_sync(os.read, 0, _READ, abandon_on_cancel=True)
             self._ended = not data
-            *lines, self._rest = (self._rest + data).split(b"\n")
-            self._lines += lines
-            if self._ended and self._rest:
-                self._lines.append(self._rest)
+            first, *more = data.split(b"\n")
+            self._rest += first
+            if more or (self._ended and self._rest):
+                self._lines += [self._rest, *more]
+                self._rest = bytearray(self._lines.pop() if more else b"")
         self._number += 1
         try:
             return self._number, self._lines.popleft().decode()
