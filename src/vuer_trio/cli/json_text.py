@@ -66,7 +66,9 @@ def load(text: str, where: str) -> Any:
     try:
         value = json.loads(text)
     except json.JSONDecodeError as exc:
-        place = f"column {exc.colno}" if exc.lineno == 1 else f"line {exc.lineno}, {exc.colno}"
+        place = (
+            f"column {exc.colno}" if exc.lineno == 1 else f"line {exc.lineno}, column {exc.colno}"
+        )
         shown = text[max(0, exc.pos - 20) : exc.pos + 20].strip()
         raise BadJSON(f"{where}, {place}: {exc.msg}: {shown!r}{_hint(text)}") from None
     except RecursionError:
