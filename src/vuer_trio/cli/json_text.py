@@ -73,8 +73,12 @@ def load(text: str, where: str) -> Any:
         raise BadJSON(f"{where}, {place}: {exc.msg}: {shown!r}{_hint(text)}") from None
     except RecursionError:
         raise BadJSON(f"{where}: nested too deeply") from None
+    except ValueError as exc:  # a number of thousands of digits
+        raise BadJSON(f"{where}: {exc}") from None
     try:
         return _unmarked(value, "")
+    except RecursionError:
+        raise BadJSON(f"{where}: nested too deeply") from None
     except ValueError as exc:
         raise BadJSON(f"{where}: {exc}") from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from contextlib import nullcontext
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -114,11 +115,14 @@ class _Listening:
             self._out.remark(f"{self._broken:,} frames were no events")
 
     async def _receive(self) -> int:
-        with self._out.live() as live:
+        due = 0.0
+        with nullcontext() if self._args.quiet else self._out.live() as live:
             while self._left:
                 await self._batch(_REFRESH if live is not None else math.inf)
-                if live is not None and not self._args.quiet:
-                    live.update(self._picture(), refresh=True)
+                now = trio.current_time()
+                if live is not None and now >= due:
+                    due = now + _REFRESH
+                    live.update(self._picture(now), refresh=True)
         return Status.DONE
 
     async def _batch(self, patience: float) -> None:
@@ -161,14 +165,17 @@ class _Listening:
         except RecursionError:
             return [printable(event.etype), " (nested too deeply to be shown)"]
 
-    def _picture(self) -> Table:
+    def _picture(self, now: float) -> Table:
         """The rates, as they are now."""
         from rich.table import Table
 
-        rates = self._rates.now(trio.current_time())
+        rates = self._rates.now(now)
         table = Table.grid(padding=(0, 2))
         for side in ("left", "right", "right"):
             table.add_column(justify=side)
+        table.add_row("")
+        heads = [self._out.styled(text, "dim") for text in ("type", "events", "rate")]
+        table.add_row(*heads)
         for etype, n in self._rates.counts.most_common(_ROWS):
             table.add_row(self._out.styled(etype, "cyan"), f"{n:,}", f"{rates[etype]:.1f}/s")
         if (more := len(self._rates.counts) - _ROWS) > 0:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TextIO
 
 import trio
@@ -43,6 +43,7 @@ class Output:
         self._styled = not os.environ.get("NO_COLOR")
         #: whether the reader of stdout has gone: then there is nothing to be said any more
         self.abandoned = False
+        self._live = False
         self._consoles: dict[bool, Console] = {}
 
     @property
@@ -79,13 +80,20 @@ class Output:
             self.abandoned = True
             raise PipeClosed from None
 
-    def live(self) -> AbstractContextManager[Live | None]:
+    @contextmanager
+    def live(self) -> Iterator[Live | None]:
         """A changing text below the lines, at a terminal: ``live.update(what, refresh=True)``."""
         if not self.terminal or self._console(False).is_dumb_terminal:
-            return nullcontext()
+            yield None
+            return
         from rich.live import Live
 
-        return Live(console=self._console(False), auto_refresh=False, transient=True)
+        with Live(console=self._console(False), auto_refresh=False, transient=True) as live:
+            self._live = True
+            try:
+                yield live
+            finally:
+                self._live = False
 
     def styled(self, text: str, style: str) -> Text:
         """For what `live` shows."""
@@ -98,12 +106,18 @@ class Output:
     def remark(self, *parts: Part) -> None:
         """Print one line on stderr."""
         if self.error_terminal:
-            self._print(True, parts)
+            # What `live` shows has to make room for it.
+            self._print(not self._live, parts)
         elif sys.stderr is not None:
             try:
                 _write_all(sys.stderr, plain_text(parts) + "\n")
             except OSError:
                 return  # nobody is there to be told
+
+    def end_line(self) -> None:
+        """After a Ctrl-C, which the terminal has shown where the cursor was."""
+        if self.error_terminal and not self._live:
+            self.remark()
 
     def complain(self, text: str) -> None:
         """Say on stderr what is wrong."""

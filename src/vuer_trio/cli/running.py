@@ -88,8 +88,10 @@ class _Run:
     async def _heed_signals(self) -> None:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for number in signals:
-                terminated = number == signal.SIGTERM
-                return self._end(Status.TERMINATED if terminated else Status.INTERRUPTED)
+                if number == signal.SIGTERM:
+                    return self._end(Status.TERMINATED)
+                self._out.end_line()
+                return self._end(Status.INTERRUPTED)
 
     async def _watch_reader(self) -> None:
         """`head -1` may leave long before the next event comes."""

@@ -10,7 +10,9 @@ from typing import Any, Self
 
 import trio
 
+from .._errors import EncodeError
 from .._link.policy import Discard
+from ..client import VuerClient
 from ..events import ClientEvent
 from .connection import add_connection, add_uri, connected
 from .json_text import BadJSON, load, printable
@@ -57,10 +59,11 @@ async def run(args: argparse.Namespace, out: Output) -> int:
         raise BadJSON("`send -` takes whole events from stdin, and no value")
     if args.etype == "-" or args.json == "-":
         return await _send_lines(args, out)
-    event = new_event(args.etype, load(args.json or "null", "the JSON"))
+    where = "the JSON"
+    event = new_event(args.etype, load("null" if args.json is None else args.json, where))
     began = trio.current_time()
     async with connected(args, out, inbox=Discard()) as client:
-        await client.send(event)
+        await _send(client, event, where)
         await client.flush(args.timeout)
     if out.error_terminal:
         took = (trio.current_time() - began) * 1000
@@ -71,15 +74,21 @@ async def run(args: argparse.Namespace, out: Output) -> int:
 async def _send_lines(args: argparse.Namespace, out: Output) -> int:
     """All lines of stdin, each at once. A line that is not right ends it after those before."""
     sent = 0
-    if out.error_terminal and sys.stdin is not None and sys.stdin.isatty():
-        out.remark("One line of JSON for each event; Ctrl-D ends.")
+    typed = out.error_terminal and sys.stdin is not None and sys.stdin.isatty()
     async with connected(args, out, inbox=Discard()) as client:
+        if typed:
+            out.remark(("One line of JSON for each event; Ctrl-D ends.", "dim"))
         try:
             async for number, line in _Lines():
                 where = f"stdin, line {number}"
-                if line.strip():
-                    await client.send(_event_of(args.etype, load(line, where), where))
-                    sent += 1
+                try:
+                    if line.strip():
+                        await _send(client, _event_of(args.etype, load(line, where), where), where)
+                        sent += 1
+                except BadJSON as exc:
+                    if not typed:
+                        raise
+                    out.complain(str(exc))
         finally:
             try:
                 # What is on its way arrives, whatever has ended the lines.
@@ -87,6 +96,13 @@ async def _send_lines(args: argparse.Namespace, out: Output) -> int:
             finally:
                 out.remark(f"{sent:,} event{'' if sent == 1 else 's'} sent")
     return Status.DONE
+
+
+async def _send(client: VuerClient, event: ClientEvent, where: str) -> None:
+    try:
+        await client.send(event)
+    except EncodeError as exc:
+        raise BadJSON(f"{where}: {exc}") from exc
 
 
 def _event_of(etype: str, value: Any, where: str) -> ClientEvent:

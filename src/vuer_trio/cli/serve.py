@@ -65,6 +65,8 @@ async def run(args: argparse.Namespace, out: Output) -> int:
             else:
                 out.line("Its web client is at ", (f"https://vuer.ai?ws={uri}", "bold"))
                 out.remark("(`pip install vuer`, and this server has one of its own)")
+            if out.error_terminal:
+                out.remark(("Ctrl-C ends.", "dim"))
             await trio.sleep_forever()
     except ssl.SSLError as exc:
         raise CommandFailed(f"--cert, --key: {exc}", Status.USAGE) from exc
