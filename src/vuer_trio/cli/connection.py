@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -98,7 +97,8 @@ def tls_context(args: argparse.Namespace) -> ssl.SSLContext | None:
         try:
             context.load_verify_locations(args.ca_cert)
         except OSError as exc:  # an ssl.SSLError, too
-            what = os.strerror(exc.errno) if exc.errno and exc.filename else "no certificate in PEM"
+            of_ssl = isinstance(exc, ssl.SSLError)
+            what = "no certificate in PEM" if of_ssl else exc.strerror
             raise CommandFailed(f"--ca-cert {args.ca_cert}: {what}", Status.USAGE) from exc
     if args.insecure:
         context.check_hostname = False

@@ -112,7 +112,8 @@ class _Listening:
         for line in self._rates.summary(trio.current_time()):
             self._out.remark(line)
         if self._broken:
-            self._out.remark(f"{self._broken:,} frames were no events")
+            many = "frame was no event" if self._broken == 1 else "frames were no events"
+            self._out.remark(f"{self._broken:,} {many}")
 
     async def _receive(self) -> int:
         due = 0.0

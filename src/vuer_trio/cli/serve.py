@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import re
 import ssl
 from importlib.util import find_spec
 from pathlib import Path
@@ -106,7 +107,9 @@ def web_client() -> Path | None:
 
 def _as_options(text: str) -> str:
     """An error of the server's, in the words of the command line."""
-    for name in ("client_root", "cert", "key", "host", "port"):
-        new = "web-client" if name == "client_root" else name
-        text = text.replace(f"{name}=", f"--{new} ")
-    return text
+    text = text.replace("client_root=", "web-client=")
+    return re.sub(r"\b(web-client|cert|key|host|port)=(?=(\S?))", _option, text)
+
+
+def _option(found: re.Match[str]) -> str:
+    return f"--{found[1]}{' ' if found[2] else ''}"
