@@ -221,7 +221,9 @@ class Checkup:
         except CallTimeout:
             raise _Failed(silent_after_init(self._timeout)) from None
         except ConnectionClosed as exc:
-            raise _Failed(closed(exc.code, exc.reason)) from None
+            if not exc.normal:
+                raise _Failed(closed(exc.code, exc.reason)) from None
+            # It said goodbye: there may be events before that.
         return "the server has read it"
 
     async def _receive(self) -> str:
