@@ -77,7 +77,7 @@ class Terminal:
         """Park until it is shown."""
         deadline = time.monotonic() + DEADLINE
         while (at := self.text.find(wanted, self._seen)) < 0:
-            assert self.read(deadline), f"no {wanted!r} in {self.text[self._seen :]!r}"
+            assert self.read(deadline), f"no {wanted!r} in {self.text[self._seen :][-2000:]!r}"
         self._seen = at + len(wanted)
 
     def type(self, keys: str) -> None:

@@ -116,7 +116,7 @@ class _Listening:
             self._out.remark(f"{self._broken:,} {many}")
 
     async def _receive(self) -> int:
-        due = 0.0
+        due = self._rates.began + _REFRESH
         with nullcontext() if self._args.quiet else self._out.live() as live:
             while self._left:
                 await self._batch(_REFRESH if live is not None else math.inf)
