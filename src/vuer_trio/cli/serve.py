@@ -8,13 +8,16 @@ import re
 import ssl
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import trio
 
-from ..server import Vuer, VuerSession, open_vuer_server
 from .json_text import printable
 from .output import Output
 from .statuses import CommandFailed, Status
+
+if TYPE_CHECKING:
+    from ..server import VuerSession
 
 __all__ = ["DESCRIPTION", "HELP", "add_arguments", "endless", "run", "web_client"]
 
@@ -48,6 +51,8 @@ def endless(args: argparse.Namespace) -> bool:
 
 async def run(args: argparse.Namespace, out: Output) -> int:
     """See `Command`."""
+    from ..server import Vuer, open_vuer_server
+
     root = args.web_client or web_client()
     try:
         app = Vuer(args.host, args.port, cert=args.cert, key=args.key, client_root=root)
