@@ -84,6 +84,7 @@ def test_a_help_that_nobody_reads_to_its_end():
         (("listen", "--seconds", "-1"), "'-1': write positive seconds"),
         (("ping", "--interval", "nan"), "'nan': write positive seconds"),
         (("ping", "--header", "no colon"), "'no colon': write 'Name: value'"),
+        (("ping", "--header", "A: b\nc"), "a header holds printable ASCII"),
         (("ping", "--ca-cert", "/nowhere"), "--ca-cert /nowhere: No such file or directory"),
         (("ping", "--ca-cert", __file__), "no certificate in PEM"),
         (("serve", "--port", "99999"), "--port 99999: write a number below 65536"),
@@ -105,6 +106,31 @@ def test_no_server(command):
     first, second = done.stderr.splitlines()
     assert first.startswith("vuer-trio: could not connect to ws://127.0.0.1:1")
     assert second == "`vuer-trio doctor ws://127.0.0.1:1` looks for the reason."
+
+
+@pytest.mark.parametrize("command", ["listen", "doctor"])
+def test_a_wrong_environment(server, command):
+    done = run(command, server.uri, WEBSOCKET_MAX_SIZE="big")
+    assert done.returncode == 2
+    assert "WEBSOCKET_MAX_SIZE='big': write a number" in done.stderr
+
+
+def test_what_a_server_says_does_not_move_the_cursor(serve):
+    async def evil(conn: PeerConnection) -> None:
+        await conn.reject(404, "\x1b[2J\r\n<h1>gone</h1>")
+
+    done = run("listen", serve(evil).uri)  # `run` looks for escape sequences
+    assert done.returncode == 3
+    assert "HTTP 404 Not Found: \ufffd[2J  <h1>gone</h1>" in done.stderr
+
+
+def test_more_is_said_on_demand(server):
+    assert run("serve", "--host", "nowhere.invalid", "--verbose").returncode == 1
+    with started("serve", "--port", "0", "-v") as process:
+        process.stdout.readline()
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert "info: serving at ws://localhost:" in ended(process)[2]
 
 
 def test_without_its_package_it_says_which_extra():

@@ -30,6 +30,7 @@ from .diagnosis import (
 )
 from .json_text import printable
 from .probing import ask, is_open, speaks_tls
+from .statuses import CommandFailed, Status
 
 __all__ = ["Checkup", "Finding"]
 
@@ -187,12 +188,15 @@ class Checkup:
     # ---- the opening handshake
 
     async def _open(self) -> str:
-        client = VuerClient(
-            self._address.uri,
-            stream=self._stream,
-            headers=self._headers or None,
-            connect_timeout=self._timeout * 2,  # the step has its own limit
-        )
+        try:
+            client = VuerClient(
+                self._address.uri,
+                stream=self._stream,
+                headers=self._headers or None,
+                connect_timeout=self._timeout * 2,  # the step has its own limit
+            )
+        except ValueError as exc:  # of the environment
+            raise CommandFailed(str(exc), Status.USAGE) from exc
         # In a system task: no scope of this step's may hold a nursery that outlives it.
         await client.connect()
         self._stack.push_async_callback(client.aclose)

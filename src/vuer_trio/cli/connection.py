@@ -146,4 +146,6 @@ def header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
         raise argparse.ArgumentTypeError(f"{text!r}: write 'Name: value'")
+    if not (text.isascii() and text.isprintable()):
+        raise argparse.ArgumentTypeError(f"{text!r}: a header holds printable ASCII")
     return name.strip(), value.strip()

@@ -137,8 +137,8 @@ def _bytes(text: str, path: str) -> bytes:
 
 
 def printable(text: str) -> str:
-    """What a peer sent, as it may reach a terminal: nothing in it moves the cursor."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+    """What a peer sent, as it may reach a terminal: one line, and nothing moves the cursor."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
 
 
 def brief(value: Any, limit: int | None = None) -> str:

@@ -95,7 +95,7 @@ class _Listening:
             if not exc.normal:
                 raise
             if not self._args.quiet:
-                self._out.remark(str(exc))
+                self._out.remark(printable(str(exc)))
             return self._finished("the server has closed the connection", Status.CLOSED)
         finally:
             self._sum_up()
@@ -134,7 +134,7 @@ class _Listening:
         except ProtocolError as exc:
             self._broken += 1
             if not self._args.quiet:
-                self._out.remark(f"a frame that is no event: {exc}")
+                self._out.remark(f"a frame that is no event: {printable(str(exc))}")
         await self._write([event for event in events if self._wants(event)])
 
     def _wants(self, event: ServerEvent) -> bool:

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from .json_text import printable
 from .output import Output
 from .running import Command, run_command
 from .statuses import EPILOG, Status
@@ -47,10 +48,23 @@ def _main(arguments: Sequence[str] | None) -> int:
     if args.command is None:
         parser.print_help(sys.stderr)
         return Status.USAGE
-    level = logging.INFO if args.verbose else logging.ERROR
-    logging.basicConfig(format="%(name)s: %(message)s", level=logging.ERROR)
-    logging.getLogger("vuer_trio").setLevel(level)
-    return run_command(_command(args.command), args, Output())
+    out = Output()
+    logging.basicConfig(format="%(message)s", handlers=[_Remarks(out)], level=logging.WARNING)
+    if args.verbose:
+        logging.getLogger("vuer_trio").setLevel(logging.INFO)
+    return run_command(_command(args.command), args, out)
+
+
+class _Remarks(logging.Handler):
+    """What the library logs, among what the command says on stderr."""
+
+    def __init__(self, out: Output) -> None:
+        super().__init__()
+        self._out = out
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for line in self.format(record).splitlines():
+            self._out.remark((f"{record.levelname.lower()}: ", "yellow"), printable(line))
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -7,7 +7,7 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Protocol
 
 import trio
@@ -20,6 +20,7 @@ from .._errors import (
     OutboxFull,
     RecvTimeout,
 )
+from .json_text import printable
 from .output import Output, PipeClosed
 from .statuses import CommandFailed, Status
 
@@ -107,7 +108,10 @@ class _Run:
 
     async def _guarded(self) -> int:
         """Its status; errors that are expected become one line on stderr."""
-        complain: Callable[[str], None] = self._out.complain
+
+        def complain(text: str) -> None:
+            self._out.complain(printable(text))  # it may quote the peer
+
         try:
             return await self._command.run(self._args, self._out)
         except PipeClosed:

@@ -88,7 +88,7 @@ async def _send_lines(args: argparse.Namespace, out: Output) -> int:
                 except BadJSON as exc:
                     if not typed:
                         raise
-                    out.complain(str(exc))
+                    out.complain(printable(str(exc)))
         finally:
             try:
                 # What is on its way arrives, whatever has ended the lines.
