@@ -31,6 +31,7 @@ LAYERS = [
     ["client.py"],
     ["server/"],
     ["arc/"],
+    ["record/"],
     ["sync.py"],
     ["roomz/"],
     ["__init__.py"],
@@ -50,6 +51,7 @@ LONGEST = 400
 LAZY = [
     *["numpy", "PIL", "anyio", "websockets", "trio_websocket", "wsproto"],
     *["httpx2", "socketio", "engineio", "rich", "prompt_toolkit", "vuer_trio.roomz"],
+    *["mcap", "zstandard", "lz4", "vuer_trio.record"],
 ]
 
 each_file = pytest.mark.parametrize("name", NAMES)
