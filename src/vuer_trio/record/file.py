@@ -156,7 +156,8 @@ class RecordingFile:
     def write(self) -> None:
         """Write what waits, in whole chunks. Raises nothing; see `error`."""
         with self._lock:
-            self._write()
+            if not self._finished:
+                self._write()
 
     def finish(self) -> None:
         """Write what waits, then the end of the file. Raises nothing; twice is harmless."""
@@ -242,7 +243,7 @@ class RecordingFile:
 
     def _nanoseconds(self, at: float) -> int:
         start, nanoseconds = self._epoch
-        return max(0, nanoseconds + int((at - start) * 1e9))
+        return max(0, nanoseconds + round((at - start) * 1e9))
 
     def _fail(self, exc: Exception) -> None:
         """Nothing more can be written; what is in the file stays readable."""

@@ -11,13 +11,10 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from struct import Struct
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from .errors import NotARecording
-from .layout import ABOUT, END, FORMAT, GAP, PROFILE
-
-if TYPE_CHECKING:
-    from mcap.records import Metadata
+from .layout import ABOUT, FORMAT, GAP, PROFILE
 
 __all__ = ["MAGIC", "Outline", "Place", "outline"]
 
@@ -47,7 +44,6 @@ class Outline:
     #: bytes at the end that belong to no whole record
     torn: int = 0
     about: dict[str, str] = field(default_factory=dict)
-    end: dict[str, str] = field(default_factory=dict)
     gaps: list[dict[str, str]] = field(default_factory=list)
     chunks: list[Place] = field(default_factory=list)
     #: metadata of the channels, by number; only of a complete file
@@ -71,10 +67,9 @@ def outline(path: Path) -> Outline:
 
 
 def _go_through(stream: BinaryIO, found: Outline, path: Path) -> None:
-    from mcap.data_stream import ReadDataStream
     from mcap.opcode import Opcode
-    from mcap.records import Channel, Header, Metadata
 
+    told = (Opcode.HEADER, Opcode.METADATA, Opcode.CHANNEL)
     offset = len(MAGIC)
     while True:
         head = stream.read(_HEAD.size)
@@ -87,17 +82,8 @@ def _go_through(stream: BinaryIO, found: Outline, path: Path) -> None:
             break
         if kind == Opcode.CHUNK and size >= _TIMES.size:
             found.chunks.append(Place(body, size, *_TIMES.unpack(stream.read(_TIMES.size))))
-        elif kind in (Opcode.HEADER, Opcode.METADATA, Opcode.CHANNEL) and size < _MOST:
-            record = ReadDataStream(BytesIO(stream.read(size)))
-            if kind == Opcode.CHANNEL:
-                channel = Channel.read(record)
-                found.channels[channel.id] = channel.metadata
-            elif kind == Opcode.METADATA:
-                _take_metadata(Metadata.read(record), found)
-            elif (profile := Header.read(record).profile) != PROFILE:
-                raise NotARecording(
-                    f"{path} is an MCAP file of profile {profile!r}, not {PROFILE!r}"
-                )
+        elif kind in told and size < _MOST:
+            _take(kind, stream.read(size), found, path)
         offset = body + size
         stream.seek(offset)
         if kind == Opcode.FOOTER:
@@ -106,10 +92,25 @@ def _go_through(stream: BinaryIO, found: Outline, path: Path) -> None:
     found.torn = found.size - offset
 
 
-def _take_metadata(record: Metadata, found: Outline) -> None:
-    if record.name == ABOUT:
-        found.about = record.metadata
-    elif record.name == GAP:
-        found.gaps.append(record.metadata)
-    elif record.name == END:
-        found.end = record.metadata
+def _take(kind: int, body: bytes, found: Outline, path: Path) -> None:
+    from mcap.data_stream import ReadDataStream
+    from mcap.opcode import Opcode
+    from mcap.records import Channel, Header, Metadata
+
+    stream = ReadDataStream(BytesIO(body))
+    try:
+        if kind == Opcode.HEADER:
+            profile = Header.read(stream).profile
+        elif kind == Opcode.CHANNEL:
+            channel = Channel.read(stream)
+            found.channels[channel.id] = channel.metadata
+        else:
+            metadata = Metadata.read(stream)
+            if metadata.name == ABOUT:
+                found.about = metadata.metadata
+            elif metadata.name == GAP:
+                found.gaps.append(metadata.metadata)
+    except Exception:  # the package has one for each way in which a record may be damaged
+        return  # what is missed then, is missed below
+    if kind == Opcode.HEADER and profile != PROFILE:
+        raise NotARecording(f"{path} is an MCAP file of profile {profile!r}, not {PROFILE!r}")

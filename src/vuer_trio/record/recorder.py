@@ -42,8 +42,9 @@ class Recorder:
 
     Worker threads write the file, a chunk at a time: at least every ``interval`` seconds, and
     whenever ``chunk_size`` bytes wait. A process that is killed loses no more than that. What waits
-    for a slow disk takes ``max_bytes`` at most: then what is new is dropped, counted in `dropped`,
-    logged once, and noted in the file. ``etypes`` are the only event types to record.
+    for a slow disk takes ``max_bytes``, and what was read or written in one step may overshoot it.
+    Then what is new is dropped, counted in `dropped`, logged once, and noted in the file.
+    ``etypes`` are the only event types to record.
 
     Leaving the block writes what waits, and finishes the file. Cancelled, it does so too, but
     waits for the disk no more than 5 s; even then the file can be read. If the disk fails the

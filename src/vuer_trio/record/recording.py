@@ -120,7 +120,10 @@ def _span(place: Place) -> str:
 
 
 def _shown(nanoseconds: int) -> str:
-    at = datetime.fromtimestamp(nanoseconds // 1_000_000 / 1000, UTC)
+    try:
+        at = datetime.fromtimestamp(nanoseconds // 1_000_000 / 1000, UTC)
+    except (OverflowError, ValueError, OSError):  # the head of a chunk may be damaged, too
+        return "an unknown time"
     return at.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"
 
 
