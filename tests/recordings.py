@@ -41,7 +41,9 @@ def new_file(path: Path, side: str = "client", **options: Any) -> RecordingFile:
         "etypes": None,
         **options,
     }
-    return RecordingFile(path, {**ABOUT, "side": side}, **given)
+    file = RecordingFile(path, {**ABOUT, "side": side}, **given)
+    file.create()
+    return file
 
 
 def put_all(file: RecordingFile, seen: Iterable[Seen]) -> None:

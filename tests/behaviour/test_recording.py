@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import asynccontextmanager
 
 import anyio
 import msgpack
@@ -50,6 +51,14 @@ async def echoing(conn):
     while (event := await conn.recv_event()) is not None:
         if event["etype"] == "NUMBER":
             await conn.send_event({"etype": "SET", "data": event["value"]})
+
+
+@asynccontextmanager
+async def opened(open_client, uri):
+    """A client whose INIT is out, so that it is in no recording."""
+    async with open_client(uri) as client:
+        await client.flush(timeout=20)
+        yield client
 
 
 @pytest.fixture
@@ -95,7 +104,7 @@ async def test_both_directions_of_a_client_from_its_init_on(open_client, path):
 
 
 async def test_a_client_that_is_open_already(open_client, path):
-    async with serve_peer(echoing) as peer, open_client(peer.uri) as client:
+    async with serve_peer(echoing) as peer, opened(open_client, peer.uri) as client:
         await client.send(number(0))
         await client.recv(timeout=20)
         async with Recorder(path, client):
@@ -154,7 +163,7 @@ async def test_it_goes_on_over_links_that_are_lost(open_client, path):
 
 
 async def test_two_recorders_of_one_client_and_one_entered_again(open_client, tmp_path):
-    async with serve_peer(echoing) as peer, open_client(peer.uri) as client:
+    async with serve_peer(echoing) as peer, opened(open_client, peer.uri) as client:
         outer = Recorder(tmp_path / "outer.mcap", client)
         inner = Recorder(tmp_path / "inner.mcap", client, etypes=["SET"], overwrite=True)
         async with outer:
@@ -189,12 +198,14 @@ async def test_a_session_of_a_server(new_server, open_client, path):
         async with Recorder(path, session):
             session @ Set({"tag": "Scene"})
             app.broadcast @ ServerEvent("to all", etype="NOTE")  # framed already
-            await session.till("NUMBER")
-            await session.flush()
+            async for event in session:
+                if event == "LAST":
+                    break
 
     async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        client.send @ number(1)  # comes with INIT
         assert await client.recv(timeout=20) == "SET"
-        client.send @ number(1)
+        client.send @ ClientEvent(etype="LAST")
         with anyio.fail_after(20):
             await client.wait_closed()
     recording = open_recording(path)
@@ -203,9 +214,10 @@ async def test_a_session_of_a_server(new_server, open_client, path):
     entries = [(e.direction, e.sender, e.etype) for e in recording]
     assert entries == [
         ("received", "client", "INIT"),
+        ("received", "client", "NUMBER"),
         ("sent", "server", "SET"),
         ("sent", "server", "NOTE"),
-        ("received", "client", "NUMBER"),
+        ("received", "client", "LAST"),
     ]
     assert next(iter(recording)).event["value"]["client"] == "python"
 
@@ -214,7 +226,7 @@ async def test_a_session_of_a_server(new_server, open_client, path):
 
 
 async def test_what_the_block_raises_comes_out_and_the_file_is_whole(open_client, path):
-    async with serve_peer(echoing) as peer, open_client(peer.uri) as client:
+    async with serve_peer(echoing) as peer, opened(open_client, peer.uri) as client:
         with pytest.raises(KeyError, match="mine"):
             async with Recorder(path, client):
                 await client.send(number(1))
@@ -225,7 +237,7 @@ async def test_what_the_block_raises_comes_out_and_the_file_is_whole(open_client
 
 
 async def test_a_cancelled_block_leaves_a_whole_file_and_no_task(open_client, path):
-    async with serve_peer(echoing) as peer, open_client(peer.uri) as client:
+    async with serve_peer(echoing) as peer, opened(open_client, peer.uri) as client:
         before = task_count()
         with anyio.CancelScope() as scope:
             async with Recorder(path, client):
@@ -243,19 +255,19 @@ async def test_a_cancelled_block_leaves_a_whole_file_and_no_task(open_client, pa
 async def test_a_cancel_while_the_file_is_made_leaves_nothing_open(open_client, path, monkeypatch):
     recorder = Recorder(path, open_client("ws://localhost:1"))
     scope, call, cancelled = anyio.CancelScope(), runtime().loop_caller(), threading.Event()
-    make, made = recorder._new_file, []
+    create, made = RecordingFile.create, []
 
     def cancel():
         scope.cancel()
         cancelled.set()
 
-    def slow(*args, **options):
+    def slow(file):
         call(cancel)
         cancelled.wait(60)
-        made.append(make(*args, **options))
-        return made[0]
+        create(file)
+        made.append(file)
 
-    monkeypatch.setattr(recorder, "_new_file", slow)
+    monkeypatch.setattr(RecordingFile, "create", slow)
     with scope:
         async with recorder:
             await anyio.sleep(math.inf)
@@ -277,7 +289,7 @@ async def test_a_disk_that_hangs_keeps_a_cancelled_block_no_longer_than_its_pati
         write(self)
 
     monkeypatch.setattr(RecordingFile, "_write", stuck)
-    async with serve_peer(echoing) as peer, open_client(peer.uri) as client:
+    async with serve_peer(echoing) as peer, opened(open_client, peer.uri) as client:
         with anyio.move_on_after(0.2) as scope:
             async with Recorder(path, client, interval=0.001) as recorder:
                 await client.send(number(1))
@@ -306,7 +318,7 @@ async def test_a_slow_disk_costs_events_that_are_counted_logged_and_noted(
 
     monkeypatch.setattr(RecordingFile, "write", waits)
     payload = bytes(1000)
-    async with serve_peer(echoing) as peer, open_client(peer.uri) as client:
+    async with serve_peer(echoing) as peer, opened(open_client, peer.uri) as client:
         with caplog.at_level(logging.WARNING, "vuer_trio.record"):
             async with Recorder(path, client, max_bytes=20_000, interval=0.001) as recorder:
                 for n in range(100):
@@ -331,7 +343,7 @@ async def test_a_slow_disk_costs_events_that_are_counted_logged_and_noted(
 async def test_a_disk_that_fails_lets_the_block_go_on_and_is_raised_at_its_end(
     open_client, path, caplog
 ):
-    async with serve_peer(echoing) as peer, open_client(peer.uri) as client:
+    async with serve_peer(echoing) as peer, opened(open_client, peer.uri) as client:
         with pytest.raises(OSError, match="Bad file descriptor") as caught:
             async with Recorder(path, client, interval=0.001) as recorder:
                 await client.send(number(0))

@@ -3,12 +3,12 @@
     {"time": 1700000000.125, "published": 1700000000.12, "direction": "received",
      "etype": "SET", "event": {"etype": "SET", "ts": ..., "data": ...}}
 
-on one line, for each message. JSON lacks some values of msgpack's; each is a map of one key:
+on one line, for each message. What JSON lacks is an object with one key that begins with "$":
 
-    bytes                            {"$bytes": "base64"}
-    a time (msgpack's timestamp)     {"$timestamp": seconds since the epoch}
-    another extension type           {"$ext": [code, "base64"]}
-    not a number, infinities         {"$float": "nan"}, "inf", "-inf"
+    {"$bytes": "iVBORw0="}        bytes, in base64
+    {"$float": "nan"}             nan, inf or -inf
+    {"$ext": [5, "AAA="]}         another type of msgpack's: its number, its bytes
+    {"$map": [["$bytes", 1]]}     a map that would be taken for one of these
 
 An array of numpy's is a list on the wire already, and stays one. A message that is no event has an
 empty etype, ``"event": null``, and its bytes in ``"payload"``.
@@ -28,6 +28,9 @@ from .._errors import ProtocolError
 from .entry import Entry
 
 __all__ = ["json_lines", "plain_json"]
+
+_MARKS = frozenset(("$bytes", "$float", "$ext", "$map"))
+_TIMESTAMP = -1  # the ext type of msgpack's own timestamps
 
 
 def json_lines(entries: Iterable[Entry]) -> Iterator[str]:
@@ -53,13 +56,15 @@ def plain_json(value: Any) -> Any:
     if isinstance(value, float):
         return value if isfinite(value) else {"$float": str(value)}
     if isinstance(value, dict):
+        if len(value) == 1 and next(iter(value)) in _MARKS:
+            return {"$map": [[key, plain_json(item)] for key, item in value.items()]}
         return {key: plain_json(item) for key, item in value.items()}
     if isinstance(value, ExtType):  # a tuple too
         return {"$ext": [value.code, b64encode(value.data).decode()]}
+    if isinstance(value, Timestamp):
+        return {"$ext": [_TIMESTAMP, b64encode(value.to_bytes()).decode()]}
     if isinstance(value, list | tuple):
         return [plain_json(item) for item in value]
     if isinstance(value, bytes | bytearray | memoryview):
         return {"$bytes": b64encode(value).decode()}
-    if isinstance(value, Timestamp):
-        return {"$timestamp": value.to_unix()}
     return value

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
 
 from .._link.witnesses import Direction
 from .._transport.base import Prepared
@@ -56,8 +56,9 @@ class _Batch:
 class RecordingFile:
     """`put` and `miss` are for the loop, `write` and `finish` for a thread; these take turns.
 
-    What waits lies in one queue, so that no cancellation can change the order: whichever call of
-    `write` or `finish` comes next writes what is the oldest.
+    The loop may begin before there is a file: `create` makes it, in a thread as well. What waits
+    lies in one queue, so that no cancellation can change the order: whichever call of `write` or
+    `finish` comes next writes what is the oldest.
     """
 
     def __init__(
@@ -71,13 +72,7 @@ class RecordingFile:
         compression: Compression,
         etypes: Collection[str] | None,
     ) -> None:
-        """Create the file. ``epoch``: a time of the loop's clock, and what it is in nanoseconds.
-
-        Raises FileExistsError, unless ``overwrite``, and other OSErrors; ImportError.
-        """
-        needed()
-        from mcap.writer import CompressionType, Writer
-
+        """``epoch``: a time of the loop's clock, and what it is in nanoseconds."""
         self.path = path
         #: why nothing more is written, once it is so
         self.error: Exception | None = None
@@ -93,16 +88,12 @@ class RecordingFile:
         self._channels: dict[tuple[Direction, str | None], tuple[int, str]] = {}
         self._numbers: dict[str, int] = {}  # of the channels, by topic
         self._counts: dict[str, int] = {}  # of the messages written, by topic
-        self._stream = open(path, "wb" if overwrite else "xb")  # noqa: SIM115  # `finish` closes
-        try:
-            kind = CompressionType[compression.upper()]
-            self._writer: Writer = Writer(self._stream, chunk_size=chunk_size, compression=kind)
-            self._writer.start(profile=PROFILE, library=about["library"])
-            self._writer.add_metadata(ABOUT, about)
-            self._stream.flush()
-        except BaseException:
-            self._stream.close()
-            raise
+        self._about = about
+        self._overwrite = overwrite
+        self._chunk_size = chunk_size
+        self._compression = compression
+        self._stream: BinaryIO
+        self._writer: Writer
 
     # ---- the loop's side
 
@@ -152,6 +143,26 @@ class RecordingFile:
         return self._finished and self._stream.closed
 
     # ---- the thread's side
+
+    def create(self) -> None:
+        """Create the file, before all `write`.
+
+        Raises FileExistsError, unless it is to be overwritten, and other OSErrors; ImportError.
+        """
+        needed()
+        from mcap.writer import CompressionType, Writer
+
+        self._stream = open(self.path, "wb" if self._overwrite else "xb")  # noqa: SIM115
+        try:
+            kind = CompressionType[self._compression.upper()]
+            self._writer = Writer(self._stream, chunk_size=self._chunk_size, compression=kind)
+            self._writer.start(profile=PROFILE, library=self._about["library"])
+            self._writer.add_metadata(ABOUT, self._about)
+            self._stream.flush()
+        except BaseException:
+            with suppress(OSError):
+                self._stream.close()
+            raise
 
     def write(self) -> None:
         """Write what waits, in whole chunks. Raises nothing; see `error`."""

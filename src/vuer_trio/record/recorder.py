@@ -147,16 +147,20 @@ class Recorder:
     async def _in_block(self) -> AsyncIterator[None]:
         rt = runtime()
         self._now = rt.clock()
-        epoch = self._now(), time.time_ns()
-        # Not abandoned if this is cancelled: somebody must close the file.
-        file = await rt.run_in_thread(partial(self._new_file, self._about(), epoch=epoch))
-        self._file = file
+        file = self._file = self._new_file(self._about(), epoch=(self._now(), time.time_ns()))
+        # First, and in sync code: nothing is missed while the file is made.
+        remove = self._source.witness(self._see)
+        try:
+            # A cancellation waits for its end: somebody must close the file.
+            await rt.run_in_thread(file.create)
+        except BaseException:
+            remove()
+            raise
         body: BaseException | None = None
         failure: BaseException | None = None
         try:
             async with rt.open_nursery() as nursery:
                 nursery.start_soon(self._write_chunks, rt, file)
-                remove = self._source.witness(self._see)
                 try:
                     yield
                 except BaseException as exc:

@@ -188,13 +188,14 @@ class VuerSession(Verbs):
         """Call ``fn(direction, messages)`` for all that is on the wire: payloads, in order.
 
         ``direction`` is "received", when they are read, or "sent", just before they are written.
-        The INIT that opened the session comes first, now, if it has been read. ``fn`` is sync, and
-        must neither wait nor keep the sequence. What it raises is logged. Returns what takes it
-        back, twice is harmless.
+        The INIT that opened the session comes first, now, if it has been read; in the first step
+        of a `Vuer.spawn` function, so does what was read behind it. ``fn`` is sync, and must
+        neither wait nor keep the sequence. What it raises is logged. Returns what takes it back,
+        twice is harmless.
         """
-        init = self._intake.init
+        init, early = self._intake.init, self._intake.early
         if init is not None:
-            call_witness(fn, "received", (make_encoder()(init.to_wire()),))
+            call_witness(fn, "received", early or (make_encoder()(init.to_wire()),))
         return add_witness(self._keeper.witnesses, fn)
 
     # ---- requests
