@@ -10,6 +10,7 @@ An HTML comment above a block, which a reader does not see, may say more about i
     <!-- command: demo -->      one line for a shell, which CI takes from there
     <!-- output: demo -->       what that prints
 
+A ``console`` block is run as well, see `doc_consoles.py`; ``server`` and ``got`` are for it, too.
 What a Python block prints is the ``text`` block that comes next, if that has no note.
 """
 

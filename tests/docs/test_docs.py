@@ -42,6 +42,7 @@ import pytest
 import trio
 from doc_blocks import PAGES, ROOT, Block, blocks
 from doc_clients import CLIENTS
+from doc_consoles import check, commands_of, matches
 from doc_servers import SERVERS
 
 import peer as peer_module
@@ -50,6 +51,7 @@ from peer import Peer, serve_peer
 from roomz_server import RoomzServer, running_roomz
 from vuer_trio import Backoff, Vuer, VuerClient, VuerError, open_vuer_client, open_vuer_server
 from vuer_trio.arc import open_arc_relay
+from vuer_trio.cli.statuses import EPILOG, Status
 from vuer_trio.events import ClientEvent
 from vuer_trio.roomz import SyncClient
 from vuer_trio.schemas import Box, DefaultScene
@@ -67,6 +69,7 @@ PYTHON = [block for block in ALL if block.language == "python"]
 SNIPPETS = [block for block in PYTHON if "program" not in block.notes]
 PROGRAMS = [block for block in PYTHON if "program" in block.notes and "client" not in block.notes]
 SERVING = [block for block in PYTHON if "client" in block.notes]
+CONSOLES = [block for block in ALL if block.language == "console"]
 
 
 class SetPosition(ClientEvent):
@@ -305,6 +308,36 @@ async def serve_proxy() -> AsyncIterator[str]:
             nursery.cancel_scope.cancel()
 
 
+# ---- consoles
+
+
+@by_name(CONSOLES)
+def test_console(block: Block, tmp_path: Path) -> None:
+    trio.run(run_console, block, tmp_path)
+
+
+async def run_console(block: Block, folder: Path) -> None:
+    async with staged(block, {}) as stage:
+        port = stage.peer.port
+        if "$ vuer-trio serve" in block.source:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
+        here = {f"{word}8012": f"{word}{port}" for word in ("localhost:", "127.0.0.1:", "port ")}
+        environment = {"VUER_CLIENT_URI": f"ws://localhost:{port}", "VUER_PORT": str(port)}
+        await trio.to_thread.run_sync(lambda: check(block, folder, here, **environment))
+        await stage.check_what_arrived()
+
+
+def test_a_console_that_shows_something_else_is_seen() -> None:
+    assert matches(["a  1.5 ms", "...", "b"], ["a    27.25 ms", "x", "y", "b"])
+    assert matches(["00:00:00.000  SET"], ["12:34:56.789    SET"])
+    assert not matches(["a  1.5 ms"], ["a  x ms"])
+    assert not matches(["a 15"], ["a 16"])
+    assert not matches(["a"], ["a", "b"])
+    assert not matches(["a", "b"], ["a"])
+
+
 # ---- what is not Python
 
 
@@ -326,6 +359,9 @@ def test_every_block_can_fail() -> None:
                     assert line.startswith(("pip install ", "export ")), f"{block.name}: {line}"
             case "bash":
                 assert block.page.name == "README.md"
+            case "console":
+                shown = commands_of(block)
+                assert any(set(s.lines) - {"...", "^C"} for s in shown), f"{block.name}: no output"
             case other:
                 assert other == "text", f"{block.name} is {other!r}: nothing runs that"
                 assert "output" in block.notes, f"{block.name} is not below a Python block"
@@ -392,6 +428,13 @@ def test_the_table_of_errors_has_all_of_them_with_their_bases() -> None:
             assert issubclass(getattr(vuer_trio, name), getattr(where, base.split(".")[-1]))
     errors = {n for n in vuer_trio.__all__ if issubclass_(getattr(vuer_trio, n), VuerError)}
     assert told.keys() == errors - {"VuerError", "Stale"}  # nothing raises `Stale` so far
+
+
+def test_the_table_of_exit_statuses_has_all_of_them() -> None:
+    told = {int(status): meaning for status, meaning in table("command_line.md", "Exit statuses")}
+    for status in Status:
+        assert f"  {status:<5} {told.pop(status)}\n" in EPILOG
+    assert not told
 
 
 def issubclass_(item: object, base: type) -> bool:

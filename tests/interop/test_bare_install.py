@@ -82,3 +82,16 @@ def test_what_needs_an_extra_says_which(bare_python):
             check=False,
         )
         assert "pip install 'vuer-trio[fast]'" in result.stderr.splitlines()[-1]
+
+
+def test_the_command_says_which_extra_it_needs(bare_python):
+    result = subprocess.run(
+        [bare_python.with_name("vuer-trio"), "listen"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "pip install 'vuer-trio[cli]'" in result.stderr
+    assert len(result.stderr.splitlines()) == 1

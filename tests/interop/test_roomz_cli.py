@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
-import re
-import select
-import struct
 import subprocess
 import sys
-import termios
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from roomz_server import RoomzServer, running_roomz
+from terminal import DEADLINE, Terminal
 from vuer_trio.roomz import SyncClient
 from vuer_trio.roomz.cache import SessionCache
 from vuer_trio.roomz.showing import name_of, printable, show_event
@@ -25,7 +18,6 @@ pytestmark = pytest.mark.interop
 
 _PROGRAM = "import sys; from vuer_trio.roomz.cli import main; sys.exit(main())"
 COMMAND = [sys.executable, "-c", _PROGRAM]
-_DEADLINE = 20.0  # seconds
 
 
 @pytest.fixture(scope="module")
@@ -34,72 +26,9 @@ def server(tmp_path_factory) -> Iterator[RoomzServer]:
         yield server
 
 
-class Terminal:
-    """A command in a pseudo-terminal; `expect` waits for text that comes after what was seen."""
-
-    def __init__(self, *arguments: str) -> None:
-        self._fd, inside = pty.openpty()
-        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-        environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
-        self._process = subprocess.Popen(
-            [*COMMAND, *arguments],
-            stdin=inside,
-            stdout=inside,
-            stderr=inside,
-            start_new_session=True,
-            env={**environment, "TERM": "xterm-256color"},
-        )
-        os.close(inside)
-        self.raw = ""
-        self._seen = 0
-
-    @property
-    def text(self) -> str:
-        """What was written, without its escape sequences."""
-        return re.sub(r"\x1b(\[[0-9;?]*[A-Za-z]|[=>78])", "", self.raw)
-
-    def _read(self, deadline: float) -> bool:
-        ready, _, _ = select.select([self._fd], [], [], max(0, deadline - time.monotonic()))
-        if not ready:
-            return False
-        try:
-            data = os.read(self._fd, 65536)
-        except OSError:  # the other side is closed
-            return False
-        if b"\x1b[6n" in data:  # where is the cursor?
-            os.write(self._fd, b"\x1b[1;1R")
-        self.raw += data.decode(errors="replace")
-        return bool(data)
-
-    def expect(self, wanted: str) -> None:
-        deadline = time.monotonic() + _DEADLINE
-        while (at := self.text.find(wanted, self._seen)) < 0:
-            assert self._read(deadline), f"no {wanted!r} in {self.text[self._seen :]!r}"
-        self._seen = at + len(wanted)
-
-    def type(self, keys: str) -> None:
-        os.write(self._fd, keys.encode())
-
-    def enter(self, line: str) -> None:
-        self.type(f"{line}\r")
-
-    def wait(self) -> int:
-        """The exit status."""
-        deadline = time.monotonic() + _DEADLINE
-        while self._read(deadline):
-            pass
-        return self._process.wait(_DEADLINE)
-
-    def close(self) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait(_DEADLINE)
-        os.close(self._fd)
-
-
 @pytest.fixture
 def terminal(server) -> Iterator[Terminal]:
-    terminal = Terminal("--server", server.url)
+    terminal = Terminal(*COMMAND, "--server", server.url)
     yield terminal
     terminal.close()
 
@@ -196,7 +125,7 @@ def test_ctrl_c_leaves_cleanly(terminal, server):
 def test_the_session_can_be_kept(server, tmp_path):
     path = tmp_path / "session.json"
     for visit in range(2):
-        terminal = Terminal("-s", server.url, "--session", str(path))
+        terminal = Terminal(*COMMAND, "-s", server.url, "--session", str(path))
         try:
             if visit == 0:
                 log_in(terminal, server)
@@ -207,7 +136,7 @@ def test_the_session_can_be_kept(server, tmp_path):
         finally:
             terminal.close()
     path.write_text(path.read_text().replace("ey", "xx", 1))
-    terminal = Terminal("-s", server.url, "--session", str(path))
+    terminal = Terminal(*COMMAND, "-s", server.url, "--session", str(path))
     try:
         terminal.expect("does not accept this session")
         terminal.expect("Not connected")
@@ -216,7 +145,7 @@ def test_the_session_can_be_kept(server, tmp_path):
     finally:
         terminal.close()
     SessionCache(path).save("http://127.0.0.1:1", "a-session")
-    terminal = Terminal("-s", "http://127.0.0.1:1", "--session", str(path))
+    terminal = Terminal(*COMMAND, "-s", "http://127.0.0.1:1", "--session", str(path))
     try:
         terminal.expect("is a Roomz server running there")
         terminal.expect("Not connected")
@@ -233,7 +162,7 @@ def test_through_a_pipe_there_are_no_colours(server):
         input=f"/login {email}\n/name A\nhello\n",
         capture_output=True,
         text=True,
-        timeout=_DEADLINE,
+        timeout=DEADLINE,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "\x1b" not in done.stdout

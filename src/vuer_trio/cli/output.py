@@ -1,0 +1,179 @@
+"""Where a command writes: lines on stdout, remarks on stderr; in colours at a terminal only.
+
+What goes into a pipe is plain, and written by `os.write`: nobody holds a lock when the program
+leaves while a reader stands still.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, TextIO
+
+import trio
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+__all__ = ["Output", "Part", "PipeClosed", "plain_text"]
+
+#: text, or text and a style of rich's
+Part = str | tuple[str, str]
+
+
+class PipeClosed(Exception):
+    """Nobody reads stdout any more."""
+
+
+class Output:
+    """Stdout and stderr.
+
+    ``terminal`` and ``error_terminal``: whether they are terminals. Writing to stdout raises
+    PipeClosed when its reader has gone.
+    """
+
+    def __init__(self) -> None:
+        self.terminal = _is_terminal(sys.stdout)
+        self.error_terminal = _is_terminal(sys.stderr)
+        #: NO_COLOR, see no-color.org
+        self._styled = not os.environ.get("NO_COLOR")
+        #: whether the reader of stdout has gone: then there is nothing to be said any more
+        self.abandoned = False
+        self._live = False
+        self._consoles: dict[bool, Console] = {}
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal."""
+        return self._console(False).width
+
+    # ---- stdout
+
+    def line(self, *parts: Part) -> None:
+        """Print one line."""
+        if self.terminal:
+            self._print(False, parts)
+        else:
+            self._write(plain_text(parts) + "\n")
+
+    def lines(self, lines: Sequence[Sequence[Part]]) -> None:
+        """Print several lines in one go, at a terminal."""
+        if lines:
+            parts = [part for line in lines for part in (*line, "\n")]
+            self._print(False, parts[:-1])
+
+    async def write_text(self, text: str) -> None:
+        """Write text that may be long to a stdout that may be a pipe that nobody empties.
+
+        Cancelled: a part of it may have been written.
+        """
+        await trio.to_thread.run_sync(self._write, text, abandon_on_cancel=True)
+
+    def _write(self, text: str) -> None:
+        try:
+            _write_all(sys.stdout, text)
+        except BrokenPipeError:
+            self.abandoned = True
+            raise PipeClosed from None
+
+    @contextmanager
+    def live(self) -> Iterator[Live | None]:
+        """A changing text below the lines, at a terminal: ``live.update(what, refresh=True)``."""
+        if not self.terminal or self._console(False).is_dumb_terminal:
+            yield None
+            return
+        from rich.live import Live
+
+        with Live(console=self._console(False), auto_refresh=False, transient=True) as live:
+            self._live = True
+            try:
+                yield live
+            finally:
+                self._live = False
+
+    def styled(self, text: str, style: str) -> Text:
+        """For what `live` shows."""
+        from rich.text import Text
+
+        return Text(text, style if self._styled else "")
+
+    # ---- stderr
+
+    def remark(self, *parts: Part) -> None:
+        """Print one line on stderr."""
+        if self.error_terminal:
+            # What `live` shows has to make room for it.
+            self._print(not self._live, parts)
+        elif sys.stderr is not None:
+            try:
+                _write_all(sys.stderr, plain_text(parts) + "\n")
+            except OSError:
+                return  # nobody is there to be told
+
+    def end_line(self) -> None:
+        """After a Ctrl-C, which the terminal has shown where the cursor was."""
+        if self.error_terminal and not self._live:
+            self.remark()
+
+    def complain(self, text: str) -> None:
+        """Say on stderr what is wrong."""
+        self.remark(("vuer-trio: ", "bold red"), text)
+
+    def working(self, text: str) -> AbstractContextManager[Any]:
+        """A spinner on stderr while something takes long, at a terminal: None without one."""
+        if not self.error_terminal or self._console(True).is_dumb_terminal:
+            return nullcontext()
+        return self._console(True).status(text, spinner_style="cyan" if self._styled else "none")
+
+    # ---- inside
+
+    def _print(self, error: bool, parts: Sequence[Part]) -> None:
+        from rich.text import Text
+
+        text = Text(plain_text(parts)) if not self._styled else Text.assemble(*parts)
+        self._console(error).print(text)
+
+    def _console(self, error: bool) -> Console:
+        if error not in self._consoles:
+            from rich.console import Console
+
+            self._consoles[error] = Console(
+                file=sys.stderr if error else sys.stdout,
+                force_terminal=self.error_terminal if error else self.terminal,
+                no_color=not self._styled,
+                markup=False,
+                highlight=False,
+                emoji=False,
+                soft_wrap=True,
+            )
+        return self._consoles[error]
+
+
+def plain_text(parts: Iterable[Part]) -> str:
+    """Without the styles."""
+    return "".join(part if isinstance(part, str) else part[0] for part in parts)
+
+
+def _is_terminal(file: TextIO | None) -> bool:
+    try:
+        return file is not None and file.isatty()
+    except ValueError:  # it is closed
+        return False
+
+
+def _write_all(file: TextIO | None, text: str) -> None:
+    if file is None:
+        return
+    data = memoryview(text.encode(file.encoding or "utf-8", "backslashreplace"))
+    try:
+        descriptor = file.fileno()
+    except (OSError, ValueError):  # not a file of the system's
+        file.write(text)
+        return
+    file.flush()
+    while data:
+        data = data[os.write(descriptor, data) :]

@@ -1,0 +1,107 @@
+"""``vuer-trio ping``: how long the way to a server and back takes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Sequence
+
+import trio
+
+from .._errors import CallTimeout
+from .._link.policy import Discard
+from .connection import add_connection, add_uri, connected, count, seconds
+from .output import Output
+from .statuses import Status
+
+__all__ = ["DESCRIPTION", "HELP", "add_arguments", "endless", "percentile", "run", "summary"]
+
+HELP = "measure the round trips to a server"
+DESCRIPTION = """\
+Send WebSocket pings to a server, one after another, and show how long the answers take.
+
+  vuer-trio ping ws://robot.local:8012 --count 1000 --interval 0.01
+
+An answer comes when the server has read all that was sent before."""
+
+_PERCENTILES = (50, 90, 99)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See `Command`."""
+    add_uri(parser)
+    how_many = parser.add_mutually_exclusive_group()
+    how_many.add_argument(
+        "--count", type=count, default=10, metavar="N", help="pings (default: %(default)s)"
+    )
+    how_many.add_argument("--forever", action="store_true", help="ping until Ctrl-C")
+    parser.add_argument(
+        "--interval",
+        type=seconds,
+        default=0.2,
+        metavar="S",
+        help="seconds from one ping to the next (default: %(default)g)",
+    )
+    parser.add_argument("--json", action="store_true", help="only the result, as a JSON object")
+    add_connection(parser)
+
+
+def endless(args: argparse.Namespace) -> bool:
+    """See `Command`."""
+    return bool(args.forever)
+
+
+async def run(args: argparse.Namespace, out: Output) -> int:
+    """See `Command`."""
+    trips: list[float] = []  # milliseconds
+    sent = 0
+    async with connected(args, out, inbox=Discard()) as client:
+        began = trio.current_time()
+        try:
+            while args.forever or sent < args.count:
+                await trio.sleep_until(began + sent * args.interval)
+                sent += 1
+                pinged = trio.current_time()
+                try:
+                    await client.flush(args.timeout)
+                except CallTimeout:
+                    out.complain(f"ping {sent}: no answer within {args.timeout:g} s")
+                    continue
+                trips.append((trio.current_time() - pinged) * 1000)
+                if not args.json:
+                    out.line((f"{sent:>5}  ", "dim"), f"{trips[-1]:.2f} ms")
+        finally:
+            if sent and not out.abandoned:
+                _sum_up(client.uri, sent, trips, args, out)
+    return Status.DONE if len(trips) == sent else Status.LATE
+
+
+def _sum_up(
+    uri: str, sent: int, trips: Sequence[float], args: argparse.Namespace, out: Output
+) -> None:
+    result = summary(trips)
+    if args.json:
+        out.line(json.dumps({"uri": uri, "sent": sent, "answered": len(trips), "ms": result}))
+        return
+    out.line(f"{uri}: {sent:,} sent, {len(trips):,} answered")
+    if result:
+        told = "  ".join(f"{name} {value:.2f}" for name, value in result.items())
+        out.line(("round trip in ms:  ", "dim"), told)
+
+
+def summary(trips: Sequence[float]) -> dict[str, float]:
+    """What there is to say of some times; nothing of none."""
+    if not trips:
+        return {}
+    ordered = sorted(trips)
+    return {
+        "min": round(ordered[0], 3),
+        **{f"p{p}": round(percentile(ordered, p), 3) for p in _PERCENTILES},
+        "max": round(ordered[-1], 3),
+    }
+
+
+def percentile(ordered: Sequence[float], percent: float) -> float:
+    """The smallest value that so many percent of the values do not exceed."""
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]

@@ -1,0 +1,157 @@
+"""``vuer-trio send``: events to a server."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections import deque
+from typing import Any, Self
+
+import trio
+
+from .._errors import EncodeError
+from .._link.policy import Discard
+from ..client import VuerClient
+from ..events import ClientEvent
+from .connection import add_connection, add_uri, connected
+from .json_text import BadJSON, load, printable
+from .output import Output
+from .statuses import Status
+
+__all__ = ["DESCRIPTION", "HELP", "add_arguments", "endless", "run"]
+
+HELP = "send events to a server"
+DESCRIPTION = """\
+Send one event, and wait until the server has read it.
+
+  vuer-trio send SET_POSITION '[1, 2, 3]'
+  vuer-trio send SET_POSITION - < positions.jsonl    each line is a value
+  vuer-trio send - < events.jsonl                    each line is {"etype": ..., "value": ...}
+
+Bytes are {"$bytes": "base64"}, as `vuer-trio listen --json` writes them."""
+
+#: bytes of one read of stdin
+_READ = 65_536
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """See `Command`."""
+    parser.add_argument("etype", metavar="ETYPE", help="the event's type; - for whole events")
+    parser.add_argument(
+        "json",
+        nargs="?",
+        metavar="JSON",
+        help="its value; - reads one from each line of stdin (default: null)",
+    )
+    add_uri(parser, option=True)
+    add_connection(parser)
+
+
+def endless(args: argparse.Namespace) -> bool:
+    """See `Command`."""
+    return False
+
+
+async def run(args: argparse.Namespace, out: Output) -> int:
+    """See `Command`."""
+    if args.etype == "-" and args.json not in (None, "-"):
+        raise BadJSON("`send -` takes whole events from stdin, and no value")
+    if args.etype == "-" or args.json == "-":
+        return await _send_lines(args, out)
+    where = "the JSON"
+    event = new_event(args.etype, load("null" if args.json is None else args.json, where))
+    began = trio.current_time()
+    async with connected(args, out, inbox=Discard()) as client:
+        await _send(client, event, where)
+        await client.flush(args.timeout)
+    if out.error_terminal:
+        took = (trio.current_time() - began) * 1000
+        out.remark(f"{client.uri} has read {printable(args.etype)} ({took:.0f} ms)")
+    return Status.DONE
+
+
+async def _send_lines(args: argparse.Namespace, out: Output) -> int:
+    """All lines of stdin, each at once. A line that is not right ends it after those before."""
+    sent = 0
+    typed = out.error_terminal and sys.stdin is not None and sys.stdin.isatty()
+    async with connected(args, out, inbox=Discard()) as client:
+        if typed:
+            out.remark(("One line of JSON for each event; Ctrl-D ends.", "dim"))
+        try:
+            async for number, line in _Lines():
+                where = f"stdin, line {number}"
+                try:
+                    if line.strip():
+                        await _send(client, _event_of(args.etype, load(line, where), where), where)
+                        sent += 1
+                except BadJSON as exc:
+                    if not typed:
+                        raise
+                    out.complain(printable(str(exc)))
+        finally:
+            try:
+                # What is on its way arrives, whatever has ended the lines.
+                await client.flush(args.timeout)
+            finally:
+                out.remark(f"{sent:,} event{'' if sent == 1 else 's'} sent")
+    return Status.DONE
+
+
+async def _send(client: VuerClient, event: ClientEvent, where: str) -> None:
+    try:
+        await client.send(event)
+    except EncodeError as exc:
+        raise BadJSON(f"{where}: {exc}") from exc
+
+
+def _event_of(etype: str, value: Any, where: str) -> ClientEvent:
+    return new_event(etype, value) if etype != "-" else whole_event(value, where)
+
+
+def new_event(etype: str, value: Any) -> ClientEvent:
+    """An event of one type."""
+    return ClientEvent(etype=etype, value=value)
+
+
+def whole_event(value: Any, where: str) -> ClientEvent:
+    """The event that an object describes. Raises BadJSON."""
+    if not isinstance(value, dict):
+        raise BadJSON(f'{where}: an event is an object, {{"etype": "NAME", "value": ...}}')
+    if not isinstance(value.get("etype"), str):
+        raise BadJSON(f'{where}: it has no "etype", which is a string')
+    ts = value.get("ts")
+    if ts is not None and (isinstance(ts, bool) or not isinstance(ts, int | float)):
+        raise BadJSON(f'{where}: "ts" is to be a number: seconds, or an integer of milliseconds')
+    return ClientEvent(**value)
+
+
+class _Lines:
+    """The lines of stdin, each with its number from 1. Raises BadJSON for what is not UTF-8."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._lines: deque[bytes | bytearray] = deque()
+        self._rest = bytearray()  # of a line whose end has not come
+        self._ended = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> tuple[int, str]:
+        while not self._lines:
+            if self._ended:
+                raise StopAsyncIteration
+            # `os.read` holds no lock that would be missed at the interpreter's end.
+            data = await trio.to_thread.run_sync(os.read, 0, _READ, abandon_on_cancel=True)
+            self._ended = not data
+            first, *more = data.split(b"\n")
+            self._rest += first
+            if more or (self._ended and self._rest):
+                self._lines += [self._rest, *more]
+                self._rest = bytearray(self._lines.pop() if more else b"")
+        self._number += 1
+        try:
+            return self._number, self._lines.popleft().decode()
+        except UnicodeDecodeError as exc:
+            raise BadJSON(f"stdin, line {self._number}: not UTF-8: {exc.reason}") from None

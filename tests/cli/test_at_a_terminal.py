@@ -1,0 +1,194 @@
+"""Each command in a pseudo-terminal, as its user sees it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import trio
+
+from command import COMMAND
+from terminal import DEADLINE, Terminal
+from vuer_trio import open_vuer_client
+
+CTRL_C, CTRL_D = "\x03", "\x04"
+#: a colour, or a weight
+STYLE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def terminal(*arguments: str, **options: str) -> Terminal:
+    return Terminal(*COMMAND, *arguments, **options)
+
+
+def ended(it: Terminal) -> int:
+    status = it.wait()
+    assert "Traceback" not in it.text
+    return status
+
+
+def test_listen_shows_events_above_the_rates_until_ctrl_c(server):
+    with terminal("listen", f"{server.uri}/ticks") as it:
+        it.expect(f"connected to {server.uri}/ticks; Ctrl-C ends")
+        for n in range(3):
+            it.expect(f"{'TOCK' if n % 2 else 'TICK'}      {n}\r\n")
+        it.expect("type  events  ")
+        it.expect("rate\r\n")
+        it.expect("TICK")
+        it.expect("/s")
+        it.type(CTRL_C)
+        it.expect(" events in ")
+        it.expect("TOCK")
+        assert ended(it) == 0
+    assert STYLE.search(it.raw)
+
+
+def test_without_colours(server):
+    with terminal("listen", f"{server.uri}/ticks", "--count", "50", NO_COLOR="1") as it:
+        it.expect("50 events in")
+        assert ended(it) == 0
+    assert "rate" in it.text
+    assert set(STYLE.findall(it.raw)) <= {"\x1b[0m"}
+    with terminal("doctor", f"{server.uri}/three", NO_COLOR="1") as it:
+        it.expect("All is well.")
+        assert ended(it) == 0
+    assert not STYLE.search(it.raw)
+
+
+def test_a_terminal_that_can_nothing(server):
+    with terminal("listen", f"{server.uri}/three", TERM="dumb") as it:
+        it.expect("3 events in")
+        assert ended(it) == 0
+    assert "\x1b" not in it.raw
+
+
+def test_listen_cuts_lines_at_the_edge(server):
+    with terminal("listen", server.uri, "--count", "1", "-q", width=40) as it:
+        it.expect("SET")
+        assert ended(it) == 0
+    line = next(line for line in it.text.splitlines() if "SET" in line)
+    assert len(line.lstrip("\r")) == 40
+    assert line.endswith("…")
+    with terminal("listen", server.uri, "--count", "1", "-q", "--full", width=40) as it:
+        it.expect('"key": "box"')
+        assert ended(it) == 0
+
+
+def test_a_remark_is_shown_above_the_rates(serve):
+    async def stutters(conn) -> None:
+        await conn.accept()
+        await conn.send_event({"etype": "A", "data": 1})
+        await trio.sleep(0.6)
+        await conn.send(b"\xc1")
+        await trio.sleep(0.6)
+        await conn.close()
+
+    with terminal("listen", serve(stutters).uri) as it:
+        it.expect("rate")
+        it.expect("a frame that is no event: ")
+        it.expect("rate")
+        it.expect("1 frame was no event")
+        assert ended(it) == 0
+
+
+def test_listen_interrupted_before_its_end(server):
+    with terminal("listen", f"{server.uri}/silent", "--count", "1") as it:
+        it.expect("connected to")
+        it.type(CTRL_C)
+        it.expect("0 events in")
+        assert ended(it) == 130
+
+
+def test_send_says_that_the_server_has_it(server):
+    with terminal("send", "POSE", "[1, 2]", "--uri", server.uri) as it:
+        it.expect(f"{server.uri} has read POSE (")
+        assert ended(it) == 0
+
+
+def test_send_what_is_typed(server):
+    with terminal("send", "POSE", "-", "--uri", server.uri) as it:
+        it.expect("One line of JSON for each event; Ctrl-D ends.")
+        it.enter("[1, 2")
+        it.expect("stdin, line 1, column 6: Expecting")  # and it goes on
+        it.enter("[1, 2]")
+        it.enter("18446744073709551616")
+        it.expect("stdin, line 3: value: the integer")
+        it.type(CTRL_D)
+        it.expect("1 event sent")
+        assert ended(it) == 0
+    with terminal("send", "POSE", "-", "--uri", server.uri) as it:
+        it.expect("One line")
+        it.type(CTRL_C)
+        it.expect("\r\n0 events sent")
+        assert ended(it) == 130
+
+
+def test_ping_at_a_terminal(server):
+    with terminal("ping", server.uri, "--forever", "--interval", "0.01") as it:
+        it.expect("    3  ")
+        it.expect(" ms")
+        it.type(CTRL_C)
+        it.expect(" answered")
+        it.expect("round trip in ms:  min ")
+        assert ended(it) == 0
+    with terminal("ping", server.uri, "--count", "2", "--interval", "0.01") as it:
+        it.expect("2 sent, 2 answered")
+        assert ended(it) == 0
+    assert STYLE.search(it.raw)
+
+
+def test_serve_shows_who_comes_and_goes():
+    async def visit(uri: str) -> None:
+        with trio.fail_after(DEADLINE):
+            async with open_vuer_client(uri) as client:
+                assert await client.recv() == "SET"
+
+    with terminal("serve", "--host", "127.0.0.1", "--port", "0") as it:
+        it.expect("Vuer is at ")
+        it.expect("\r\n")
+        it.expect("Ctrl-C ends.")
+        uri = re.search(r"ws://127\.0\.0\.1:\d+", it.text)
+        assert uri
+        trio.run(visit, uri[0])
+        it.expect("+ 127.0.0.1:")
+        it.expect("- 127.0.0.1:")
+        it.type(CTRL_C)
+        assert ended(it) == 0
+
+
+def test_doctor_at_a_terminal(server):
+    with terminal("doctor", server.uri) as it:
+        for step in ("address", "DNS", "TCP", "handshake", "INIT", "first event"):
+            it.expect(f"ok       {step} ")
+        it.expect("All is well.")
+        assert ended(it) == 0
+    assert STYLE.search(it.raw)
+    with terminal("doctor", "ws://127.0.0.1:1", width=60) as it:
+        it.expect("FAILED   TCP")
+        it.expect("what to do   The machine is there")
+        assert ended(it) == 1
+    advice = it.text[it.text.index("what to do") :].splitlines()
+    assert max(map(len, advice)) <= 60
+    assert all(line.startswith(" " * 13) for line in advice[1:])
+
+
+def test_doctor_interrupted(serve):
+    async def hangs(conn) -> None:
+        await trio.sleep_forever()
+
+    with terminal("doctor", serve(hangs).uri, "--timeout", "1000") as it:
+        it.expect("ok       TCP")
+        it.expect("handshake ...")  # what it is at
+        it.type(CTRL_C)
+        assert ended(it) == 130
+
+
+@pytest.mark.parametrize("arguments", [("listen",), ("ping",), ("send", "A", "1")], ids=" ".join)
+def test_a_second_ctrl_c_does_not_matter(serve, arguments):
+    async def hangs(conn) -> None:
+        await trio.sleep_forever()
+
+    option = ("--uri",) if arguments[0] == "send" else ()
+    with terminal(*arguments, *option, serve(hangs).uri, "--timeout", "1000") as it:
+        it.expect("connecting to ws://127.0.0.1")
+        it.type(CTRL_C + CTRL_C)
+        assert ended(it) == (0 if arguments == ("listen",) else 130)
