@@ -32,6 +32,7 @@ LAYERS = [
     ["server/"],
     ["_http.py"],
     ["arc/"],
+    ["record/"],
     ["sync.py"],
     ["roomz/"],
     ["cli/"],
@@ -52,6 +53,7 @@ LONGEST = 400
 LAZY = [
     *["numpy", "PIL", "anyio", "websockets", "trio_websocket", "wsproto"],
     *["httpx2", "socketio", "engineio", "rich", "prompt_toolkit", "vuer_trio.roomz"],
+    *["mcap", "zstandard", "lz4", "vuer_trio.record"],
 ]
 
 each_file = pytest.mark.parametrize("name", NAMES)

@@ -9,7 +9,7 @@ from typing import Any
 from ._event import ClientEvent, Event, ServerEvent
 from .codec import decode
 
-__all__ = ["ReceivedServerEvent", "received_client_event", "received_server_event"]
+__all__ = ["ReceivedServerEvent", "received_client_event", "received_server_event", "seconds"]
 
 _MILLISECONDS = 1e11  # seconds until the year 5138: a float above it counts milliseconds
 _AT_FIRST = {"dropped_before": 0, "_ts": 0.0}
@@ -36,7 +36,7 @@ class _Received(Event):
         except KeyError:
             ts = None
         if type(ts) is not int:  # the usual int waits for a reader
-            self._ts = _seconds(ts)
+            self._ts = seconds(ts)
 
     def __getattr__(self, name: str) -> Any:
         if name in _AT_FIRST:  # a slot that is still empty; to fill it each time costs more
@@ -92,7 +92,8 @@ def _restore(cls: type[_Received], raw: dict[str, Any], ts: float, dropped: int)
     return event
 
 
-def _seconds(ts: Any) -> float:
+def seconds(ts: Any) -> float:
+    """A ``ts`` that is no int, in seconds since the epoch; now, if it is no time."""
     if type(ts) is float and -inf < ts < inf:
         return ts / 1000 if ts > _MILLISECONDS else ts
     return time()

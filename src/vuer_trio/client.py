@@ -17,6 +17,7 @@ from ._link.pace import Pace
 from ._link.policy import Fifo, Policy
 from ._link.receiver import Receiver
 from ._link.sender import Sender
+from ._link.witnesses import Witness, Witnesses, add_witness
 from ._runtime import Runtime, runtime
 from ._transport.base import TransportName
 from .connecting import event_encoder, new_keeper, received, with_key
@@ -95,6 +96,7 @@ class VuerClient(Connection):
         self._freshness = Freshness(received)
         self._scene = Scene() if self._options.mirror_scene else None
         self._heeded: Keeper | None = None  # whose messages are decoded when they are read
+        self._witnesses: Witnesses = []  # of every connection
         self._retained: dict[str, bytes] = {}  # the newest of each type, for every new link
         nowhere: Box[Any] = Box(None, Fifo())
         nowhere.close(
@@ -149,7 +151,9 @@ class VuerClient(Connection):
     def _new_keeper(self, rt: Runtime, shielded: bool) -> Keeper:
         init = self._encode(ClientEvent(etype="INIT", value=get_client_info()))
         retained = self._retained
-        return new_keeper(rt, self._options, lambda: [init, *retained.values()], shielded)
+        keeper = new_keeper(rt, self._options, lambda: [init, *retained.values()], shielded)
+        keeper.witnesses = self._witnesses
+        return keeper
 
     def _opened(self, keeper: Keeper) -> None:
         pace = Pace(keeper.rt, every=self._options.checkpoints == "every")
@@ -314,6 +318,16 @@ class VuerClient(Connection):
                 self._freshness,
                 self._scene,
             )
+
+    def witness(self, fn: Witness) -> Callable[[], None]:
+        """Call ``fn(direction, messages)`` for all that is on the wire: payloads, in order.
+
+        ``direction`` is "received", when they are read, or "sent", just before they are written;
+        INIT is among them if ``fn`` is there when the connection opens. ``fn`` is sync, and must
+        neither wait nor keep the sequence. What it raises is logged. Returns what takes it back,
+        twice is harmless.
+        """
+        return add_witness(self._witnesses, fn)
 
     # ---- the scene
 

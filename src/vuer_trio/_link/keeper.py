@@ -11,13 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Literal
 
-from .._errors import (
-    ClientClosed,
-    ConnectionFailed,
-    InboxFull,
-    VuerError,
-    renew,
-)
+from .._errors import ClientClosed, ConnectionFailed, InboxFull, VuerError, renew
 from .._runtime import Runtime, protected
 from .._transport.base import Ending, Message, Outgoing, Ping, Transport
 from .backoff import Backoff, Delays
@@ -28,6 +22,7 @@ from .endings import closed_error, is_final, unsent_error
 from .link import LEFT, Link, State
 from .pings import Pings
 from .replay import Replay
+from .witnesses import Witnesses, show
 
 __all__ = ["Keeper"]
 
@@ -83,6 +78,8 @@ class Keeper:
         self.on_link: Callable[[], None] | None = None
         #: sees what arrives, and returns what goes into the inbox
         self.tap: Callable[[Sequence[Message], float], Sequence[Any]] | None = None
+        #: who is shown all that is read and written; the user may put in a list of its own
+        self.witnesses: Witnesses = []
         #: what is to be done after the end, before the nursery is cancelled
         self.afterwards: Callable[[], Awaitable[None]] | None = None
         #: what an ending, or what a dial failed with, means to the protocol above: an error that
@@ -263,6 +260,8 @@ class Keeper:
         """The writer is about to write ``batch``. Pings may be added to it."""
         if self.replay is not None:
             self.replay.send(batch)
+        if self.witnesses:
+            show(self.witnesses, "sent", batch)
 
     def after_write(self, batch: list[Outgoing]) -> None:
         """The writer has written ``batch``."""
@@ -279,6 +278,8 @@ class Keeper:
         """Messages for the inbox, read at that time; whether the reader is to stop."""
         if self.state is State.OPEN:
             self.counters.received += len(messages)
+            if self.witnesses:
+                show(self.witnesses, "received", messages)
             self.inbox.extend(messages if self.tap is None else self.tap(messages, at))
         return self.full
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._runtime import protected
 from .._transport.base import Ending, Message, Outgoing, Transport
+from .witnesses import show
 
 if TYPE_CHECKING:
     from .keeper import Keeper
@@ -196,6 +197,8 @@ class Link:
         keeper, outbox = self.keeper, self.keeper.outbox
         preamble, self._preamble = self._preamble, []
         if preamble:
+            if keeper.witnesses:
+                show(keeper.witnesses, "sent", preamble)
             await self._write_batch(transport, preamble)
         while True:
             if self.ending is None:
@@ -222,6 +225,8 @@ class Link:
         done = self.transport.write_now(payload)
         if done:
             self.keeper.counters.count_one(len(payload))
+            if self.keeper.witnesses:
+                show(self.keeper.witnesses, "sent", (payload,))
         return done
 
     # ---- the transport's view (Sink)

@@ -43,10 +43,13 @@ class Intake:
         self._session = session
         self._key_function = policy.key_function(kind)
         self._failed = False
+        self._nursery: Any = None
         self._caller: Caller | None = None
         self.waiting = Waiting(keeper.rt, self._hurry)
         #: the first INIT, once it is there
         self.init: ClientEvent | None = None
+        #: what was read from INIT on, until the program's first step is over, if one waits for INIT
+        self.early: list[Any] | None = None
         #: whether INIT makes the handlers wait for `release`
         self.holds_at_init = False
         self._held: Any = None  # an event, while handlers wait
@@ -54,7 +57,7 @@ class Intake:
 
     def start(self, nursery: Any) -> None:
         """Call the handlers in ``nursery``."""
-        keeper = self._keeper
+        self._nursery, keeper = nursery, self._keeper
         self._caller = Caller(keeper.rt, nursery, self._policy, self._run, keeper.outbox)
         keeper.boxes += self._caller.boxes
 
@@ -69,6 +72,11 @@ class Intake:
         if self._held is not None:
             self._held.set()
             self._held = None
+        if self.early is not None:
+            self._nursery.start_soon(self._forget)  # its first step comes after this one
+
+    async def _forget(self) -> None:
+        self.early = None
 
     def _hurry(self, urgent: bool) -> None:
         """Somebody waits for what may be behind full boxes: read on, up to their bytes."""
@@ -79,6 +87,8 @@ class Intake:
     def tap(self, messages: Sequence[Any], at: float) -> list[Arrived]:
         """What goes into the inbox, of messages read ``at`` that time."""
         arrived: list[Arrived] = []
+        if self.early is not None:
+            self.early += messages
         for message in messages:
             if self._failed:
                 break
@@ -91,6 +101,7 @@ class Intake:
                 self.init = event
                 if self.holds_at_init:
                     self.hold()
+                    self.early = list(messages[messages.index(message) :])
             if self.waiting.see(event):
                 continue
             size = len(message)

@@ -14,7 +14,9 @@ from .._link.pace import Pace
 from .._link.policy import Policy
 from .._link.receiver import Receiver
 from .._link.sender import Sender
+from .._link.witnesses import Witness, add_witness, call_witness
 from .._runtime import Runtime
+from ..codec import make_encoder
 from ..connecting import received
 from ..events import ClientEvent, GetWebXRMesh, GrabRender, ServerEvent, ServerRPC
 from ..handlers import Handlers
@@ -190,6 +192,20 @@ class VuerSession(Verbs):
             with self._rt.move_on_after(timeout):
                 return await call.wait()
         raise CallTimeout(f"no {etype} from {self.peer} within {timeout:g} s")
+
+    def witness(self, fn: Witness) -> Callable[[], None]:
+        """Call ``fn(direction, messages)`` for all that is on the wire: payloads, in order.
+
+        ``direction`` is "received", when they are read, or "sent", just before they are written.
+        The INIT that opened the session comes first, now, if it has been read; in the first step
+        of a `Vuer.spawn` function, so does what was read behind it. ``fn`` is sync, and must
+        neither wait nor keep the sequence. What it raises is logged. Returns what takes it back,
+        twice is harmless.
+        """
+        init, early = self._intake.init, self._intake.early
+        if init is not None:
+            call_witness(fn, "received", early or (make_encoder()(init.to_wire()),))
+        return add_witness(self._keeper.witnesses, fn)
 
     # ---- requests
 

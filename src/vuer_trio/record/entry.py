@@ -1,0 +1,75 @@
+"""One message of a recording."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+from .._link.witnesses import Direction
+from .._received import received_client_event, received_server_event
+from ..codec import decode
+from ..events import ClientEvent, ServerEvent
+
+__all__ = ["Entry", "Side"]
+
+Side: TypeAlias = Literal["client", "server"]
+
+
+class Entry:
+    """A message, and when it was seen.
+
+    ``log_time`` (when it was seen) and ``publish_time`` (its ``ts``, or the same) are nanoseconds
+    since the epoch, `time` and `published` the same in seconds. ``direction`` is "received" or
+    "sent", as the recording side saw it, ``sender`` is "client" or "server". ``payload`` is the
+    message as it was on the wire.
+    """
+
+    def __init__(
+        self,
+        log_time: int,
+        publish_time: int,
+        direction: Direction,
+        sender: Side,
+        etype: str | None,
+        payload: bytes,
+    ) -> None:
+        self.log_time = log_time
+        self.publish_time = publish_time
+        self.direction = direction
+        self.sender: Side = sender
+        self.payload = payload
+        self._etype = etype  # None if it is in the payload only
+
+    @property
+    def time(self) -> float:
+        """When it was seen, in seconds since the epoch."""
+        return self.log_time / 1e9
+
+    @property
+    def published(self) -> float:
+        """The event's ``ts``, in seconds since the epoch."""
+        return self.publish_time / 1e9
+
+    @property
+    def etype(self) -> str:
+        """The type of the event; empty for a message that is none."""
+        if self._etype is None:
+            from .layout import glance
+
+            self._etype = glance(self.payload)[0] or ""
+        return self._etype
+
+    @cached_property
+    def event(self) -> dict[str, Any]:
+        """The map that the message holds. Raises ProtocolError if it holds none."""
+        return decode(self.payload)
+
+    def as_event(self) -> ClientEvent | ServerEvent:
+        """An event that can be sent again. Raises ProtocolError, as `event`."""
+        if self.sender == "client":
+            return received_client_event(self.payload)
+        return received_server_event(self.payload)
+
+    def __repr__(self) -> str:
+        what = self.etype or "no event"
+        return f"<Entry {self.direction} {what}, {len(self.payload)} bytes at {self.time:.3f}>"

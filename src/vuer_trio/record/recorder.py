@@ -1,0 +1,253 @@
+"""Recording a connection while it is used."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, get_args
+
+from .._link.opening import unwrap
+from .._link.witnesses import Direction
+from .._runtime import Runtime, runtime
+from ..client import VuerClient
+from ..options import check_size
+from .file import Compression, RecordingFile
+from .layout import FORMAT
+
+if TYPE_CHECKING:
+    from ..server import VuerSession
+
+__all__ = ["Recorder"]
+
+log = logging.getLogger("vuer_trio.record")
+
+#: seconds that a recorder which is cancelled waits for the disk
+_PATIENCE = 5.0
+
+
+class Recorder:
+    """``async with Recorder("run.mcap", client):`` records what is on the wire while it lasts.
+
+    ``source`` is a `VuerClient`, open or not, over all its connections, or a `VuerSession`. A
+    client that opens inside the block is recorded from its INIT on. What is sent is recorded just
+    before it is written.
+
+    Worker threads write the file, a chunk at a time: at least every ``interval`` seconds, and
+    whenever ``chunk_size`` bytes wait. A process that is killed loses no more than that. What waits
+    for a slow disk takes ``max_bytes``, and what was read or written in one step may overshoot it.
+    Then what is new is dropped, counted in `dropped`, logged once, and noted in the file.
+    ``etypes`` are the only event types to record.
+
+    Leaving the block writes what waits, and finishes the file. Cancelled, it does so too, but
+    waits for the disk no more than 5 s; even then the file can be read. If the disk fails the
+    block goes on, what comes is dropped, and leaving the block raises the OSError, unless it was
+    left by an exception.
+
+    Raises FileExistsError on entry, unless ``overwrite``; TypeError and ValueError for arguments
+    that can not be; ImportError without the package ``mcap``.
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        source: VuerClient | VuerSession,
+        *,
+        overwrite: bool = False,
+        etypes: Collection[str] | None = None,
+        interval: float = 1.0,
+        chunk_size: int = 1 << 20,
+        max_bytes: int = 64 << 20,
+        compression: Compression = "zstd",
+    ) -> None:
+        check_size("chunk_size", chunk_size)
+        check_size("max_bytes", max_bytes)
+        if isinstance(interval, bool) or not isinstance(interval, int | float):
+            raise TypeError(f"interval={interval!r}: write seconds")
+        if not 0 < interval < math.inf:
+            raise ValueError(f"interval={interval!r}: write positive seconds")
+        if compression not in get_args(Compression):
+            raise ValueError(f"compression={compression!r}: write one of {get_args(Compression)}")
+        if isinstance(etypes, str):
+            raise TypeError(f"etypes={etypes!r}: write a list of event types")
+        if not hasattr(source, "witness"):
+            raise TypeError(f"a Recorder records a client or a session, not {source!r}")
+        self.path = Path(path)
+        self._source = source
+        self._max_bytes = max_bytes
+        self._chunk_size = chunk_size
+        self._interval = interval
+        self._new_file = partial(
+            RecordingFile,
+            self.path,
+            overwrite=overwrite,
+            etypes=etypes,
+            chunk_size=chunk_size,
+            compression=compression,
+        )
+        self._file: RecordingFile | None = None
+        self._block: AbstractAsyncContextManager[None] | None = None
+        self._now: Callable[[], float] = time.monotonic
+        self._wake: Any = None  # the writing task's event, set when so many bytes wait
+        self._wake_at: float = math.inf
+
+    def __repr__(self) -> str:
+        return f"<Recorder {self.path}, {self.written} written, {self.dropped} dropped>"
+
+    # ---- state
+
+    @property
+    def written(self) -> int:
+        """Messages in the file so far."""
+        return self._file.written if self._file is not None else 0
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The same for each channel: ``{"/received/SET": 1, "/sent/INIT": 1}``."""
+        return self._file.counts if self._file is not None else {}
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that wait for the disk."""
+        return self._file.waiting if self._file is not None else 0
+
+    @property
+    def dropped(self) -> int:
+        """Messages that are not in the file, because the disk was too slow, or failed."""
+        return self._file.dropped if self._file is not None else 0
+
+    @property
+    def error(self) -> Exception | None:
+        """What the disk failed with."""
+        return self._file.error if self._file is not None else None
+
+    # ---- its life
+
+    async def __aenter__(self) -> Self:
+        if self._block is not None:
+            raise RuntimeError(f"{self!r} is recording already")
+        block = self._in_block()
+        await block.__aenter__()
+        self._block = block
+        return self
+
+    async def __aexit__(self, *exc: Any) -> bool | None:
+        block, self._block = self._block, None
+        assert block is not None
+        return await block.__aexit__(*exc)
+
+    @asynccontextmanager
+    async def _in_block(self) -> AsyncIterator[None]:
+        rt = runtime()
+        self._now = rt.clock()
+        file = self._file = self._new_file(self._about(), epoch=(self._now(), time.time_ns()))
+        # First, and in sync code: nothing is missed while the file is made.
+        remove = self._source.witness(self._see)
+        try:
+            # A cancellation waits for its end: somebody must close the file.
+            await rt.run_in_thread(file.create)
+        except BaseException:
+            remove()
+            raise
+        body: BaseException | None = None
+        failure: BaseException | None = None
+        try:
+            async with rt.open_nursery() as nursery:
+                nursery.start_soon(self._write_chunks, rt, file)
+                try:
+                    yield
+                except BaseException as exc:
+                    body = exc
+                    raise
+                finally:
+                    remove()
+                    nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            failure = unwrap(group, body)
+        finally:
+            await _finish(rt, file)
+        # Raised out here, so that the nursery's group does not become its context.
+        if failure is not None:
+            raise failure
+        if file.error is not None:
+            raise file.error
+
+    def _about(self) -> dict[str, str]:
+        client = isinstance(self._source, VuerClient)
+        return {
+            "uri": self._source.uri if isinstance(self._source, VuerClient) else self._source.peer,
+            "side": "client" if client else "server",
+            "library": f"vuer-trio {_version()}",
+            "format": FORMAT,
+            "started": datetime.now(UTC).isoformat(),
+        }
+
+    # ---- what is seen
+
+    def _see(self, direction: Direction, messages: Sequence[bytes | bytearray]) -> None:
+        """In the loop, for each read and write: keep them for the thread, or count them."""
+        file = self._file
+        assert file is not None
+        waiting = file.waiting
+        if waiting >= self._max_bytes or file.error is not None:
+            if file.error is None and not file.dropped:
+                log.warning(
+                    "%s: the disk is too slow, so events are not recorded: %d bytes wait; see "
+                    "Recorder(max_bytes=...)",
+                    self.path,
+                    waiting,
+                )
+            file.miss(self._now(), direction, len(messages))
+            return
+        size = sum(map(len, messages))
+        file.put(self._now(), direction, messages, size)
+        if waiting + size >= self._wake_at:
+            self._wake.set()
+
+    # ---- writing
+
+    async def _write_chunks(self, rt: Runtime, file: RecordingFile) -> None:
+        while file.error is None:
+            await self._until_there_are(1, rt, file)
+            with rt.move_on_after(self._interval):
+                await self._until_there_are(self._chunk_size, rt, file)
+            await rt.run_in_thread(file.write, abandon_on_cancel=True)
+        log.error("the recording has ended: %s", file.error)
+
+    async def _until_there_are(self, size: int, rt: Runtime, file: RecordingFile) -> None:
+        """Park until ``size`` bytes wait. Cancelled: nothing has changed."""
+        while file.waiting < size:
+            self._wake, self._wake_at = rt.Event(), size
+            await self._wake.wait()
+        self._wake_at = math.inf
+
+
+async def _finish(rt: Runtime, file: RecordingFile) -> None:
+    """Cancelled: the disk has a few seconds; a thread that is late goes on by itself."""
+    try:
+        await rt.run_in_thread(file.finish, abandon_on_cancel=True)
+    finally:
+        if not file.finished:
+            began = time.monotonic()
+            with rt.CancelScope(shield=True, deadline=rt.current_time() + _PATIENCE):
+                await rt.run_in_thread(file.finish, abandon_on_cancel=True)
+            if not file.finished and time.monotonic() < began + _PATIENCE:
+                # A clock of a test's jumps on while a thread works: that is no slow disk.
+                with rt.CancelScope(shield=True):
+                    await rt.run_in_thread(file.finish)
+            if not file.finished:
+                log.warning("%s is not finished: the disk took over %g s", file.path, _PATIENCE)
+
+
+def _version() -> str:
+    try:
+        return version("vuer-trio")
+    except PackageNotFoundError:  # run from its source
+        return "(not installed)"

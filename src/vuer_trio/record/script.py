@@ -1,0 +1,68 @@
+"""What one side of a recorded connection has sent, as it can be played again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from .._errors import ProtocolError
+from ..events import ClientEvent, ServerEvent, canonical
+from .entry import Entry, Side
+
+if TYPE_CHECKING:
+    from .recording import Recording
+
+__all__ = ["Script"]
+
+log = logging.getLogger("vuer_trio.record")
+
+
+class Script:
+    """Iterates pairs of a delay, in seconds since the one before, and an event.
+
+    The delay of the first is 0. It can be gone through many times. What can not be decoded is left
+    out, and logged.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        sender: Side,
+        *,
+        etypes: Collection[str] | None = None,
+        init: bool = False,
+    ) -> None:
+        if sender not in ("client", "server"):
+            raise ValueError(f"sender={sender!r}: write 'client' or 'server'")
+        if isinstance(etypes, str):
+            raise TypeError(f"etypes={etypes!r}: write a list of event types")
+        self._recording = recording
+        self._sender = sender
+        self._etypes = None if etypes is None else frozenset(map(canonical, etypes))
+        self._init = init
+
+    def __repr__(self) -> str:
+        return f"<Script of the {self._sender} in {self._recording.path}>"
+
+    def __iter__(self) -> Iterator[tuple[float, ClientEvent | ServerEvent]]:
+        before: int | None = None
+        for entry in self._recording:
+            if not self._has(entry):
+                continue
+            try:
+                event = entry.as_event()
+            except ProtocolError as exc:
+                log.warning("%s: %r is left out: %s", self._recording.path, entry, exc)
+                continue
+            delay = 0 if before is None else entry.log_time - before
+            before = entry.log_time
+            yield delay / 1e9, event
+
+    def _has(self, entry: Entry) -> bool:
+        if entry.sender != self._sender:
+            return False
+        etype = entry.etype
+        if etype == "INIT" and not self._init:
+            return False
+        return self._etypes is None or canonical(etype) in self._etypes

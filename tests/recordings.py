@@ -1,0 +1,61 @@
+"""Recordings that tests make without a connection, and so at any times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from vuer_trio.record.file import RecordingFile
+
+__all__ = ["ABOUT", "EPOCH", "new_file", "packed", "put_all", "recorded"]
+
+#: nanoseconds: when the recordings of tests begin
+EPOCH = 1_700_000_000 * 10**9
+ABOUT = {
+    "uri": "ws://robot.local:8012",
+    "side": "client",
+    "library": "vuer-trio 0",
+    "format": "1",
+    "started": "2023-11-14T22:13:20+00:00",
+}
+
+#: a time in seconds, a direction, and a message
+Seen = tuple[float, Any, bytes]
+
+
+def packed(etype: str, value: Any = None, **more: Any) -> bytes:
+    payload: bytes = msgpack.packb({"etype": etype, "value": value, **more})
+    return payload
+
+
+def new_file(path: Path, side: str = "client", **options: Any) -> RecordingFile:
+    """One that begins at second 0 of a clock that stands for `EPOCH`."""
+    given: dict[str, Any] = {
+        "epoch": (0.0, EPOCH),
+        "overwrite": False,
+        "chunk_size": 1 << 20,
+        "compression": "zstd",
+        "etypes": None,
+        **options,
+    }
+    file = RecordingFile(path, {**ABOUT, "side": side}, **given)
+    file.create()
+    return file
+
+
+def put_all(file: RecordingFile, seen: Iterable[Seen]) -> None:
+    for at, direction, message in seen:
+        file.put(at, direction, (message,), len(message))
+
+
+def recorded(path: Path, seen: Sequence[Seen], **options: Any) -> Path:
+    """A finished recording of what was seen at those times."""
+    file = new_file(path, **options)
+    put_all(file, seen)
+    file.finish()
+    if file.error is not None:
+        raise file.error
+    return path
