@@ -88,7 +88,7 @@ def with_what_exists(toctree: str, folder: Path) -> str:
     One that is there and in no table is an error of Sphinx's.
     """
     opening, *entries, end = toctree.splitlines()
-    there = {page for page in HERE.rglob("*.md")} - {HERE / name for name in exclude_patterns}
+    there = set(HERE.rglob("*.md")) - {HERE / name for name in exclude_patterns}
     kept = [e for e in entries if not re.match(r"\w", e) or folder / f"{e}.md" in there]
     return "\n".join([opening, *kept, end])
 
