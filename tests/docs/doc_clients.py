@@ -26,6 +26,17 @@ async def watches(client: VuerClient) -> None:
         assert (await client.recv(timeout=5)).data["nodes"][0]["position"] == [n, 0, 0]
 
 
+async def renders(client: VuerClient) -> None:
+    """It is asked for a picture, and has one."""
+    changes = client.link_changes()
+    scene = await client.recv(timeout=5)
+    assert {"Box", "GrabRender"} <= {node["tag"] for node in scene.data["children"]}
+    request = await client.recv(timeout=5)
+    assert (request.etype, request.data["quality"]) == ("GRAB_RENDER", 0.8)
+    client.send @ ClientEvent(etype=request.rtype, value={"frame": b"\xff\xd8 JPEG"[:7]})
+    assert (await anext(changes)).code == 1000
+
+
 CLIENTS: dict[str, Callable[[VuerClient], Awaitable[None]]] = {
     name: fn for name, fn in list(globals().items()) if inspect.iscoroutinefunction(fn)
 }
