@@ -23,7 +23,7 @@ store.set @ Scene(
     bgChildren=[
         Grid(key="grid"),
         AmbientLight(key="light", intensity=1),
-        SceneCamera(key="camera", position=[0, 4, 8]),
+        SceneCamera(key="camera", position=[0, 2, 5]),
         SceneCameraControl(key="control", makeDefault=True, stream=True),  # tells where it moves
     ],
 )
@@ -35,9 +35,12 @@ def cone_of(session):
 
 @app.add_handler("CAMERA_MOVE")
 async def on_camera(event, session: VuerSession):
-    position = event.value["camera"]["position"]
     store.upsert @ Cone(
-        key=cone_of(session), args=[0.3, 0.8, 16], position=position, materialType="basic"
+        key=cone_of(session),
+        args=[0.4, 1, 32],
+        position=event.value["camera"]["position"],
+        materialType="basic",
+        material={"color": "gold"},
     )
 
 
