@@ -15,6 +15,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
+RESULTS = HERE.parent / "benchmarks" / "RESULTS.md"
 sys.path.insert(0, str(HERE.parent / "src"))
 
 project = "vuer-trio"
@@ -58,11 +59,14 @@ _GUIDE = re.compile(r"^## Guide\n.*?(?=^## )", re.M | re.S)
 
 
 def prepare(_app: Any, docname: str, source: list[str]) -> None:
-    """Take the notes for the tests out, and put the README into the first page."""
+    """Take the notes for the tests out, and put in what is in files elsewhere."""
     text = source[0]
     if docname == "index":
         text = text.replace("<!-- the README -->", readme())
-    text = text.replace("](../README.md", "](index.md")
+    if docname == "benchmarks":
+        results = RESULTS.read_text("utf-8").partition("\n")[2]
+        text = text.replace("<!-- the table of results -->", f"## The table\n{results}")
+    text = text.replace("](../README.md", "](index.md").replace("](../bench", "](path:../bench")
     folder = (HERE / docname).parent
     text = _TOCTREE.sub(lambda match: with_what_exists(match[0], folder), text)
     source[0] = _NOTE.sub("", text)
@@ -117,5 +121,7 @@ def _opens(out: list[str]) -> bool:
 def setup(app: Any) -> dict[str, bool]:
     app.connect("source-read", prepare)
     app.connect("autodoc-process-docstring", as_text)
-    app.connect("env-before-read-docs", lambda _app, _env, names: names.append("index"))
+    app.connect(
+        "env-before-read-docs", lambda _app, _env, names: names.extend(("index", "benchmarks"))
+    )
     return {"parallel_read_safe": True, "parallel_write_safe": True}
