@@ -18,6 +18,8 @@ README = HERE.parent / "README.md"
 RESULTS = HERE.parent / "benchmarks" / "RESULTS.md"
 sys.path.insert(0, str(HERE.parent / "src"))
 
+from vuer_trio.schemas import Element  # noqa: E402
+
 project = "vuer-trio"
 author = "The vuer-trio authors"
 project_copyright = author
@@ -39,7 +41,7 @@ default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
 add_module_names = False
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
@@ -110,6 +112,16 @@ def as_text(
         inside = indented or (inside and not line.strip())
         out.append(line)
     lines[:] = out
+
+
+def shorter(
+    _app: Any, what: str, _name: str, obj: Any, _options: Any, signature: str | None, returns: str
+) -> tuple[str | None, str]:
+    """Most elements take what all take, which is not worth three lines for each."""
+    if what == "class" and issubclass(obj, Element) and "__init__" not in vars(obj):
+        signature = "(*children, **props)"
+    # what stands for "not given" is nobody's business
+    return signature and signature.replace("<object object>", "..."), returns
 
 
 def _opens(out: list[str]) -> bool:
