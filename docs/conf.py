@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from importlib.metadata import version as version_of
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from vuer_trio.schemas import Element  # noqa: E402
 project = "vuer-trio"
 author = "The vuer-trio authors"
 project_copyright = author
-version = release = version_of("vuer-trio")
+_PROJECT = tomllib.loads((HERE.parent / "pyproject.toml").read_text("utf-8"))["project"]
+version = release = _PROJECT["version"]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 myst_heading_anchors = 3
