@@ -1,4 +1,4 @@
-"""Make ``scene.jpg``: what a browser shows of a scene from this library's server.
+"""Make the pictures of the README and the tutorial: what a browser shows of this library's server.
 
 Run it where the tests run: with the dependency group ``dev`` installed, and a chromium.
 """
@@ -6,13 +6,29 @@ Run it where the tests run: with the dependency group ``dev`` installed, and a c
 from __future__ import annotations
 
 import math
+import os
+import socket
+import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from itertools import chain
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from PIL import Image
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent.parent / "tests" / "browser"))
+ROOT = HERE.parent.parent
+TUTORIAL = HERE.parent / "tutorial.md"
+sys.path[:0] = [str(ROOT / "tests" / "browser"), str(ROOT / "tests" / "docs")]
 
 from chromium import chromium, executable  # noqa: E402
+from doc_blocks import Block, blocks  # noqa: E402
 from stage import element, new_app, serving, until  # noqa: E402
 
 from vuer_trio.events import Set  # noqa: E402
@@ -21,6 +37,9 @@ from vuer_trio.schemas import Element, Scene  # noqa: E402
 WIDTH, HEIGHT = 960, 600  # pixels
 SIDE = 13  # columns and rows
 QUALITY = 0.85
+SCALE = 0.85  # of a window in its picture
+GAP = 8  # pixels between two windows
+SETTLE = 3.0  # seconds, until a page has drawn what it has
 
 
 def column(x: int, z: int) -> list[Element]:
@@ -67,18 +86,10 @@ def scene() -> Scene:
     )
 
 
-def main() -> None:
-    path = executable()
-    if path is None:
-        sys.exit("there is no chromium on the PATH")
-    file = HERE / "scene.jpg"
-    with (
-        chromium(path, WIDTH, HEIGHT) as browser,
-        serving(new_app(), browser) as stage,
-    ):
+def picture_of_scene(browser: Any) -> bytes:
+    with serving(new_app(), browser) as stage:
         tab = stage.open()
         tab.send(Set(scene()))
-
         pictures = [b""]
 
         def settled() -> bool:
@@ -88,8 +99,114 @@ def main() -> None:
             return pictures[-1] == pictures[-2]
 
         until(settled, "a picture that stays as it is")
-    file.write_bytes(pictures[-1])
-    print(f"{file}: {len(pictures[-1])} bytes")
+        return pictures[-1]
+
+
+# ---- what the programs of the tutorial show
+
+
+@contextmanager
+def running(program: Path) -> Iterator[int]:
+    """A program that serves, as its reader starts it; its port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, program],
+        env={**os.environ, "VUER_PORT": str(port), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert server.stdout is not None
+        server.stdout.readline()  # Vuer is at ...
+        yield port
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+def open_page(browser: Any, page_port: int, port: int, width: int, height: int) -> Any:
+    """A page of the web client that shows what is served at ``port``."""
+    page = browser.new_page()
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(f"http://127.0.0.1:{page_port}/?ws=ws://127.0.0.1:{port}")
+    has_box = "window.VUER?.useSceneStore?.getState().children.some(n => n.key === 'box')"
+    page.wait_for_function(has_box, polling=50)
+    time.sleep(SETTLE)
+    return page
+
+
+def shot(*pages: Any, left: int = 0) -> bytes:
+    """The pages side by side and smaller, as a JPEG, without ``left`` pixels at both sides."""
+    images = []
+    for page in pages:
+        page.bring_to_front()
+        image = Image.open(BytesIO(page.screenshot())).convert("RGB")
+        image = image.crop((left, 0, image.width - left, image.height))
+        size = (round(image.width * SCALE), round(image.height * SCALE))
+        images.append(image.resize(size, Image.Resampling.LANCZOS))
+    width = sum(image.width for image in images) + GAP * (len(images) - 1)
+    whole = Image.new("RGB", (width, images[0].height), "white")
+    x = 0
+    for image in images:
+        whole.paste(image, (x, 0))
+        x += image.width + GAP
+    file = BytesIO()
+    whole.save(file, "JPEG", quality=72, optimize=True)
+    return file.getvalue()
+
+
+def pictures_of_tutorial(browser: Any, folder: Path) -> Iterator[tuple[str, bytes]]:
+    """By name, for each program with the note ``picture``, and for the example at the end."""
+    with serving(new_app(), browser) as stage:
+        web = urlsplit(stage.url).port
+        for block in blocks(TUTORIAL):
+            if name := block.notes.get("picture"):
+                program = folder / f"{name}.py"
+                program.write_text(block.source, "utf-8")
+                with running(program) as port:
+                    page = open_page(browser, web, port, 900, 520)
+                    if name == "tutorial_moved":
+                        run_client(block, folder, port)
+                        time.sleep(SETTLE)
+                    yield name, shot(page)
+                    page.close()
+        with running(ROOT / "examples" / "two_browsers.py") as port:
+            pages = [open_page(browser, web, port, 1100, 420) for _ in range(2)]
+            for page, (x, y) in zip(pages, [(-100, 0), (90, 10)], strict=True):
+                page.bring_to_front()
+                page.mouse.move(700, 160)
+                page.mouse.down()
+                page.mouse.move(700 + x, 160 + y, steps=20)
+                page.mouse.up()
+                time.sleep(SETTLE)
+            yield "tutorial_two", shot(*pages, left=316)  # the menu's width
+
+
+def run_client(server: Block, folder: Path, port: int) -> None:
+    """The program that comes after a server in the tutorial, with as many steps as it says."""
+    (block, *_) = (b for b in blocks(TUTORIAL) if b.line > server.line and "got" in b.notes)
+    program = folder / "client.py"
+    source = block.source.replace("range(1, 4)", "range(1, 61)").replace("8012", str(port))
+    program.write_text(source, "utf-8")
+    subprocess.run([sys.executable, program], check=True, timeout=60)
+
+
+def main() -> None:
+    path = executable()
+    if path is None:
+        sys.exit("there is no chromium on the PATH")
+    with (
+        chromium(path, WIDTH, HEIGHT) as browser,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        made = chain(
+            [("scene", picture_of_scene(browser))], pictures_of_tutorial(browser, Path(folder))
+        )
+        for name, picture in made:
+            file = HERE / f"{name}.jpg"
+            file.write_bytes(picture)
+            print(f"{file}: {len(picture)} bytes")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ An HTML comment above a block, which a reader does not see, may say more about i
     <!-- needs: numpy -->       a module without which it is skipped
     <!-- client: moves -->      a program that serves; what its client does, see `doc_clients.py`
     <!-- got: [[1, 2, 3]] -->   JSON: the values of the events that must arrive there, without INIT
+    <!-- picture: box -->       `docs/pictures/make.py` makes that picture of what it serves
     <!-- command: demo -->      one line for a shell, which CI takes from there
     <!-- output: demo -->       what that prints
 
@@ -26,7 +27,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 _FENCE = re.compile(r" *```(.*)")
 _NOTE = re.compile(r"<!-- (\w+)(?:: (.*))? -->")
-_KEYS = {"program", "server", "client", "needs", "got", "command", "output"}
+_KEYS = {"program", "server", "client", "needs", "got", "command", "output", "picture"}
 
 
 @dataclass(frozen=True)

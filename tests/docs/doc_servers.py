@@ -7,6 +7,7 @@ import struct
 from zlib import compress, crc32
 
 import msgpack
+import trio
 
 from peer import PeerConnection, Script
 
@@ -145,6 +146,17 @@ async def echoes(conn: PeerConnection) -> None:
     while (got := await conn.recv_event()) is not None:
         if got["etype"] != "INIT":
             await conn.send(msgpack.packb(event("ECHO", got["value"])))
+
+
+async def pauses(conn: PeerConnection) -> None:
+    """Poses for a while, none for a while, poses again, and the end."""
+    await conn.accept()
+    for pause in (1.0, 0.0):
+        for n in range(5):
+            await conn.send_event(event("POSE", [n, 0, 0]))
+            await trio.sleep(0.02)
+        await trio.sleep(pause)
+    await conn.close(1000)
 
 
 async def restarts(conn: PeerConnection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -13,17 +14,20 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
+from websockets.sync.client import connect
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PAIRS = ["hello", "remote_control"]
+JSON = {"content-type": "application/json"}
 _DEADLINE = 30.0  # seconds, for each wait
 
 
 class Server:
-    """An example's server, and what it has printed."""
+    """An example's server, and what it has printed. ``port``: the variable that says its port."""
 
-    def __init__(self, name: str, output: Path) -> None:
+    def __init__(self, program: str, output: Path, port: str = "VUER_PORT", **more: str) -> None:
         self._output = output
         for attempts_left in (2, 1, 0):
             with socket.socket() as probe:
@@ -31,10 +35,10 @@ class Server:
                 self.port = probe.getsockname()[1]
             with output.open("wb") as file:
                 self.process = subprocess.Popen(
-                    [sys.executable, "-W", "error", EXAMPLES / f"{name}_server.py"],
+                    [sys.executable, "-W", "error", EXAMPLES / program],
                     stdout=file,
                     stderr=subprocess.STDOUT,
-                    env=environment(VUER_PORT=str(self.port)),
+                    env=environment(**{port: str(self.port)}, **more),
                 )
             if self._is_up():
                 return
@@ -52,6 +56,10 @@ class Server:
             assert time.monotonic() < deadline, self.output
             time.sleep(0.01)
 
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
     def stop(self) -> int:
         """Ctrl-C, and the exit status."""
         if self.process.poll() is None:
@@ -59,8 +67,7 @@ class Server:
             try:
                 return self.process.wait(_DEADLINE)
             finally:
-                self.process.kill()
-                self.process.wait()
+                self.kill()
         return self.process.returncode
 
     def _is_up(self) -> bool:
@@ -84,12 +91,9 @@ def environment(**settings: str) -> dict[str, str]:
 
 @pytest.fixture
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
-    server = Server(request.param, tmp_path / "server.txt")
-    try:
-        yield server
-    finally:
-        server.process.kill()
-        server.process.wait()
+    server = Server(f"{request.param}_server.py", tmp_path / "server.txt")
+    yield server
+    server.kill()
 
 
 def run_client(name: str, server: Server, *arguments: str) -> str:
@@ -153,6 +157,68 @@ def test_shared_scene() -> None:
     ]
 
 
+@pytest.mark.parametrize("server", ["teleoperation"], indirect=True)
+def test_teleoperation(server: Server, tmp_path: Path) -> None:
+    robot_output = tmp_path / "robot.txt"
+    uri = f"ws://127.0.0.1:{server.port}"
+
+    def printed() -> list[str]:
+        return robot_output.read_text("utf-8").splitlines()
+
+    with robot_output.open("wb") as file:
+        robot = subprocess.Popen(
+            [sys.executable, "-W", "error", EXAMPLES / "teleoperation_robot.py"],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=environment(VUER_CLIENT_URI=uri),
+        )
+    try:
+        deadline = time.monotonic() + _DEADLINE
+        while printed().count("stopped") < 2:  # it may come too late for the first second
+            done = subprocess.run(
+                [sys.executable, "-W", "error", EXAMPLES / "teleoperation_operator.py"],
+                capture_output=True,
+                encoding="utf-8",
+                env=environment(VUER_CLIENT_URI=uri),
+                timeout=_DEADLINE,
+            )
+            assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+            assert robot.poll() is None, printed()
+            assert time.monotonic() < deadline, printed()
+            time.sleep(0.5)
+        assert server.stop() == 0
+        assert robot.wait(_DEADLINE) == 0
+    finally:
+        robot.kill()
+        robot.wait()
+    *turns, end = printed()
+    assert re.fullmatch(r"ws://.* closed the connection with code 1001 .*", end), end
+    # on a loaded machine there may be more turns; each of them is whole
+    for moving, stopped, why in zip(turns[::3], turns[1::3], turns[2::3], strict=True):
+        assert (moving, stopped) == ("moving", "stopped")
+        assert why.startswith("no POSE came within 0.2 s; the newest was read 0.")
+    assert "Traceback" not in server.output
+
+
+@pytest.mark.parametrize("server", ["hello"], indirect=True)
+def test_fastapi_service(server: Server, tmp_path: Path) -> None:
+    uri = f"ws://127.0.0.1:{server.port}"
+    service = Server("fastapi_service.py", tmp_path / "service.txt", "PORT", VUER_CLIENT_URI=uri)
+    try:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{service.port}", timeout=_DEADLINE) as web:
+            with connect(f"ws://127.0.0.1:{service.port}/events") as listener:
+                told = json.loads(listener.recv(_DEADLINE))
+                assert (told["etype"], told["data"]["tag"]) == ("SET", "Scene")
+                assert web.post("/events/MOVE_BOX", json={"position": [1, 2, 3]}).is_success
+                server.wait_for(lambda output: "MOVE_BOX: [1, 2, 3]" in output)
+                # an upsert that follows is for the session that has sent: it is not told here
+            assert web.post("/events/ODD", content=b"{", headers=JSON).status_code == 422
+        assert service.stop() in (0, -signal.SIGINT)  # uvicorn raises the signal again at its end
+        assert "Traceback" not in service.output
+    finally:
+        service.kill()
+
+
 @pytest.mark.parametrize("name", PAIRS)
 def test_without_a_server_the_client_says_what_to_look_at(name: str) -> None:
     with socket.socket() as taken:  # bound, so that nobody else can listen there
@@ -172,10 +238,18 @@ def test_without_a_server_the_client_says_what_to_look_at(name: str) -> None:
 
 def test_every_example_is_run_here() -> None:
     ends = {f"{name}_{end}.py" for name in PAIRS for end in ("server", "client")}
-    ends |= {"demo.py", "shared_scene.py"}  # the demo is run by tests/docs
+    ends |= {f"teleoperation_{end}.py" for end in ("server", "operator", "robot")}
+    ends |= {"demo.py", "shared_scene.py", "fastapi_service.py"}  # the demo is run by tests/docs
+    ends |= {"two_browsers.py"}  # run by tests/browser
     here = {path.name for path in EXAMPLES.glob("*.py") if not path.name.startswith("arc_")}
     assert here == ends
     assert all(f"test_{name}" in globals() for name in PAIRS)
     for name in ends:
         source = (EXAMPLES / name).read_text("utf-8")
         assert f"python examples/{name}" in source.split('"""')[1]  # says how to run it
+
+
+def test_the_examples_are_short() -> None:
+    for path in EXAMPLES.glob("*.py"):
+        if path.name != "demo.py":
+            assert len(path.read_text("utf-8").splitlines()) < 60, path.name

@@ -1,0 +1,50 @@
+"""A robot that moves while fresh poses come, and stops when none has come for 0.2 s.
+
+    python examples/teleoperation_robot.py       # see teleoperation_server.py
+
+It does not matter why none comes: the operator, the network or the server may be gone. The server
+is at ws://localhost:8012, or where VUER_CLIENT_URI says.
+"""
+
+import trio
+
+from vuer_trio import ConnectionClosed, Latest, Stale, open_vuer_client
+
+MAX_AGE = 0.2  # seconds
+
+
+async def move_to(position):
+    """What the motors take. It may be slow: only the newest pose waits in the inbox."""
+    await trio.sleep(0.02)
+
+
+def stop():
+    print("stopped", flush=True)
+
+
+async def follow(client, pose):
+    """Move for as long as poses keep coming. However that ends, the robot has stopped then."""
+    print("moving", flush=True)
+    try:
+        with client.lease("POSE", max_age=MAX_AGE):
+            while True:
+                await move_to(pose.value)
+                pose = await client.recv()
+    finally:
+        stop()
+
+
+async def main():
+    async with open_vuer_client(inbox=Latest()) as client:
+        try:
+            while True:
+                pose = await client.recv()  # it may take long; the robot stands still
+                try:
+                    await follow(client, pose)
+                except Stale as error:
+                    print(error, flush=True)
+        except ConnectionClosed as error:
+            print(error, flush=True)
+
+
+trio.run(main)

@@ -1,0 +1,69 @@
+"""The example with two browsers, as it stands."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from stage import until
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "two_browsers.py"
+_NODES = "() => window.VUER.useSceneStore.getState().children.map(n => [n.key, n.position])"
+
+
+def cones(page: Any) -> dict[str, list[float]]:
+    """The position of each other's cone, by its key; the page may not have a scene yet."""
+    nodes = page.evaluate(f"window.VUER?.useSceneStore ? ({_NODES})() : []")
+    return {key: position for key, position in nodes if key.startswith("viewer ")}
+
+
+def drag(page: Any) -> None:
+    """Over the canvas; the controls may not listen yet."""
+    page.mouse.move(400, 120)
+    page.mouse.down()
+    page.mouse.move(450, 140, steps=5)
+    page.mouse.up()
+
+
+def test_each_browser_sees_where_the_other_looks_from(browser, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    output = tmp_path / "server.txt"
+    with output.open("wb") as file:
+        server = subprocess.Popen(
+            [sys.executable, "-W", "error", EXAMPLE],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "VUER_PORT": str(port)},
+        )
+    first, second = browser.new_page(), browser.new_page()
+    try:
+        until(lambda: "Vuer is at" in output.read_text(), "the server")
+        for page in (first, second):
+            page.set_viewport_size({"width": 500, "height": 300})
+            page.goto(f"http://127.0.0.1:{port}/", wait_until="domcontentloaded")
+
+        until(lambda: len(cones(first)) == len(cones(second)) == 2, "where both are")
+        began = cones(second)
+        first.bring_to_front()
+        until(lambda: drag(first) or cones(second) != began, "that the first one has moved")
+        (moved,) = {key for key, position in cones(second).items() if position != began[key]}
+        first.close()
+        until(lambda: moved not in cones(second), "that it has gone")
+        assert len(cones(second)) == 1
+    finally:
+        first.close()
+        second.close()
+        server.terminate()
+        try:
+            server.wait(30)
+        finally:
+            server.kill()
+            server.wait()
+    assert server.returncode == 0
+    assert "Traceback" not in output.read_text()
