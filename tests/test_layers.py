@@ -33,6 +33,7 @@ LAYERS = [
     ["arc/"],
     ["sync.py"],
     ["roomz/"],
+    ["testing/"],
     ["__init__.py"],
 ]
 #: may name an async library
@@ -49,7 +50,15 @@ LONGEST = 400
 #: packages that a program pays for only when it uses them
 LAZY = [
     *["numpy", "PIL", "anyio", "websockets", "trio_websocket", "wsproto"],
-    *["httpx2", "socketio", "engineio", "rich", "prompt_toolkit", "vuer_trio.roomz"],
+    *[
+        "httpx2",
+        "socketio",
+        "engineio",
+        "rich",
+        "prompt_toolkit",
+        "vuer_trio.roomz",
+        "vuer_trio.testing",
+    ],
 ]
 
 each_file = pytest.mark.parametrize("name", NAMES)
@@ -131,7 +140,7 @@ def test_the_rule_above_sees_an_import_that_breaks_it(monkeypatch):
 @each_file
 def test_only_the_lowest_files_know_an_async_library_by_name(name):
     named = {module.split(".")[0] for module in imports_of(name)} & ASYNC_LIBRARIES
-    if not (name in KNOW_AN_ASYNC_LIBRARY or name.startswith("_transport/")):
+    if not (name in KNOW_AN_ASYNC_LIBRARY or name.startswith(("_transport/", "testing/"))):
         assert not named
 
 

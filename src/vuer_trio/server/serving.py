@@ -97,7 +97,7 @@ class Serving:
         self._status = status
         try:
             async with self.rt.open_nursery() as nursery:
-                nursery.start_soon(self._close_at_the_end)
+                nursery.start_soon(self.close_at_the_end)
                 await listen(self.rt, listening, self.greet, self._started)
         except BaseExceptionGroup as group:
             failure = unwrap(group, None)
@@ -110,7 +110,8 @@ class Serving:
         log.info("serving at %s", self.uri)
         self._status.started(self)
 
-    async def _close_at_the_end(self) -> None:
+    async def close_at_the_end(self) -> None:
+        """Wait to be cancelled, then close every session with 1001."""
         try:
             await self.rt.Event().wait()
         finally:
