@@ -104,11 +104,9 @@ def _tasks() -> Iterator[Any]:
 
 
 def _shown_task(task: Any) -> str:
-    if isinstance(task, asyncio.Task):
-        name, coro = task.get_name(), task.get_coro()
-    else:
-        name, coro = task.name, getattr(task, "coro", None)
-    frame = getattr(coro, "cr_frame", None)
+    of_asyncio = isinstance(task, asyncio.Task)
+    name = task.get_name() if of_asyncio else task.name
+    frame = getattr(task.get_coro() if of_asyncio else task.coro, "cr_frame", None)
     where = f" at {frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
     return f"{name}{where}"
 

@@ -16,7 +16,7 @@ from .memory import memory_stream_pair
 if TYPE_CHECKING:
     from ..server import Vuer, VuerSession
 
-__all__ = ["MemoryServer", "open_memory_server"]
+__all__ = ["MemoryServer", "as_it_is", "open_memory_server"]
 
 _numbers = itertools.count(1)
 
@@ -92,13 +92,14 @@ class MemoryServer:
         self.scope.cancel()
 
 
-def _as_it_is(stream: Any) -> Any:
+def as_it_is(stream: Any) -> Any:
+    """No fault."""
     return stream
 
 
 @asynccontextmanager
 async def open_memory_server(
-    app: Vuer, *, wrap: Callable[[Any], Any] = _as_it_is
+    app: Vuer, *, wrap: Callable[[Any], Any] = as_it_is
 ) -> AsyncIterator[MemoryServer]:
     """``async with open_memory_server(app) as server:`` serves while the block runs.
 
