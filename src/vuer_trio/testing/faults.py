@@ -199,6 +199,8 @@ class _Faulty:
 
     async def send(self, data: bytes) -> None:
         rest = memoryview(data)
+        if not rest:  # nothing passes, but it may be closed
+            await self._stream.send(b"")
         while rest:
             if not await self._pass(self._out):
                 await self._stream.send_eof()

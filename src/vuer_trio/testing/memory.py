@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from .._runtime import Runtime, runtime
-from .streams import Broken, Closed, in_form
+from .streams import Broken, Busy, Closed, in_form
 
 __all__ = ["memory_stream_pair"]
 
@@ -51,12 +53,14 @@ class _End:
         self._rt = rt
         self._in, self._out = incoming, outgoing
         self._closed = False
+        self._doing: set[str] = set()
 
     async def receive(self, most: int) -> bytes:
         await self._rt.checkpoint()
         pipe = self._in
-        while not pipe.data and not pipe.ended and not self._closed:
-            await pipe.wait()
+        with self._alone("receive"):
+            while not pipe.data and not pipe.ended and not self._closed:
+                await pipe.wait()
         if self._closed:
             raise Closed("this end is closed")
         # From here there is no await: who is cancelled has taken nothing.
@@ -68,7 +72,11 @@ class _End:
 
     async def send(self, data: bytes) -> None:
         await self._rt.checkpoint()
-        pipe, rest = self._out, memoryview(data)
+        with self._alone("send"):
+            await self._send(memoryview(data))
+
+    async def _send(self, rest: memoryview) -> None:
+        pipe = self._out
         while True:
             if self._closed or pipe.ended:
                 raise Closed("this end is closed")
@@ -82,7 +90,21 @@ class _End:
                 return
             await pipe.wait()
 
+    @contextmanager
+    def _alone(self, what: str) -> Iterator[None]:
+        if what in self._doing:
+            raise Busy(f"another task is in {what}")
+        self._doing.add(what)
+        try:
+            yield
+        finally:
+            self._doing.discard(what)
+
     async def send_eof(self) -> None:
+        if self._closed:
+            raise Closed("this end is closed")
+        if "send" in self._doing:
+            raise Busy("another task is in send")
         self._out.ended = True
         self._out.notify()
         await self._rt.checkpoint()

@@ -7,6 +7,7 @@ running library calls a byte stream; `plain` takes one of those.
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from operator import index
 from typing import Any, Protocol, TypeVar
 
 import anyio
@@ -14,7 +15,7 @@ import anyio.abc
 import sniffio
 import trio
 
-__all__ = ["Broken", "Closed", "Plain", "in_form", "plain"]
+__all__ = ["Broken", "Busy", "Closed", "Plain", "in_form", "plain"]
 
 T = TypeVar("T")
 #: bytes; what a receive without a limit takes at most
@@ -29,8 +30,12 @@ class Closed(Exception):
     """This side has closed the stream."""
 
 
+class Busy(Exception):
+    """Two tasks do the same thing with it."""
+
+
 class Plain(Protocol):
-    """A byte stream. Its methods raise `Broken` and `Closed`, and are checkpoints."""
+    """A byte stream. Its methods raise `Broken`, `Closed` and `Busy`, and are checkpoints."""
 
     async def receive(self, most: int) -> bytes:
         """Some bytes, or none at the end. Cancelled: nothing has been taken."""
@@ -72,12 +77,14 @@ class TrioStream(trio.abc.HalfCloseableStream):
         await self._do(self.plain.send(bytes(data)))
 
     async def wait_send_all_might_not_block(self) -> None:
-        await trio.lowlevel.checkpoint()
+        await self.send_all(b"")
 
     async def send_eof(self) -> None:
         await self._do(self.plain.send_eof())
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        if max_bytes is not None and index(max_bytes) < 1:
+            raise ValueError(f"max_bytes={max_bytes}: write a positive number")
         return await self._do(self.plain.receive(_MOST if max_bytes is None else max_bytes))
 
     async def aclose(self) -> None:
@@ -90,6 +97,8 @@ class TrioStream(trio.abc.HalfCloseableStream):
             raise trio.BrokenResourceError(str(exc)) from exc
         except Closed as exc:
             raise trio.ClosedResourceError(str(exc)) from exc
+        except Busy as exc:
+            raise trio.BusyResourceError(str(exc)) from exc
 
 
 class AnyioStream(anyio.abc.ByteStream):
@@ -120,6 +129,8 @@ class AnyioStream(anyio.abc.ByteStream):
             raise anyio.BrokenResourceError(str(exc)) from exc
         except Closed as exc:
             raise anyio.ClosedResourceError(str(exc)) from exc
+        except Busy as exc:
+            raise anyio.BusyResourceError(str(exc)) from exc
 
 
 # ---- the plain form
@@ -151,6 +162,8 @@ class _OfTrio:
             raise Broken(str(exc)) from exc
         except trio.ClosedResourceError as exc:
             raise Closed(str(exc)) from exc
+        except trio.BusyResourceError as exc:
+            raise Busy(str(exc)) from exc
 
 
 class _OfAnyio:
@@ -181,3 +194,5 @@ class _OfAnyio:
             raise Broken(str(exc)) from exc
         except anyio.ClosedResourceError as exc:
             raise Closed(str(exc)) from exc
+        except anyio.BusyResourceError as exc:
+            raise Busy(str(exc)) from exc
