@@ -16,6 +16,9 @@ import pytest
 from legs import LEGS, Leg
 from vuer_trio import Vuer, VuerClient, open_vuer_client
 
+pytest_plugins = ["pytest_vuer_trio"]  # as an installed package has it
+collect_ignore = ["sample_project"]  # a project of its own, see tests/interop
+
 #: leg, ability: why not
 LACKS = {
     ("trio/trio-websocket", "compression"): "the package can offer no extension",

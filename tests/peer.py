@@ -19,6 +19,7 @@ Leaving the block cancels the scripts: `await peer.join()` first where their las
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import socket
 import ssl
@@ -44,7 +45,11 @@ from websockets.http11 import Request
 from websockets.protocol import CONNECTING, SEND_EOF
 from websockets.server import ServerProtocol
 
+from vuer_trio._transport.inside import host_inside
+from vuer_trio.testing.memory import memory_stream_pair
+
 _READ_SIZE = 65536  # bytes
+_numbers = itertools.count(1)  # of hosts in memory
 
 
 def encode_frame(opcode: Opcode, payload: bytes = b"", *, fin: bool = True) -> bytes:
@@ -477,6 +482,35 @@ async def memory_peer(
 
     async with _ungrouped(serve):
         peer.conn = await peer.connection()
+        yield peer
+
+
+@asynccontextmanager
+async def peer_inside(
+    script: Script = accept_and_read,
+    *,
+    pair: Callable[[], tuple[Any, Any]] = memory_stream_pair,
+) -> AsyncIterator[Peer]:
+    """The same for any number of connections, on every runtime: dial `Peer.uri`."""
+    peer = Peer(script)
+    host = f"peer-{next(_numbers)}.memory"
+    peer.uri = f"ws://{host}"
+
+    async def serve(tasks: anyio.abc.TaskGroup) -> None:
+        async def open_stream() -> Any:
+            client_end, server_end = pair()
+            if isinstance(server_end, trio.abc.Stream):
+                server_end = _MemoryStream(server_end)
+            tasks.start_soon(peer._serve, server_end)
+            return client_end
+
+        with host_inside(host, open_stream):
+            serving.set()
+            await anyio.sleep_forever()
+
+    serving = anyio.Event()
+    async with _ungrouped(serve):
+        await serving.wait()
         yield peer
 
 

@@ -36,6 +36,7 @@ LAYERS = [
     ["sync.py"],
     ["roomz/"],
     ["cli/"],
+    ["testing/"],
     ["__init__.py"],
 ]
 #: may name an async library
@@ -53,7 +54,7 @@ LONGEST = 400
 LAZY = [
     *["numpy", "PIL", "anyio", "websockets", "trio_websocket", "wsproto"],
     *["httpx2", "socketio", "engineio", "rich", "prompt_toolkit", "vuer_trio.roomz"],
-    *["mcap", "zstandard", "lz4", "vuer_trio.record"],
+    *["mcap", "zstandard", "lz4", "vuer_trio.record", "vuer_trio.testing"],
 ]
 
 each_file = pytest.mark.parametrize("name", NAMES)
@@ -135,7 +136,8 @@ def test_the_rule_above_sees_an_import_that_breaks_it(monkeypatch):
 @each_file
 def test_only_the_lowest_files_know_an_async_library_by_name(name):
     named = {module.split(".")[0] for module in imports_of(name)} & ASYNC_LIBRARIES
-    if not (name in KNOW_AN_ASYNC_LIBRARY or name.startswith(("_transport/", "cli/"))):
+    lowest = ("_transport/", "cli/", "testing/")
+    if not (name in KNOW_AN_ASYNC_LIBRARY or name.startswith(lowest)):
         assert not named
 
 

@@ -102,6 +102,17 @@ def _asyncio() -> Runtime:
         """A cancellation arrives where a task suspends; between two suspensions only the task
         itself could cancel itself. So the check goes with the next full checkpoint."""
 
+    async def cancel_shielded_checkpoint() -> None:
+        """anyio's shield does not hold against `asyncio.Task.cancel`: that is put off here, to
+        the next await, as what the caller has done before can not be undone."""
+        try:
+            await anyio.lowlevel.cancel_shielded_checkpoint()
+        except asyncio.CancelledError as exc:
+            task = asyncio.current_task()
+            assert task is not None
+            task.uncancel()  # the same request, once
+            task.cancel(*exc.args)
+
     def is_foreign(exc: BaseException) -> bool:
         task = asyncio.current_task()
         cancelled = isinstance(exc, asyncio.CancelledError)
@@ -120,7 +131,7 @@ def _asyncio() -> Runtime:
         clock=lambda: asyncio.get_running_loop().time,
         checkpoint=anyio.lowlevel.checkpoint,
         checkpoint_if_cancelled=nothing,
-        cancel_shielded_checkpoint=anyio.lowlevel.cancel_shielded_checkpoint,
+        cancel_shielded_checkpoint=cancel_shielded_checkpoint,
         is_foreign=is_foreign,
         spawn_system_task=spawn,
         run_in_thread=anyio.to_thread.run_sync,

@@ -148,8 +148,12 @@ class VuerClient(Connection):
 
     # ---- its connection
 
+    def _client_info(self) -> dict[str, Any]:
+        """What its INIT says of it."""
+        return get_client_info()
+
     def _new_keeper(self, rt: Runtime, shielded: bool) -> Keeper:
-        init = self._encode(ClientEvent(etype="INIT", value=get_client_info()))
+        init = self._encode(ClientEvent(etype="INIT", value=self._client_info()))
         retained = self._retained
         keeper = new_keeper(rt, self._options, lambda: [init, *retained.values()], shielded)
         keeper.witnesses = self._witnesses

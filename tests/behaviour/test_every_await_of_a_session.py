@@ -1,11 +1,10 @@
-"""Cancels a server, and one session of it, once at each step of a life, and looks what is left."""
+"""Cancels a server, and one session of it, at every place of a life, and looks what is left."""
 
 from __future__ import annotations
 
 import pytest
 import trio
 from memory_server import memory_server
-from support import task_count
 
 from vuer_trio import (
     ClientClosed,
@@ -18,24 +17,11 @@ from vuer_trio import (
 )
 from vuer_trio.events import ClientEvent, Frame, Noop, ServerEvent, Upsert
 from vuer_trio.schemas import Element
+from vuer_trio.testing.cancelling import cancel_everywhere
 
 pytestmark = pytest.mark.trio
 
 TRANSPORTS = ["trio-websocket", "websockets", "wsproto"]
-
-
-class At(trio.abc.Instrument):
-    """Calls a function when the loop is about to take its n-th step from now."""
-
-    def __init__(self, step, act):
-        self.steps_left = step
-        self.act = act
-        self.fired = False
-
-    def before_task_step(self, task):
-        self.steps_left -= 1
-        if self.steps_left <= 0 and not self.fired:
-            self.fired = self.act() is not False
 
 
 def box(n):
@@ -127,43 +113,37 @@ async def picture(event):
     return "picture"
 
 
-async def at_every_step(transport, act, check):
-    """``act(server, sessions)`` once at each step."""
-    tasks = task_count()
-    step, fired, ended = 1, True, []
-    while fired:
+async def everywhere(transport, act, check):
+    """``act(server, sessions)`` once at each place of a client's life."""
+    ended = []
+
+    async def scenario(here):
         ended.clear()
         app, seen, witness = new_app(transport, ended), [], Witness()
         async with trio.open_nursery() as outside, memory_server(app) as server:
             await outside.start(witness.stay, server.connect(), transport)
             await witness.echo("before")
             first = app.sessions
-            instrument = At(step, lambda server=server, first=first: act(server, first))
-            trio.lowlevel.add_instrument(instrument)
-            try:
-                await life(server.connect(), transport, seen)
-            except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
-                seen.append(exc)  # of the stream, which the server would not take any more
-            finally:
-                trio.lowlevel.remove_instrument(instrument)
-            fired = instrument.fired
-            await check(server, seen, witness, fired)
-            server.scope.cancel()
+            async with here.instead(lambda: act(server, first)):
+                try:
+                    await life(server.connect(), transport, seen)
+                except OSError as exc:
+                    seen.append(exc)  # of the stream, which the server would not take any more
+            await check(server, seen, witness, here.fired)
+            server.cancel()
             await server.ended.wait()
             assert server.serving.lives == {}
             assert app.sessions == ()
-        await trio.testing.wait_all_tasks_blocked()
-        assert task_count() == tasks, f"at step {step}"
         assert ended.count("soon") <= 2
-        assert fired or sorted(ended) == sorted(["soon", "start", "coroutine"] * 2)
-        step += 1
-    return step
+        assert here.fired or sorted(ended) == sorted(["soon", "start", "coroutine"] * 2)
+
+    return await cancel_everywhere(scenario)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_server_that_is_cancelled_at_any_step(transport, autojump_clock):
+async def test_a_server_that_is_cancelled_anywhere(transport, autojump_clock):
     def cancel(server, first):
-        server.scope.cancel()
+        server.cancel()
 
     async def check(server, seen, witness, fired):
         if not fired:
@@ -179,11 +159,11 @@ async def test_a_server_that_is_cancelled_at_any_step(transport, autojump_clock)
         if client is not None and "complete" not in seen:
             assert client.close_code == 1001, seen
 
-    assert await at_every_step(transport, cancel, check) > 60
+    assert await everywhere(transport, cancel, check) > 60
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_session_that_is_cancelled_at_any_step(transport, autojump_clock):
+async def test_a_session_that_is_cancelled_anywhere(transport, autojump_clock):
     def cancel(server, first):
         later = [session for session in server.app.sessions if session not in first]
         if not later:
@@ -201,17 +181,16 @@ async def test_a_session_that_is_cancelled_at_any_step(transport, autojump_clock
             assert seen[0].close_code == 1000, seen
         await witness.echo("after")
 
-    assert await at_every_step(transport, cancel, check) > 60
+    assert await everywhere(transport, cancel, check) > 60
 
 
-async def test_a_binding_that_is_cancelled_at_any_step(autojump_clock):
-    tasks, step, fired = task_count(), 1, True
-    while fired:
-        closed = []
+async def test_a_binding_that_is_cancelled_anywhere(autojump_clock):
+    async def scenario(here):
+        closed, count = [], 0
         app = Vuer(transport="websockets")
 
         @app.bind
-        async def frames(session, closed=closed):
+        async def frames(session):
             try:
                 for n in range(5):
                     yield Frame(Upsert(box(n)), frame_rate=50)
@@ -219,24 +198,15 @@ async def test_a_binding_that_is_cancelled_at_any_step(autojump_clock):
                 closed.append(session)
 
         async with memory_server(app) as server:
-            instrument = At(step, server.scope.cancel)
-            trio.lowlevel.add_instrument(instrument)
-            try:
-                stream = server.connect()
-                async with open_vuer_client(stream=stream, transport="websockets") as client:
-                    count = len([event async for event in client])
-                assert client.close_code == (1001 if instrument.fired and count < 5 else 1000) or (
-                    instrument.fired
-                )
-            except VuerError:
-                assert instrument.fired
-            finally:
-                trio.lowlevel.remove_instrument(instrument)
-            fired = instrument.fired
-            if not fired:
-                assert count == 5
-                assert len(closed) == 1
-        await trio.testing.wait_all_tasks_blocked()
-        assert task_count() == tasks, f"at step {step}"
-        step += 1
-    assert step > 30
+            stream = server.connect()
+            async with here.instead(server.cancel):
+                try:
+                    async with open_vuer_client(stream=stream, transport="websockets") as client:
+                        count = len([event async for event in client])
+                except VuerError:
+                    assert here.fired
+                else:
+                    assert here.fired or (client.close_code, count) == (1000, 5)
+        assert here.fired or len(closed) == 1
+
+    assert await cancel_everywhere(scenario) > 30

@@ -1,19 +1,18 @@
-"""Cancels a whole life of a Roomz client once at each of its steps, and looks at what is left."""
+"""Cancels a whole life of a Roomz client at every place, and looks at what is left."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 
+import anyio
 import pytest
-import trio
-import trio.testing
-from support import task_count
-from test_every_await import CancelAt
 
-from roomz_peer import MEMORY, ack_of, client_of, enter, memory_network, message
+from peer import peer_inside
+from roomz_peer import ack_of, client_of, enter, message
 from vuer_trio.roomz import ClientError, ConnectionState
+from vuer_trio.testing.cancelling import cancel_everywhere
 
-pytestmark = pytest.mark.trio
+pytestmark = pytest.mark.anyio
 
 
 async def talks(conn):
@@ -26,6 +25,16 @@ async def talks(conn):
         await conn.send_text(message(f"broadcast {n}"))
         await conn.send_text(ack_of(asked, {"status": "ok", "display_name": "A"}))
     await conn.close(1012)
+
+
+def talks_then_listens():
+    """The first connection is closed, the others stay."""
+    scripts = iter([talks])
+
+    async def script(conn):
+        await next(scripts, listens)(conn)
+
+    return script
 
 
 async def listens(conn):
@@ -63,33 +72,20 @@ async def handled(client):
     await client.run()
 
 
-@pytest.mark.parametrize("transport", ["trio-websocket", "websockets"])
 @pytest.mark.parametrize("life", [in_a_block, by_hand, handled])
-async def test_a_cancellation_at_any_step_leaves_nothing_behind(
-    life, transport, tmp_path, autojump_clock, monkeypatch
-):
-    tasks = task_count()
-    step, ran_through = 1, False
-    while not ran_through:
-        async with memory_network(talks, listens) as net:
-            client = client_of(MEMORY, tmp_path, transport=transport)
-            cancel = CancelAt(step)
-            trio.lowlevel.add_instrument(cancel)
-            try:
-                with cancel.scope:
-                    await life(client)
-                ran_through = not cancel.scope.cancelled_caught
-            finally:
-                trio.lowlevel.remove_instrument(cancel)
-            with trio.CancelScope(shield=True), trio.fail_after(60):
+async def test_a_cancellation_anywhere_leaves_nothing_behind(life, leg, tmp_path):
+    async def scenario(here):
+        async with peer_inside(talks_then_listens()) as peer:
+            url = peer.uri.replace("ws:", "http:")
+            client = client_of(url, tmp_path, transport=leg.transport, reconnect_delay=0.001)
+            async with here:
+                await life(client)
+            with anyio.fail_after(60):
                 with suppress(ClientError):
                     await client.disconnect()
-                for conn in net.connections:
+                for conn in peer.connections:
                     await conn.wait_disconnected()
             assert client.connection_state is ConnectionState.DISCONNECTED
-            for conn in net.connections:
-                assert conn.protocol_error is None
-        await trio.testing.wait_all_tasks_blocked()
-        assert task_count() == tasks, f"cancelled at step {step}"
-        step += 1
-    assert step > 15
+            assert not any(conn.protocol_error for conn in peer.connections)
+
+    assert await cancel_everywhere(scenario, native=leg.backend != "trio") > 15

@@ -6,6 +6,7 @@ import ssl
 
 from .asyncio_wire import AnyioWire, LoopWire
 from .dialing import Dialing
+from .inside import open_inside
 from .proxy import open_tunnel, parse_proxy
 from .wire import Wire
 
@@ -15,8 +16,9 @@ __all__ = ["open_wire"]
 async def open_wire(dialing: Dialing) -> Wire:
     """A stream to the server. Raises OSError, Rejected. Cancelled: nothing is left open."""
     address, context, proxy = dialing.address, dialing.context, dialing.proxy_url
-    if dialing.stream is not None:
-        return AnyioWire(dialing.stream)
+    given = dialing.stream if dialing.stream is not None else await open_inside(address.host)
+    if given is not None:
+        return AnyioWire(given)
     name = dialing.server_hostname or address.host
     if proxy is None:
         hostname = None if context is None else name

@@ -97,7 +97,7 @@ class Serving:
         )
         self._status = status
         try:
-            await listen(self.rt, listening, self.greet, self._started, self._close_at_the_end)
+            await listen(self.rt, listening, self.greet, self._started, self.close_at_the_end)
         except BaseExceptionGroup as group:
             failure = unwrap(group, None)
         else:
@@ -109,7 +109,8 @@ class Serving:
         log.info("serving at %s", self.uri)
         self._status.started(self)
 
-    async def _close_at_the_end(self) -> None:
+    async def close_at_the_end(self) -> None:
+        """Wait to be cancelled, then close every session with 1001."""
         try:
             await self.rt.Event().wait()
         finally:

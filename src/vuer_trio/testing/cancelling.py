@@ -1,0 +1,206 @@
+"""Cancelling a scenario once at each place where that can happen."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import itertools
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Self
+
+import anyio
+import sniffio
+import trio
+
+from .leaks import PATIENCE, Census
+from .stepping import at_each_place
+
+__all__ = ["CancelHere", "cancel_everywhere"]
+
+#: places, after which a scenario is taken for one that never ends
+_LIMIT = 10_000
+
+
+async def cancel_everywhere(
+    scenario: Callable[..., Awaitable[object]],
+    *,
+    native: bool = False,
+    leaks: bool = True,
+    patience: float = PATIENCE,
+    limit: int = _LIMIT,
+) -> int:
+    """Run ``scenario`` again and again, and cancel it one place later each time.
+
+    There are two places for each await of any task that really waits: when the task has begun to
+    wait, and when what it waited for is there, but the task has not run on. So each await of the
+    scenario is cancelled, with the other tasks as far as they may be by then. It ends with the
+    first run that the cancellation did not reach. Returns the number of places.
+
+    A scenario without a parameter is cancelled as a whole. One that takes a parameter gets a
+    `CancelHere`, and is cancelled only in the block ``async with here:``; it looks behind the block
+    whether all is well::
+
+        async def scenario(here):
+            async with vuer_server(app) as server:
+                async with here:
+                    async with vuer_client(server) as client:
+                        await client.send(event)
+                assert here.cancelled or event.value in arrived
+
+    After each run ``leaks`` asserts that it has left no task, socket or thread behind; what is on
+    its way out has ``patience`` real seconds.
+    ``native``: on asyncio, cancel by one ``task.cancel()``, as `asyncio.timeout` does; otherwise by
+    a cancel scope of anyio's, which cancels every await from then on, as Trio's do.
+
+    Works under Trio, whatever its clock, and under asyncio. What a run raises is raised, with a
+    note that says at which place. Raises AssertionError for what is left behind, for a native
+    cancellation that was swallowed, and for a scenario of more than ``limit`` places.
+    """
+    whole = not inspect.signature(scenario).parameters
+    for place in itertools.count(1):
+        if place > limit:
+            raise AssertionError(f"the scenario has not ended after {limit} places")
+        here = CancelHere(place, native)
+        before = Census.take()
+        try:
+            with at_each_place(here._tick):
+                await _in_a_task(_cancelled_as_a_whole(scenario, here) if whole else scenario, here)
+            here._look_back()
+            if leaks:
+                await before.assert_nothing_left(patience)
+        except Exception as exc:
+            exc.add_note(f"cancel_everywhere: {here}")
+            raise
+        if not here.fired:
+            return place - 1
+    raise AssertionError("unreachable")
+
+
+class CancelHere:
+    """``async with here:`` is the part of a scenario that is cancelled, once, at ``here.place``."""
+
+    def __init__(self, place: int, native: bool) -> None:
+        #: at which place of the block, from 1
+        self.place = place
+        #: whether the block got as far as that place
+        self.fired = False
+        #: whether the block was left by the cancellation
+        self.cancelled = False
+        self._native = native and sniffio.current_async_library() == "asyncio"
+        self._act: Callable[[], object] | None = None
+        self._left = place
+        self._armed = self._entered = False
+        self._failure: Exception | None = None
+        self._scope: Any = None
+        self._task: asyncio.Task[Any] | None = None
+        self._requests = 0
+
+    def __repr__(self) -> str:
+        reached = "cancelled at" if self.fired else "not as far as"
+        return f"{reached} place {self.place}"
+
+    def instead(self, act: Callable[[], object]) -> Self:
+        """``async with here.instead(server.cancel):`` calls that, and cancels nothing itself.
+
+        When it returns False it is called again at the next place.
+        """
+        self._act = act
+        return self
+
+    async def __aenter__(self) -> Self:
+        if self._entered:
+            raise RuntimeError("a scenario is cancelled in one block: `async with here:` once")
+        self._entered = True
+        if sniffio.current_async_library() == "trio":
+            self._scope = trio.CancelScope()
+        elif not self._native:
+            self._scope = anyio.CancelScope()
+        else:
+            self._task = asyncio.current_task()
+            assert self._task is not None
+            self._requests = self._task.cancelling()
+        if self._scope is not None:
+            self._scope.__enter__()
+        self._armed = True
+        return self
+
+    async def __aexit__(self, *exc: Any) -> bool:
+        self._armed = False
+        if self._task is not None:
+            return await self._leave_task(self._task, exc[1])
+        caught = bool(self._scope.__exit__(*exc))
+        self.cancelled = caught and bool(self._scope.cancelled_caught)
+        return caught
+
+    async def _leave_task(self, task: asyncio.Task[Any], exc: BaseException | None) -> bool:
+        if not self.fired or self._act is not None:
+            return False
+        too_late = getattr(task, "_must_cancel", False)  # for the block: it is taken here
+        mine = task.cancelling() > self._requests
+        if mine:
+            task.uncancel()
+        if isinstance(exc, asyncio.CancelledError):
+            self.cancelled = mine and task.cancelling() <= self._requests
+            return self.cancelled
+        if too_late:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+        elif exc is None:
+            raise AssertionError("the block has swallowed its cancellation")
+        return False
+
+    def _tick(self) -> None:
+        """At each place."""
+        if not self._armed:
+            return
+        self._left -= 1
+        if self._left > 0 or self.fired:
+            return
+        try:
+            if self._act is not None:
+                self.fired = self._act() is not False
+                return
+            self.fired = True
+            if self._task is not None:
+                self._task.cancel()
+            else:
+                self._scope.cancel()
+        except Exception as exc:  # in the loop's own code nobody would hear of it
+            self.fired, self._failure = True, exc
+
+    def _look_back(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if not self._entered:
+            raise AssertionError("the scenario takes `here`, and has no `async with here:`")
+
+
+def _cancelled_as_a_whole(
+    scenario: Callable[[], Awaitable[object]], here: CancelHere
+) -> Callable[[CancelHere], Awaitable[object]]:
+    async def run(here: CancelHere) -> None:
+        async with here:
+            await scenario()
+
+    return run
+
+
+async def _in_a_task(fn: Callable[[CancelHere], Awaitable[object]], here: CancelHere) -> None:
+    """On asyncio in a task of its own: the one that runs was not made by the factory."""
+    if sniffio.current_async_library() == "trio":
+        await fn(here)
+        return
+    failure: Exception | None = None
+
+    async def run() -> None:
+        nonlocal failure
+        try:
+            await fn(here)
+        except Exception as exc:
+            failure = exc
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+    if failure is not None:
+        raise failure

@@ -1,0 +1,157 @@
+"""A headset that nobody wears: it does what its script says."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Self
+
+from .._link.opening import unwrap
+from .._runtime import runtime
+from ..client import VuerClient
+from ..events import ClientEvent, ServerEvent
+from .jpeg import small_jpeg
+from .server import MemoryServer
+
+__all__ = ["FakeHeadset"]
+
+#: seconds to wait, then what to send
+Script = Iterable[tuple[float, ClientEvent]]
+
+
+class FakeHeadset:
+    """``async with FakeHeadset(server, wave()) as headset:`` connects, says INIT and plays.
+
+    ``server`` is one in memory, or the URI of any. ``script`` is any iterable of
+    ``(delay, event)``: wait so many seconds after the event before, then send. Delays add up: one
+    late event does not make the others late. A recording is such a script.
+
+    It says that it is a browser, ``info`` aside. It answers ``grab_render`` with ``picture``, the
+    bytes of a JPEG or a function of the request that returns them; None answers nothing. Other
+    ``options`` are those of `VuerClient`; the scene is mirrored. `client` is what it is connected
+    with. When the block ends the script is cut short, and the connection closed.
+    """
+
+    def __init__(
+        self,
+        server: MemoryServer | str,
+        script: Script = (),
+        *,
+        picture: bytes | Callable[[ServerEvent], bytes] | None = small_jpeg(),  # noqa: B008
+        info: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        uri = server if isinstance(server, str) else server.uri
+        options = {"checkpoints": "every", "mirror_scene": True, **options}
+        #: its connection
+        self.client: VuerClient = _Browser(uri, {**_BROWSER, **(info or {})}, options)
+        #: events of the script that have been sent
+        self.sent = 0
+        #: pictures that were asked for
+        self.renders = 0
+        self._script = script
+        self._picture = picture
+        self._rt: Any = None
+        self._played: Any = None
+        self._block: AbstractAsyncContextManager[None] | None = None
+        if picture is not None:
+            self.client.answer("GRAB_RENDER", self._render)
+
+    @property
+    def scene(self) -> Any:
+        """What it shows."""
+        return self.client.scene
+
+    async def play(self, script: Script) -> None:
+        """Play another script, and return at its end. Raises what sending raises.
+
+        Cancelled: what has been sent was sent.
+        """
+        rt = runtime()
+        due = rt.current_time()
+        for delay, event in script:
+            due += delay
+            if due > rt.current_time():
+                await rt.sleep_until(due)
+            await self.client.send(event)
+            self.sent += 1
+
+    async def played(self) -> None:
+        """Wait until the script has been played, and the server has read it.
+
+        Raises what ended the connection before.
+        """
+        await self._played.wait()
+        await self.client.flush()
+
+    def _render(self, request: ServerEvent) -> dict[str, Any]:
+        self.renders += 1
+        assert self._picture is not None
+        frame = self._picture if isinstance(self._picture, bytes) else self._picture(request)
+        return {"dpr": 1, "delta": 16.0, "width": 16, "height": 16, "frame": frame}
+
+    # ---- its life
+
+    async def __aenter__(self) -> Self:
+        self._block = self._in_block()
+        await self._block.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc: Any) -> bool | None:
+        block, self._block = self._block, None
+        assert block is not None
+        return await block.__aexit__(*exc)
+
+    @asynccontextmanager
+    async def _in_block(self) -> AsyncIterator[None]:
+        rt = runtime()
+        self._played = rt.Event()
+        body: BaseException | None = None
+        try:
+            async with self.client, rt.open_nursery() as nursery:
+                nursery.start_soon(self._play_all)
+                try:
+                    yield
+                except BaseException as exc:
+                    body = exc
+                    raise
+                nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            failure = unwrap(group, body)
+        else:
+            return
+        # Raised out here, so that the nursery's group does not become its context.
+        raise failure
+
+    async def _play_all(self) -> None:
+        try:
+            await self.play(self._script)
+        except OSError:
+            pass  # the connection has ended: `played` says how
+        finally:
+            self._played.set()
+
+
+#: what the web client says of itself; values are those of no particular device
+_BROWSER = {
+    "client": "browser",
+    "pkg": "vuer",
+    "pkgVersion": "0.0.0",
+    "userAgent": "FakeHeadset",
+    "screenWidth": 1920,
+    "screenHeight": 1080,
+    "devicePixelRatio": 1,
+    "timezone": "UTC",
+    "timezoneOffset": 0,
+}
+
+
+class _Browser(VuerClient):
+    """A client that says that it is a browser."""
+
+    def __init__(self, uri: str, info: dict[str, Any], options: dict[str, Any]) -> None:
+        super().__init__(uri, **options)
+        self._info = info
+
+    def _client_info(self) -> dict[str, Any]:
+        return dict(self._info)

@@ -1,0 +1,59 @@
+"""A server and a client in memory, as the fixtures have them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..client import VuerClient
+from .server import MemoryServer, as_it_is, open_memory_server
+
+if TYPE_CHECKING:
+    from ..server import Vuer
+
+__all__ = ["Pair", "vuer_client", "vuer_pair", "vuer_server"]
+
+
+class Pair(NamedTuple):
+    """A server in memory, and a client of it."""
+
+    server: MemoryServer
+    client: VuerClient
+
+
+def vuer_server(
+    app: Vuer | None = None, *, wrap: Callable[[Any], Any] = as_it_is, **options: Any
+) -> AbstractAsyncContextManager[MemoryServer]:
+    """``async with vuer_server(app) as server:`` serves ``app`` in memory while the block runs.
+
+    Without an app it makes a `Vuer` that does nothing, with ``options``. ``wrap`` makes of the
+    client's end of each connection what the client gets, `faulty` say. Raises TypeError for
+    options together with an app.
+    """
+    if app is None:
+        from ..server import Vuer
+
+        app = Vuer(**options)
+    elif options:
+        raise TypeError(f"give {', '.join(options)} to the app: Vuer({next(iter(options))}=...)")
+    return open_memory_server(app, wrap=wrap)
+
+
+def vuer_client(server: MemoryServer | str, **options: Any) -> VuerClient:
+    """``async with vuer_client(server) as client:`` is `open_vuer_client` for a test.
+
+    ``server`` is one in memory, or the URI of any. Each call is a checkpoint
+    (``checkpoints="every"``) unless ``options``, which are those of the client, say otherwise.
+    """
+    uri = server if isinstance(server, str) else server.uri
+    return VuerClient(uri, **{"checkpoints": "every", **options})
+
+
+@asynccontextmanager
+async def vuer_pair(
+    app: Vuer | None = None, *, wrap: Callable[[Any], Any] = as_it_is, **options: Any
+) -> AsyncIterator[Pair]:
+    """``async with vuer_pair(app) as (server, client):`` is both; ``options`` are the client's."""
+    async with vuer_server(app, wrap=wrap) as server, vuer_client(server, **options) as client:
+        yield Pair(server, client)

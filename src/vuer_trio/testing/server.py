@@ -1,0 +1,127 @@
+"""A Vuer server in memory: no port, no socket; all else is the real thing."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from .._link.opening import unwrap
+from .._runtime import runtime
+from .._transport.inside import host_inside
+from .._transport.listening import Listening
+from .memory import memory_stream_pair
+
+if TYPE_CHECKING:
+    from ..server import Vuer, VuerSession
+
+__all__ = ["MemoryServer", "as_it_is", "open_memory_server"]
+
+_numbers = itertools.count(1)
+
+
+class MemoryServer:
+    """One run of an application. It is a host of this process: dial `uri`."""
+
+    def __init__(self, app: Vuer, wrap: Callable[[Any], Any]) -> None:
+        from ..server.serving import Serving
+
+        self.app = app
+        self.rt = runtime()
+        self.host = f"vuer-{next(_numbers)}.memory"
+        self.serving = Serving(app, self.rt, app._options)
+        #: set when it has ended, and its sessions with it
+        self.ended: Any = self.rt.Event()
+        #: cancelling it is what cancelling `Vuer.serve` is
+        self.scope: Any = self.rt.CancelScope()
+        #: both ends of each connection, the server's last
+        self.streams: list[tuple[Any, Any]] = []
+        self._wrap = wrap
+        self._nursery: Any = None
+        options = app._options
+        self._listening = Listening(
+            None, 0, options.max_size, None, options.handshake_timeout, options.transport
+        )
+
+    @property
+    def uri(self) -> str:
+        """For clients of the same loop."""
+        return f"ws://{self.host}"
+
+    @property
+    def sessions(self) -> tuple[VuerSession, ...]:
+        """The open ones, the oldest first."""
+        return self.app.sessions
+
+    async def run(self, *, task_status: Any) -> None:
+        """Serve until cancelled; every session is closed with 1001 then."""
+        if self.app._serving is not None:
+            raise RuntimeError(f"{self.app!r} is serving already")
+        self.app._serving = self.serving
+        try:
+            with self.scope, host_inside(self.host, self.open_stream):
+                async with self.rt.open_nursery() as self._nursery:
+                    self._nursery.start_soon(self.serving.close_at_the_end)
+                    task_status.started()
+                    await self.rt.Event().wait()
+        finally:
+            self.app._serving = None
+            self.ended.set()
+
+    async def open_stream(self) -> Any:
+        """The client's end of a new connection, as a dial gets it."""
+        return self.connect()
+
+    def connect(self, pair: Callable[[], tuple[Any, Any]] = memory_stream_pair) -> Any:
+        """The client's end of a new connection, for ``open_vuer_client(stream=...)``."""
+        from .._transport.listen import greet_stream
+
+        if self.scope.cancel_called or self.serving.closing:
+            raise ConnectionRefusedError(f"{self.host} has ended")
+        client_end, server_end = pair()
+        client_end = self._wrap(client_end)
+        self.streams.append((client_end, server_end))
+        self._nursery.start_soon(
+            greet_stream, self.rt, self._listening, server_end, self.serving.greet
+        )
+        return client_end
+
+    def cancel(self) -> None:
+        """End it, as cancelling `Vuer.serve` does."""
+        self.scope.cancel()
+
+
+def as_it_is(stream: Any) -> Any:
+    """No fault."""
+    return stream
+
+
+@asynccontextmanager
+async def open_memory_server(
+    app: Vuer, *, wrap: Callable[[Any], Any] = as_it_is
+) -> AsyncIterator[MemoryServer]:
+    """``async with open_memory_server(app) as server:`` serves while the block runs.
+
+    ``open_vuer_client(server.uri)`` connects through memory, any number of times; reconnecting
+    works. ``wrap`` makes of the client's end of each connection what the client gets: `faulty`
+    streams, say. When the block ends, every session is closed with 1001.
+    """
+    server = MemoryServer(app, wrap)
+    body: BaseException | None = None
+    try:
+        async with server.rt.open_nursery() as nursery:
+            await nursery.start(server.run)
+            try:
+                yield server
+            except BaseException as exc:
+                body = exc
+                raise
+            finally:
+                server.cancel()
+    except BaseExceptionGroup as group:
+        failure = unwrap(group, body)
+    else:
+        return
+    # Raised out here, so that the nursery's group does not become its context.
+    raise failure

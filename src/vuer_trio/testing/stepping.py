@@ -1,0 +1,121 @@
+"""Being told of each place where a cancellation can arrive.
+
+There are two for each await that really waits: when the task has begun to wait, and when what it
+waited for is there, and the task is about to run on. At the second one asyncio's own
+``task.cancel()`` loses results.
+
+On Trio an instrument is told. On asyncio the loop's tasks are made by a factory that drives each
+coroutine itself, and so sees where it suspends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sniffio
+import trio
+
+__all__ = ["at_each_place"]
+
+Tick = Callable[[], None]
+
+
+@contextmanager
+def at_each_place(tick: Tick) -> Iterator[None]:
+    """In the block ``tick()`` is called at each place of a task.
+
+    On asyncio only of the tasks that are made in the block. ``tick`` must not raise.
+    """
+    if sniffio.current_async_library() == "trio":
+        instrument = _Instrument(tick)
+        trio.lowlevel.add_instrument(instrument)
+        try:
+            yield
+        finally:
+            trio.lowlevel.remove_instrument(instrument)
+    else:
+        loop = asyncio.get_running_loop()
+        previous = loop.get_task_factory()
+        loop.set_task_factory(_factory(tick, previous))
+        try:
+            yield
+        finally:
+            loop.set_task_factory(previous)
+
+
+class _Instrument(trio.abc.Instrument):
+    def __init__(self, tick: Tick) -> None:
+        self._tick = tick
+        self._first = False  # of those that the system, or the clock, has woken
+
+    def after_io_wait(self, timeout: float) -> None:
+        self._first = True
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        if self._first:  # before the others nothing has happened since the last place
+            self._first = False
+            self._tick()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._tick()
+
+
+def _factory(tick: Tick, previous: Any) -> Any:
+    def make(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> Any:
+        loop.call_soon(tick)  # ahead of its first step
+        stepped: Any = _stepped(_Stepped(coro, loop, tick))
+        stepped.__name__, stepped.__qualname__ = coro.__name__, coro.__qualname__
+        if previous is None:
+            task: Any = asyncio.Task(stepped, loop=loop, **options)
+        else:
+            task = previous(loop, stepped, **options)
+        task.add_done_callback(lambda _: coro.close())  # it may have been cancelled unstarted
+        return task
+
+    return make
+
+
+async def _stepped(steps: _Stepped) -> Any:
+    # A coroutine, because anyio asks what state a task's coroutine is in.
+    return await steps
+
+
+class _Stepped:
+    """Drives a coroutine, and passes on whatever it and the loop say to each other."""
+
+    def __init__(
+        self, coro: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop, tick: Tick
+    ) -> None:
+        self._coro, self._loop, self._tick = coro, loop, tick
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        advance: Callable[[], Any] = self._start
+        while True:
+            try:
+                waited_for = advance()
+            except StopIteration as stop:
+                return stop.value
+            self._announce(waited_for)
+            try:
+                yield waited_for
+            except GeneratorExit:
+                self._coro.close()
+                raise
+            except BaseException as exc:
+                advance = self._thrower(exc)
+            else:
+                advance = self._start
+
+    def _start(self) -> Any:
+        return self._coro.send(None)
+
+    def _thrower(self, exc: BaseException) -> Callable[[], Any]:
+        return lambda: self._coro.throw(exc)
+
+    def _announce(self, waited_for: Any) -> None:
+        self._loop.call_soon(self._tick)
+        if waited_for is not None:  # the task is going to add its own callback behind this one
+            waited_for.add_done_callback(lambda _: self._tick())
