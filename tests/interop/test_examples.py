@@ -162,8 +162,8 @@ def test_teleoperation(server: Server, tmp_path: Path) -> None:
     robot_output = tmp_path / "robot.txt"
     uri = f"ws://127.0.0.1:{server.port}"
 
-    def printed() -> list[str]:
-        return robot_output.read_text("utf-8").splitlines()
+    def printed() -> str:
+        return robot_output.read_text("utf-8")
 
     with robot_output.open("wb") as file:
         robot = subprocess.Popen(
@@ -173,7 +173,7 @@ def test_teleoperation(server: Server, tmp_path: Path) -> None:
             env=environment(VUER_CLIENT_URI=uri),
         )
     try:
-        deadline = time.monotonic() + _DEADLINE
+        deadline = time.monotonic() + 2 * _DEADLINE
         while printed().count("stopped") < 2:  # it may come too late for the first second
             done = subprocess.run(
                 [sys.executable, "-W", "error", EXAMPLES / "teleoperation_operator.py"],
@@ -191,12 +191,11 @@ def test_teleoperation(server: Server, tmp_path: Path) -> None:
     finally:
         robot.kill()
         robot.wait()
-    *turns, end = printed()
-    assert re.fullmatch(r"ws://.* closed the connection with code 1001 .*", end), end
-    # on a loaded machine there may be more turns; each of them is whole
-    for moving, stopped, why in zip(turns[::3], turns[1::3], turns[2::3], strict=True):
-        assert (moving, stopped) == ("moving", "stopped")
-        assert why.startswith("no POSE came within 0.2 s; the newest was read 0.")
+    # on a loaded machine there may be more turns
+    stale = r"no POSE came within 0\.2 s; the newest was read \S+ s ago\n"
+    end = r"ws://\S+ closed the connection with code 1001 .*\n"
+    assert re.fullmatch(f"(moving\nstopped\n({stale})?)+{end}", printed()), printed()
+    assert "no POSE came" in printed()
     assert "Traceback" not in server.output
 
 
