@@ -53,6 +53,10 @@ async def test_arguments_that_can_not_be(new_server, open_client):
             await session.rpc(Noop())
         with pytest.raises(TypeError, match="write an event type"):
             await session.till(ClientEvent)
+        with pytest.raises(TypeError, match=r"start_soon\(.*pass an async function and its arg"):
+            session.start_soon(anyio.sleep(1))
+        with pytest.raises(TypeError, match=r"start\(5\): pass an async function and its arg"):
+            await session.start(5)
         for code, reason, error in [
             (99_999, "", ValueError),
             (1006, "", ValueError),

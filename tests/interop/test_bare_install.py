@@ -8,8 +8,12 @@ import subprocess
 import sys
 from importlib.metadata import requires
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
+
+from vuer_trio.events import ClientEvent
+from vuer_trio.sync import open_vuer_client
 
 pytestmark = pytest.mark.interop
 
@@ -30,6 +34,24 @@ async def main():
         print(json.dumps([client.transport, event.etype, event.data[:2]]))
 
 trio.run(main)
+"""
+
+SERVER = """
+import sys
+from vuer_trio import Vuer
+from vuer_trio.schemas import Box, DefaultScene
+
+app = Vuer(port=0, backend=sys.argv[1], client_root=sys.argv[2])
+
+@app.add_handler("SET_POSITION")
+async def on_position(event, session):
+    session.upsert @ Box(key="box", position=event.value)
+
+@app.spawn(start=True)
+async def main(session):
+    session.set @ DefaultScene(Box(key="box"))
+    assert "websockets" not in sys.modules and ("anyio" in sys.modules) == (sys.argv[1] != "trio")
+    await session.forever()
 """
 
 
@@ -64,6 +86,36 @@ def test_the_bare_install_talks_to_the_real_server(bare_python, reference_server
     )
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout) == ["trio-websocket", "ECHO", [1.5, "x"]]
+
+
+@pytest.mark.parametrize("backend", ["trio", "asyncio"])
+def test_the_bare_install_serves(bare_python, backend, tmp_path):
+    (tmp_path / "index.html").write_text("<p>the page")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("COV", "PYTHON"))}
+    with subprocess.Popen(
+        [bare_python, "-u", "-W", "error", "-c", SERVER, backend, tmp_path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            first = process.stdout.readline()
+            assert first.startswith("Vuer is at ws://"), first + process.stdout.read()
+            uri = first.split()[-1]
+            with urlopen(uri.replace("ws:", "http:"), timeout=30) as page:
+                assert page.read() == b"<p>the page"
+            with open_vuer_client(uri) as client:
+                assert client.recv(timeout=30) == "SET"
+                client.send(ClientEvent(etype="SET_POSITION", value=[1.5, 2, bytes(200_000)]))
+                moved = client.recv(timeout=30)
+                assert moved.data["nodes"][0]["position"] == [1.5, 2, bytes(200_000)]
+            process.terminate()
+            assert process.stdout.read() == ""
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
 
 
 def test_what_needs_an_extra_says_which(bare_python):

@@ -46,8 +46,16 @@ PORTED = """
         e = await session.till("INIT")
         print(e.value.get("client"), flush=True)
         session.set @ DefaultScene()
-        await asyncio.sleep(0.001)
-        await session.forever()
+        try:
+            await asyncio.wait_for(session.grab_render(quality=0.9), 0.05)
+        except asyncio.TimeoutError:
+            print("asyncio gave up", flush=True)
+        try:
+            await session.grab_render(ttl=0.05)
+        except asyncio.TimeoutError:
+            print("Render request timed out", flush=True)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(session.forever())
 
     print("start has returned", flush=True)
 """
@@ -212,13 +220,18 @@ async def test_a_ported_program_that_awaits_asyncio(tmp_path):
     with program(PORTED) as server:
         async with open_vuer_client(server.uri) as client:
             assert await client.recv(timeout=5) == "SET"
+            assert await client.recv(timeout=5) == "GRAB_RENDER"
+            assert await client.recv(timeout=5) == "GRAB_RENDER"
             client.send @ ClientEvent(etype="HELLO", value="you")
             assert await client.recv(timeout=5) == "UPSERT"
             await eventually(lambda: "tick" in server.output)
+            await eventually(lambda: "timed out" in server.output)
         status, _ = server.stop(signal.SIGTERM)
         assert status == 0, server.output
         assert sorted(server.output.split("\n")[:-1]) == [
             "Received HELLO: you",
+            "Render request timed out",
+            "asyncio gave up",
             "python",
             "start has returned",
             "tick",

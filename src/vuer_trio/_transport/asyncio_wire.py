@@ -12,12 +12,9 @@ from typing import Any
 import anyio
 import anyio.abc
 
-from .wire import READ, SLICE, Take
+from .wire import READ, SLICE, Take, read_buffer
 
 __all__ = ["AnyioWire", "LoopWire"]
-
-# Filling and feeding is one sync step, so one buffer serves every connection of the thread.
-_buffer = memoryview(bytearray(READ))
 
 
 class LoopWire(asyncio.BufferedProtocol):
@@ -25,6 +22,7 @@ class LoopWire(asyncio.BufferedProtocol):
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._buffer = read_buffer()
         self._transport: Any = None
         self._early = bytearray()  # what arrived while nobody pumped
         self._take: Take | None = None
@@ -62,10 +60,10 @@ class LoopWire(asyncio.BufferedProtocol):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return _buffer
+        return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._arrived(_buffer[:nbytes])
+        self._arrived(self._buffer[:nbytes])
 
     def _arrived(self, data: memoryview) -> None:
         if self._take is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from .base import Ping, Prepared, Text
 
@@ -64,16 +64,17 @@ except ImportError:  # not installed, or built without C
     apply_mask = xor
 
 
-def _keys() -> Iterator[bytes]:
-    """Fresh and unpredictable keys (RFC 6455 §5.3), 1,024 for each system call."""
-    unpack = struct.Struct("4s").iter_unpack
-    while True:
-        for (key,) in unpack(os.urandom(4096)):
-            yield key
+_keys: list[bytes] = []  # of all threads: taking one is a single step, as a generator's is not
+_split = struct.Struct("4s" * 1024).unpack
 
 
-#: the next masking key
-new_key: Callable[[], bytes] = _keys().__next__
+def new_key() -> bytes:
+    """A fresh and unpredictable masking key (RFC 6455 §5.3); 1,024 for each system call."""
+    try:
+        return _keys.pop()
+    except IndexError:
+        _keys.extend(_split(os.urandom(4096)))
+        return new_key()
 
 
 def header(first: int, size: int, key: bytes) -> bytes:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
 import trio
 
-__all__ = ["READ", "SocketWire", "StreamWire", "Take", "Wire"]
+__all__ = ["READ", "SocketWire", "StreamWire", "Take", "Wire", "read_buffer"]
 
 #: bytes; one read. Larger ones gain nothing for small messages and cost cache for large ones.
 READ = 65_536
@@ -25,8 +26,19 @@ _BURST = 8
 #: takes some bytes, or none at the end; returns whether to read on
 Take = Callable[[memoryview], bool]
 
-# Reading and feeding is one sync step, so one buffer serves every connection of the thread.
-_buffer = memoryview(bytearray(READ))
+
+class _Scratch(threading.local):
+    def __init__(self) -> None:
+        self.buffer = memoryview(bytearray(READ))
+
+
+_scratch = _Scratch()
+
+
+def read_buffer() -> memoryview:
+    """What to read into. Reading and feeding is one sync step, so one buffer serves every
+    connection of a thread; another thread's loop may run in between, and has its own."""
+    return _scratch.buffer
 
 
 class Wire(Protocol):
@@ -61,6 +73,7 @@ class SocketWire:
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._sock = sock
+        self._buffer = read_buffer()
         self.progress = trio.current_time()
 
     async def receive(self) -> memoryview:
@@ -79,7 +92,7 @@ class SocketWire:
     def _receive_nowait(self) -> memoryview | None:
         """Like `receive`, but None when nothing is there yet."""
         try:
-            return _buffer[: self._sock.recv_into(_buffer)]
+            return self._buffer[: self._sock.recv_into(self._buffer)]
         except (BlockingIOError, InterruptedError):
             return None
 

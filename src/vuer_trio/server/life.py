@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._errors import ClientClosed, ConnectionClosed
 from .._link.changes import Disconnected, Watch
 from .._link.keeper import Keeper
-from .._link.link import Link
 from .._link.opening import open_connection
-from .._transport.base import Transport
 from ..connecting import with_key
 from ..handlers import kind
 from .programs import Program
@@ -33,13 +31,12 @@ class Life:
     def __init__(self, serving: Serving, knock: Knock) -> None:
         options = serving.options
         self._serving = serving
-        self._knock = knock
         self._rt = serving.rt
         self._close_timeout = options.close_timeout
         self._keeper = Keeper(
             self._rt,
             f"the client at {knock.peer}",
-            self._accept,
+            knock.accept,
             lambda uri, exc: exc,
             options.inbox.open(self._rt, attended=False),
             options.outbox.open(self._rt),
@@ -59,12 +56,6 @@ class Life:
         )
         self._program_runs = False
         self._program_ended = self._rt.Event()
-
-    async def _accept(self, link: Link, nursery: Any) -> Transport:
-        timeout = self._serving.options.handshake_timeout
-        with self._rt.move_on_after(timeout):
-            return await self._knock.accept(link, nursery)
-        raise TimeoutError(f"the handshake took more than {timeout:g} s")
 
     async def run(self) -> None:
         """Returns when nothing of the session is left. Cancelled: it ends at once."""

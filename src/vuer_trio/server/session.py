@@ -22,7 +22,7 @@ from ..events import ClientEvent, GetWebXRMesh, GrabRender, ServerEvent, ServerR
 from ..handlers import Handlers
 from .change import Change, Prepare
 from .intake import Intake
-from .tasks import SessionTask, guarded
+from .tasks import SessionTask, check_function, guarded
 from .verbs import Verbs
 
 if TYPE_CHECKING:
@@ -269,6 +269,7 @@ class VuerSession(Verbs):
 
         Raises ConnectionClosed, or ClientClosed, when the session has ended.
         """
+        check_function("start_soon", fn)
         self._tasks.start_soon(guarded, self, fn, *args)
 
     async def start(self, fn: Callable[..., Awaitable[object]], *args: Any) -> Any:
@@ -277,6 +278,7 @@ class VuerSession(Verbs):
         What it raises before that is raised here; after it, it ends the session with 1011.
         Raises ConnectionClosed, or ClientClosed, when the session has ended.
         """
+        check_function("start", fn)
         return await self._tasks.start(guarded, self, fn, *args)
 
     def spawn_task(

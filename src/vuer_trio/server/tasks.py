@@ -13,7 +13,7 @@ from .._runtime import Runtime
 if TYPE_CHECKING:
     from .session import VuerSession
 
-__all__ = ["SessionTask", "guarded", "name_of"]
+__all__ = ["SessionTask", "check_function", "guarded", "name_of"]
 
 log = logging.getLogger("vuer_trio.server")
 
@@ -49,6 +49,14 @@ async def guarded(
             await session.aclose(INTERNAL_ERROR, "the server's program failed")
         except ConnectionClosed as lost:
             log.info("%s", lost)
+
+
+def check_function(verb: str, fn: object) -> None:
+    """Raises TypeError for what can not be called."""
+    if not callable(fn):
+        if inspect.iscoroutine(fn):
+            fn.close()  # or it would warn that nobody awaited it
+        raise TypeError(f"{verb}({fn!r}): pass an async function and its arguments, uncalled")
 
 
 def name_of(fn: object) -> str:

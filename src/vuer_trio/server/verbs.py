@@ -123,7 +123,7 @@ class AddVerb:
         self._to = _checked_place("add", to)
 
     def __matmul__(self, elements: Elements) -> None:
-        self._send(Add(*_new_elements("add", (elements,)), to=self._to))
+        self._send(Add(*_elements("add", (elements,), new=True), to=self._to))
 
     @overload
     def __call__(self, *, to: str) -> AddVerb: ...
@@ -147,7 +147,7 @@ class UpsertVerb:
         self._strict = strict
 
     def __matmul__(self, elements: Elements) -> None:
-        nodes = _new_elements("upsert", (elements,))
+        nodes = _elements("upsert", (elements,), new=True)
         self._send(Upsert(*nodes, to=self._to, strict=self._strict))
 
     @overload
@@ -201,52 +201,54 @@ class RemoveVerb:
 # ---- what was given
 
 
-def _elements(verb: str, given: Sequence[Any]) -> list[_One]:
-    """The elements in it, lists taken apart."""
+def _elements(verb: str, given: Sequence[Any], *, new: bool = False) -> list[_One]:
+    """The elements in it, lists taken apart. ``new``: the page may not know their keys yet."""
     found: list[_One] = []
     for item in given:
-        for element in item if isinstance(item, list | tuple) else (item,):
-            if isinstance(element, Event):
-                raise TypeError(f"{verb} takes an element, not an event: `session @ event`")
+        for element in item if isinstance(item, (list, tuple)) else (item,):
             if not _is_element(element):
-                raise TypeError(
-                    f"{verb} takes an element, its plain dict, or a list of these, not "
-                    f"{_what(element)}: {verb} @ Box(key='box')"
-                )
+                raise TypeError(_no_element(verb, element))
             key = _given(element, "key")
-            if not (key is None or isinstance(key, str | int | float)):
-                raise TypeError(f"{verb}: key={key!r}: a key is a string")
+            if type(key) is not str or (new and key == _FREEZES):
+                _check_key(verb, key, new)
             found.append(element)
     return found
 
 
-def _new_elements(verb: str, given: Sequence[Any]) -> list[_One]:
-    found = _elements(verb, given)
-    for element in found:
-        key = _given(element, "key")
-        if key == _FREEZES:
-            raise ValueError(
-                f"{verb}: the key {_FREEZES!r} freezes the browser's page: use another"
-            )
-        if key is not None and not isinstance(key, str):
-            raise ValueError(
-                f"{verb}: key={key!r}: a number freezes the browser's page: use a string, "
-                f"{str(key)!r}"
-            )
-    return found
+def _check_key(verb: str, key: Any, new: bool) -> None:
+    """Of a key that is not the usual string."""
+    if key is None:
+        return
+    if not isinstance(key, str | int | float):
+        raise TypeError(f"{verb}: key={key!r}: a key is a string")
+    if new and key == _FREEZES:
+        raise ValueError(f"{verb}: the key {_FREEZES!r} freezes the browser's page: use another")
+    if new and not isinstance(key, str):
+        raise ValueError(
+            f"{verb}: key={key!r}: a number freezes the browser's page: use a string, {str(key)!r}"
+        )
 
 
 def _given(thing: Any, name: str, default: Any = None) -> Any:
     """A property of an element, or of its plain dict."""
-    if isinstance(thing, Mapping):
-        return thing.get(name, default)
-    return getattr(thing, name, default)
+    if hasattr(thing, "_serialize"):
+        return getattr(thing, name, default)
+    return thing.get(name, default)
 
 
 def _is_element(thing: Any) -> bool:
-    if isinstance(thing, type | Event):
+    if isinstance(thing, (type, Event)):
         return False
-    return isinstance(thing, Mapping) or hasattr(thing, "_serialize")
+    return hasattr(thing, "_serialize") or isinstance(thing, Mapping)
+
+
+def _no_element(verb: str, thing: Any) -> str:
+    if isinstance(thing, Event):
+        return f"{verb} takes an element, not an event: `session @ event`"
+    return (
+        f"{verb} takes an element, its plain dict, or a list of these, not {_what(thing)}: "
+        f"{verb} @ Box(key='box')"
+    )
 
 
 def _some(verb: str, elements: tuple[Any, ...]) -> list[Any]:
