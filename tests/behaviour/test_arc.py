@@ -401,7 +401,10 @@ async def test_an_agent_subscribed_to_itself_hears_itself(open_relay, open_agent
         assert await alice.list_subscriptions() == []
         with pytest.raises(InboxEmpty):
             alice.recv_nowait()
+        assert relay.switch.subscriptions == 0
         assert await alice.ask("anybody?", timeout=0.05) is None  # subscribes anew
+        assert await alice.list_subscriptions() == []
+        assert relay.switch.subscriptions == 1
 
 
 # ---- questions
@@ -780,6 +783,29 @@ async def test_the_end_of_an_older_connection_leaves_the_newer_alone(open_relay,
             await second.direct("alice", "hears")
             assert (await second.recv(timeout=5)).payload == "hears"
         await eventually(lambda: relay.switch.agents == [])
+
+
+async def test_the_end_of_a_newer_connection_gives_its_place_back(open_relay, open_agent):
+    async with open_relay() as relay, open_agent(relay.url, agent_id="alice") as first:
+        async with open_agent(relay.url, token=first.token) as second:
+            await first.direct("alice", "for the newest")
+            assert (await second.recv(timeout=5)).payload == "for the newest"
+        await eventually(lambda: len(relay.switch._seats["alice"]) == 1)
+        await first.subscribe(["bob"])  # which is answered, too
+        await first.direct("alice", "for who is left")
+        assert (await first.recv(timeout=5)).payload == "for who is left"
+
+
+async def test_subscriptions_end_with_either_side(open_relay, open_agent):
+    async with open_relay() as relay, open_agent(relay.url, agent_id="alice") as alice:
+        async with open_agent(relay.url, agent_id="bob") as bob:
+            await alice.subscribe(["bob", "carol"])
+            await bob.subscribe(["alice"])
+            assert relay.switch.subscriptions == 3
+        await eventually(lambda: relay.switch.agents == ["alice"])
+        assert await alice.list_subscriptions() == ["carol"]
+        assert relay.switch.subscriptions == 1
+        assert relay.switch._subscribers.keys() == {"carol"}
 
 
 async def test_a_connection_in_a_nursery(open_relay, open_agent):

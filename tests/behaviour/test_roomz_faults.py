@@ -194,6 +194,7 @@ async def test_a_server_that_is_no_roomz(client_at, answer):
         with pytest.raises(ConnectionError):
             await client.connect("token")
         assert client.connection_state is ConnectionState.DISCONNECTED
+        assert len(peer.connections) == 1  # no WebSocket with such a session
 
 
 @pytest.mark.parametrize(
@@ -289,6 +290,56 @@ async def test_the_two_signs_may_come_in_either_order_and_events_between(client_
         assert client.user == USER
         got = [await anext(client) for _ in range(3)]
     assert [event.data.get("content") for event in got] == ["early", None, "late"]
+
+
+async def test_what_comes_before_the_client_is_let_in_is_bounded(client_at):
+    async def hurries(conn):
+        await conn.accept()
+        await conn.send_text("0{}")
+        for n in range(1200):
+            await conn.send_text(message(str(n)))
+        await conn.send_text(AUTHENTICATED)
+        await conn.send_text(CONNECTED)
+        await conn.send_text(message("late"))
+
+    seen: list[str] = []
+    late = anyio.Event()
+
+    def hear(data):
+        seen.append(data["content"])
+        if data["content"] == "late":
+            late.set()
+
+    async with serve_peer(hurries) as peer:
+        client = client_at(peer)
+        client.on("message", hear)
+        async with client:
+            with anyio.fail_after(10):
+                await late.wait()
+    assert seen == [*map(str, range(1000)), "late"]
+
+
+async def test_a_handler_that_another_has_taken_away_is_not_called(client_at):
+    heard: list[str] = []
+
+    def first(data):
+        heard.append("first")
+        client.off("authenticated", second)
+        client.on("authenticated", third)
+
+    def second(data):
+        heard.append("second")
+
+    def third(data):
+        heard.append("third")  # from the next event on
+
+    async with serve_peer(enter) as peer:
+        client = client_at(peer)
+        client.on("authenticated", first)
+        client.on("authenticated", second)
+        async with client:
+            pass
+        assert heard == ["first"]
 
 
 async def test_limits_are_the_servers_own(client_at):

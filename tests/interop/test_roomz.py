@@ -285,9 +285,13 @@ async def test_each_bad_token_says_what_is_wrong(new_client, server):
         assert used.value.reason == "invalid_token"
         assert not client.connected
         assert client.names == ["authenticated", "disconnect"]
+    client = new_client("bogus")
     with pytest.raises(AuthenticationError):
-        async with new_client("bogus"):
+        async with client:
             raise AssertionError("it did connect")
+    with pytest.raises(AuthenticationError) as none:  # it is not tried again
+        await client.connect()
+    assert none.value.reason == "missing_token"
     with pytest.raises(TypeError, match="one option"):
         await client.connect("a", token="b")
 

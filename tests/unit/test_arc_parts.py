@@ -12,17 +12,19 @@ import anyio
 import pytest
 import trio
 from doors import serving
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import open_sockets, task_count
 
 import vuer_trio.arc as arc
 from vuer_trio import ConnectionFailed, EncodeError, Fifo, Latest, ProtocolError, VuerError
+from vuer_trio._runtime import runtime
 from vuer_trio._transport.base import Text
 from vuer_trio._transport.framing import prepare
 from vuer_trio._transport.http_request import BadRequest
 from vuer_trio.arc import ARCMessage, Filter, RateLimit
 from vuer_trio.arc.address import parse_register_url, parse_relay_url
+from vuer_trio.arc.asks import Ask, Asks
 from vuer_trio.arc.control import control_in
 from vuer_trio.arc.message import encode_fields, encode_message, parse_message
 from vuer_trio.arc.relay.reading import Unreadable, is_falsy, read_json
@@ -378,6 +380,25 @@ async def test_a_cancellation_of_registering_at_any_step_leaves_nothing_behind()
         assert client.agent_id in relay.stats()["registry"]["agents"]
 
 
+# ---- answers
+
+
+@pytest.mark.trio
+async def test_an_answer_that_nobody_has_taken_is_a_message_like_any_other():
+    back = []
+    asks = Asks(lambda: None, back.extend)
+    ask = Ask(asks, runtime(), "question", "answer", hides_echo=True, awaited=None, limit=None)
+    answers = [
+        ARCMessage({"from": "a", "type": "answer", "ref": ask.ref, "payload": n}) for n in "xyz"
+    ]
+    with ask:
+        assert all(asks.sees(answer, "me") for answer in answers)
+        assert await ask.answer() is answers[0]
+    assert back == answers[1:]
+    assert len(asks) == 0
+    assert not asks.sees(answers[0], "me")
+
+
 # ---- whatever anybody sends
 
 WORDS = ["*", "relay", "a", "me", "subscribe", "unsubscribe", "list_subscriptions", "subscribed"]
@@ -401,16 +422,17 @@ class Seat:
         self.frames.append(json.loads(frame.payload))
 
 
-@given(st.lists(FIELDS | VALUES, max_size=6))
+@settings(deadline=None)  # on a loaded machine
+@given(st.lists(st.tuples(st.sampled_from(["a", "me"]), FIELDS | VALUES), max_size=6))
 def test_a_switch_takes_whatever_is_sent(values):
     switch, seats = Switch({}), {name: Seat() for name in ("a", "me")}
     for name, seat in seats.items():
         switch.join(name, seat)
-    for value in values:
-        switch.receive("a", seats["a"], json.dumps(value))
+    for name, value in values:
+        switch.receive(name, seats[name], json.dumps(value))
     for seat in seats.values():
         for told in seat.frames:
-            assert told["from"] in ("a", "relay")
+            assert told["from"] in ("a", "me", "relay")
             assert {"id", "to", "payload", "ts"} <= told.keys()
     for name, seat in seats.items():
         switch.leave(name, seat)
@@ -418,6 +440,7 @@ def test_a_switch_takes_whatever_is_sent(values):
     assert not switch._subscribers
 
 
+@settings(deadline=None)  # on a loaded machine
 @given(FIELDS)
 def test_a_client_takes_whatever_is_sent(fields):
     message = parse_message(json.dumps(fields).encode())

@@ -18,6 +18,7 @@ from vuer_trio import (
     ClientClosed,
     ConnectionClosed,
     ConnectionFailed,
+    Fifo,
     RecvTimeout,
 )
 from vuer_trio.arc import AuthenticationError, RateLimit, RateLimited, open_arc_client
@@ -128,6 +129,14 @@ async def test_the_deadline_of_a_question_is_of_its_turn_too(autojump_clock, ope
         assert now() == 60
 
 
+async def test_commands_that_nobody_waits_for_are_forgotten(autojump_clock, opened):
+    async with network(up(answer=lambda m: [])), opened(reply_timeout=0.1) as client:
+        for n in range(300):
+            with pytest.raises(CallTimeout):
+                await client.subscribe([str(n)])
+        assert len(client._there.intake.commands._pending) == 256
+
+
 async def test_a_command_ends_at_its_deadline(autojump_clock, opened):
     async with network(up(answer=lambda m: [])), opened(reply_timeout=4) as client:
         for call in (client.list_subscriptions, lambda: client.subscribe(["a"])):
@@ -234,6 +243,24 @@ async def test_what_waited_for_a_connection_counts_from_its_opening(autojump_clo
                     await client.broadcast(n)
         assert net.times == [0, 2, 4]
         assert arrived == [(0, 4), (1, 4), (2, 14), (3, 14), (4, 24)]
+
+
+@pytest.mark.parametrize("gap", [False, True])
+async def test_a_message_that_is_not_sent_has_taken_no_turn(autojump_clock, opened, gap):
+    plans = [closes(1012, after=1), HANG] if gap else [up()]
+    async with network(*plans):
+        options = {"rate_limit": RateLimit(2, per=1000), "outbox": Fifo(1), "reconnect": STEADY}
+        async with opened(**options) as client:
+            await trio.sleep(2)
+            assert client.connected != gap
+            for _ in range(5):
+                with trio.CancelScope() as scope:
+                    scope.cancel()
+                    await client.broadcast("cancelled")
+                assert scope.cancelled_caught
+            await client.broadcast(1)
+            assert client._there.window.wait_time() == 0
+            client._there.keeper.outbox.clear()
 
 
 # ---- losing and coming back
