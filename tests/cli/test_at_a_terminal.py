@@ -73,6 +73,19 @@ def test_listen_cuts_lines_at_the_edge(server):
         assert ended(it) == 0
 
 
+def test_characters_of_two_columns(serve):
+    async def speaks_chinese(conn) -> None:
+        await conn.accept()
+        await conn.send_event({"etype": "A", "data": "\u6c49" * 100})
+        await conn.close()
+
+    with terminal("listen", serve(speaks_chinese).uri, "-q", width=60) as it:
+        it.expect("…")
+        assert ended(it) == 0
+    line = next(line for line in it.text.splitlines() if "…" in line).lstrip("\r")
+    assert 59 <= len(line) + line.count("\u6c49") <= 60
+
+
 def test_a_remark_is_shown_above_the_rates(serve):
     async def stutters(conn) -> None:
         await conn.accept()
@@ -167,7 +180,7 @@ def test_doctor_at_a_terminal(server):
         it.expect("what to do   The machine is there")
         assert ended(it) == 1
     advice = it.text[it.text.index("what to do") :].splitlines()
-    assert max(map(len, advice)) <= 60
+    assert max(map(len, advice)) <= 60 < sum(map(len, advice))
     assert all(line.startswith(" " * 13) for line in advice[1:])
 
 

@@ -195,6 +195,13 @@ def _shown(event: ServerEvent, width: int | None) -> list[Part]:
     rest = "".join(f"  {printable(key)}: {brief(item, width)}" for key, item in raw.items())
     room = None if width is None else max(width - len(head) - len(rest), 16)
     tail = f"{brief(body, room)}{rest}"
-    if width is not None and len(head) + len(tail) > width:
-        tail = tail[: max(0, width - len(head) - 1)] + "…"
+    if width is not None:
+        tail = _cut(tail, width - len(head))
     return [(f"{time}  ", "dim"), (f"{etype:<8}", "bold cyan"), f"  {tail}"]
+
+
+def _cut(text: str, width: int) -> str:
+    """What fits into so many columns; some characters take two."""
+    from rich.cells import cell_len, set_cell_size
+
+    return text if cell_len(text) <= width else set_cell_size(text, max(0, width - 1)) + "…"
