@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-from contextlib import nullcontext
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -116,14 +115,20 @@ class _Listening:
             self._out.remark(f"{self._broken:,} {many}")
 
     async def _receive(self) -> int:
-        due = self._rates.began + _REFRESH
-        with nullcontext() if self._args.quiet else self._out.live() as live:
+        if self._args.quiet:
             while self._left:
-                await self._batch(_REFRESH if live is not None else math.inf)
+                await self._batch(math.inf)
+            return Status.DONE
+        due = self._rates.began + _REFRESH
+        with self._out.live() as live, self._out.saving("waiting for events") as tell:
+            while self._left:
+                await self._batch(_REFRESH)
                 now = trio.current_time()
-                if live is not None and now >= due:
+                if now >= due:
                     due = now + _REFRESH
-                    live.update(self._picture(now), refresh=True)
+                    if live is not None:
+                        live.update(self._picture(now), refresh=True)
+                    tell(self._rates.summary(now)[0])
         return Status.DONE
 
     async def _batch(self, patience: float) -> None:

@@ -7,10 +7,11 @@ leaves while a reader stands still.
 from __future__ import annotations
 
 import os
+import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import trio
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-__all__ = ["Output", "Part", "PipeClosed", "plain_text"]
+__all__ = ["Output", "Part", "PipeClosed", "mode_of", "plain_text"]
 
 #: text, or text and a style of rich's
 Part = str | tuple[str, str]
@@ -123,11 +124,21 @@ class Output:
         """Say on stderr what is wrong."""
         self.remark(("vuer-trio: ", "bold red"), text)
 
-    def working(self, text: str) -> AbstractContextManager[Any]:
-        """A spinner on stderr while something takes long, at a terminal: None without one."""
+    @contextmanager
+    def working(self, text: str) -> Iterator[Callable[[str], None]]:
+        """A spinner on stderr while something takes long, at a terminal; the function changes
+        its text."""
         if not self.error_terminal or self._console(True).is_dumb_terminal:
-            return nullcontext()
-        return self._console(True).status(text, spinner_style="cyan" if self._styled else "none")
+            yield lambda text: None
+            return
+        style = "cyan" if self._styled else "none"
+        with self._console(True).status(text, spinner_style=style) as status:
+            yield status.update
+
+    def saving(self, text: str) -> AbstractContextManager[Callable[[str], None]]:
+        """As `working`, but only while stdout goes to a file: else it shows how far things are."""
+        kept = not self.terminal and stat.S_ISREG(mode_of(sys.stdout))
+        return self.working(text) if kept else nullcontext(lambda text: None)
 
     # ---- inside
 
@@ -163,6 +174,14 @@ def _is_terminal(file: TextIO | None) -> bool:
         return file is not None and file.isatty()
     except ValueError:  # it is closed
         return False
+
+
+def mode_of(file: TextIO | None) -> int:
+    """Of what kind it is, for `stat`; 0 if it is not the system's."""
+    try:
+        return 0 if file is None else os.fstat(file.fileno()).st_mode
+    except (OSError, ValueError):
+        return 0
 
 
 def _write_all(file: TextIO | None, text: str) -> None:

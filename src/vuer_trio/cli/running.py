@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import stat
 import sys
@@ -21,7 +20,7 @@ from .._errors import (
     RecvTimeout,
 )
 from .json_text import printable
-from .output import Output, PipeClosed
+from .output import Output, PipeClosed, mode_of
 from .statuses import CommandFailed, Status
 
 __all__ = ["Command", "run_command"]
@@ -142,8 +141,4 @@ def _pipe(out: Output) -> int | None:
     """The descriptor of stdout, if that is a pipe."""
     if out.terminal or sys.platform == "win32":
         return None
-    try:
-        descriptor = sys.stdout.fileno()
-        return descriptor if stat.S_ISFIFO(os.fstat(descriptor).st_mode) else None
-    except (AttributeError, OSError, ValueError):
-        return None
+    return sys.stdout.fileno() if stat.S_ISFIFO(mode_of(sys.stdout)) else None
