@@ -143,12 +143,8 @@ class _Listening:
         await self._write([event for event in events if self._wants(event)])
 
     def _wants(self, event: ServerEvent) -> bool:
-        if self._wanted:
-            name = canonical(event.etype)
-            if not any(fnmatchcase(name, pattern) for pattern in self._wanted):
-                return False
-        self._rates.add(printable(event.etype))
-        return True
+        name = canonical(event.etype)
+        return not self._wanted or any(fnmatchcase(name, pattern) for pattern in self._wanted)
 
     async def _write(self, events: list[ServerEvent]) -> None:
         lines: list[list[Part]] = []
@@ -156,7 +152,9 @@ class _Listening:
             if not self._left:
                 break
             self._left -= 1
+            self._rates.add(printable(event.etype))
             lines.append(self._line(event))
+        self._out.finished = not self._left  # the reader may go as soon as it has this
         if self._out.terminal:
             self._out.lines(lines)
         elif lines:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, TextIO
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Output", "Part", "PipeClosed", "mode_of", "plain_text"]
 
+#: seconds for the reader of a pipe to take a last line
+_PATIENCE = 1.0
 #: text, or text and a style of rich's
 Part = str | tuple[str, str]
 
@@ -44,6 +47,8 @@ class Output:
         self._styled = not os.environ.get("NO_COLOR")
         #: whether the reader of stdout has gone: then there is nothing to be said any more
         self.abandoned = False
+        #: whether all has been written: then its reader may go, and the command still succeeds
+        self.finished = False
         self._live = False
         self._consoles: dict[bool, Console] = {}
 
@@ -70,9 +75,22 @@ class Output:
     async def write_text(self, text: str) -> None:
         """Write text that may be long to a stdout that may be a pipe that nobody empties.
 
-        Cancelled: a part of it may have been written.
+        Cancelled: what has begun is finished, if the reader takes it within a second.
         """
-        await trio.to_thread.run_sync(self._write, text, abandon_on_cancel=True)
+        written = threading.Event()
+
+        def write() -> None:
+            try:
+                self._write(text)
+            finally:
+                written.set()
+
+        try:
+            await trio.to_thread.run_sync(write, abandon_on_cancel=True)
+        except trio.Cancelled:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(written.wait, _PATIENCE)
+            raise
 
     def _write(self, text: str) -> None:
         try:

@@ -77,6 +77,7 @@ async def run(args: argparse.Namespace, out: Output) -> int:
         finally:
             if sent and not out.abandoned:
                 _sum_up(client.uri, sent, trips, args, out)
+                out.finished = True
     return Status.DONE if len(trips) == sent else Status.LATE
 
 

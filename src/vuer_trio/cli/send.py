@@ -18,7 +18,7 @@ from ..events import ClientEvent
 from .connection import add_connection, add_uri, connected
 from .json_text import BadJSON, load, printable
 from .output import Output
-from .statuses import Status
+from .statuses import CommandFailed, Status
 
 __all__ = ["DESCRIPTION", "HELP", "add_arguments", "endless", "run"]
 
@@ -76,8 +76,10 @@ async def run(args: argparse.Namespace, out: Output) -> int:
 
 async def _send_lines(args: argparse.Namespace, out: Output) -> int:
     """All lines of stdin, each at once. A line that is not right ends it after those before."""
+    if sys.stdin is None:
+        raise CommandFailed("there is no stdin to read from", Status.USAGE)
     sent, due = 0, 0.0
-    typed = out.error_terminal and sys.stdin is not None and sys.stdin.isatty()
+    typed = out.error_terminal and sys.stdin.isatty()
     async with connected(args, out, inbox=Discard()) as client:
         if typed:
             out.remark(("One line of JSON for each event; Ctrl-D ends.", "dim"))
