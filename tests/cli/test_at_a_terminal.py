@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 import pytest
 import trio
@@ -73,6 +74,19 @@ def test_listen_cuts_lines_at_the_edge(server):
         assert ended(it) == 0
 
 
+def test_characters_of_two_columns(serve):
+    async def speaks_chinese(conn) -> None:
+        await conn.accept()
+        await conn.send_event({"etype": "A", "data": "\u6c49" * 100})
+        await conn.close()
+
+    with terminal("listen", serve(speaks_chinese).uri, "-q", width=60) as it:
+        it.expect("…")
+        assert ended(it) == 0
+    line = next(line for line in it.text.splitlines() if "…" in line).lstrip("\r")
+    assert 59 <= len(line) + line.count("\u6c49") <= 60
+
+
 def test_a_remark_is_shown_above_the_rates(serve):
     async def stutters(conn) -> None:
         await conn.accept()
@@ -136,6 +150,38 @@ def test_ping_at_a_terminal(server):
     assert STYLE.search(it.raw)
 
 
+def at_a_terminal(command: str) -> Terminal:
+    """For bash, which redirects some of it; `vuer-trio` is the command."""
+    return Terminal("bash", "-c", f'vuer-trio() {{ {shlex.join(COMMAND)} "$@"; }}; {command}')
+
+
+def test_progress_is_shown_where_the_lines_are_not(server, tmp_path):
+    kept = tmp_path / "events"
+    with at_a_terminal(f"vuer-trio listen {server.uri}/ticks --json --count 120 > {kept}") as it:
+        it.expect(" events in 0.")
+        it.expect("120 events in")
+        assert ended(it) == 0
+    assert len(kept.read_text().splitlines()) == 120
+    assert "\x1b" not in kept.read_text()
+    with at_a_terminal(f"vuer-trio ping {server.uri} --count 40 --interval 0.01 --json") as it:
+        it.expect(" sent")
+        it.expect('"sent": 40')
+        assert ended(it) == 0
+    lines = "for n in 1 2 3 4 5 6 7 8; do echo $n; sleep 0.1; done"
+    with at_a_terminal(f"({lines}) | vuer-trio send POSE - --uri {server.uri}") as it:
+        it.expect(" sent")
+        it.expect("8 events sent")
+        assert ended(it) == 0
+
+
+def test_a_terminal_behind_a_pipe_is_not_disturbed(server):
+    with at_a_terminal(f"vuer-trio listen {server.uri}/ticks --json --count 60 | cat") as it:
+        it.expect("60 events in")
+        assert ended(it) == 0
+    assert it.text.count("events in") == 1
+    assert it.text.count('"etype"') == 60
+
+
 def test_serve_shows_who_comes_and_goes():
     async def visit(uri: str) -> None:
         with trio.fail_after(DEADLINE):
@@ -167,7 +213,7 @@ def test_doctor_at_a_terminal(server):
         it.expect("what to do   The machine is there")
         assert ended(it) == 1
     advice = it.text[it.text.index("what to do") :].splitlines()
-    assert max(map(len, advice)) <= 60
+    assert max(map(len, advice)) <= 60 < sum(map(len, advice))
     assert all(line.startswith(" " * 13) for line in advice[1:])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,10 +17,11 @@ from urllib.request import urlopen
 import pytest
 import trio
 
-from command import environment, run, start
+from command import COMMAND, environment, run, start
 from peer import PeerConnection
 from terminal import DEADLINE
 from vuer_trio import ConnectionClosed, open_vuer_client
+from vuer_trio.cli import main
 from vuer_trio.cli.json_text import load
 from vuer_trio.cli.program import COMMANDS
 from vuer_trio.cli.statuses import EPILOG
@@ -52,12 +54,15 @@ async def mute(conn: PeerConnection) -> None:
 
 
 @pytest.mark.parametrize("arguments", [(), *((name,) for name in COMMANDS)])
-def test_the_help_has_the_exit_statuses(arguments):
-    done = run(*arguments, "--help")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(" ".join(["usage: vuer-trio", *arguments]))
-    assert EPILOG in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= 100
+def test_the_help_has_the_exit_statuses(arguments, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit) as left:
+        main([*arguments, "--help"])
+    out, errors = capsys.readouterr()
+    assert (left.value.code, errors) == (0, "")
+    assert out.startswith(" ".join(["usage: vuer-trio", *arguments]))
+    assert EPILOG in out
+    assert max(map(len, out.splitlines())) <= 100
 
 
 def test_without_a_command_it_shows_the_help():
@@ -92,10 +97,14 @@ def test_a_help_that_nobody_reads_to_its_end():
         (("serve", "--web-client", "/nowhere"), "there is no index.html in that folder"),
     ],
 )
-def test_wrong_arguments(arguments, said):
-    done = run(*arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr
+def test_wrong_arguments(arguments, said, capsys):
+    try:
+        status = main(arguments)
+    except SystemExit as left:
+        status = left.code
+    out, errors = capsys.readouterr()
+    assert (status, out) == (2, "")
+    assert said in errors
 
 
 @pytest.mark.parametrize("command", WITH_A_CONNECTION, ids=" ".join)
@@ -183,6 +192,7 @@ def test_listen_to_some_types(server):
     assert done.returncode == 0
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(e["etype"], e["data"]) for e in events] == [("TICK", 0), ("TICK", 2), ("TICK", 4)]
+    assert done.stderr.startswith("3 events in ")
     assert "TOCK" not in done.stderr
 
 
@@ -235,6 +245,46 @@ def test_a_reader_that_has_enough(server, more):
         errors = process.stderr.read()
         assert process.wait(DEADLINE) == (141 if "--seconds" in more else 0)
     assert errors == ""
+
+
+def test_a_time_limit_tears_no_line(server):
+    done = run("listen", f"{server.uri}/flood", "--json", "--seconds", "0.3")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert all(json.loads(line)["data"] == "x" * 1000 for line in lines)
+    assert done.stderr.startswith(f"{len(lines):,} events in")
+
+
+def test_a_reader_that_leaves_at_the_end(server):
+    """It has all that it was to get, while the connection is being closed."""
+    with started("listen", f"{server.uri}/once", "--count", "1") as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert "1 event in" in process.stderr.read()
+        assert process.wait(DEADLINE) == 0
+
+
+@pytest.mark.parametrize(
+    ("redirection", "status", "said"),
+    [
+        ("<&-", 2, "vuer-trio: there is no stdin to read from\n"),
+        ("</dev/null >&- 2>&-", 0, ""),
+    ],
+)
+def test_what_is_closed(server, redirection, status, said):
+    command = f"{shlex.join(COMMAND)} send POSE - --uri {server.uri} {redirection}"
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, timeout=DEADLINE, env=environment()
+    )
+    assert (done.returncode, done.stderr) == (status, said)
+
+
+def test_a_full_disk(server):
+    command = f"{shlex.join(COMMAND)} listen {server.uri}/three -q > /dev/full"
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, timeout=DEADLINE, env=environment()
+    )
+    assert (done.returncode, done.stderr) == (1, "vuer-trio: No space left on device\n")
 
 
 def test_a_reader_that_leaves_a_flood(server):

@@ -10,7 +10,7 @@ import textwrap
 from ..options import DEFAULT_URI
 from .checkup import Checkup, Finding
 from .connection import add_connection
-from .output import Output
+from .output import Output, Part, plain_text
 from .statuses import Status
 
 __all__ = ["DESCRIPTION", "HELP", "add_arguments", "endless", "run"]
@@ -24,7 +24,6 @@ time each step, and say of the first that fails what it means and what to do.
 
 A server that sends no event within the timeout is only warned of."""
 
-_HEAD = "what to do   "
 _STYLES = {"ok": "green", "warning": "yellow", "FAILED": "bold red"}
 
 
@@ -69,10 +68,17 @@ async def run(args: argparse.Namespace, out: Output) -> int:
 
 
 def _advise(advice: str, out: Output) -> None:
-    """On one line in a pipe, wrapped at a terminal."""
-    width = max(out.width - len(_HEAD), 30) if out.terminal else len(advice) + 1
-    for number, line in enumerate(textwrap.wrap(advice, width, break_on_hyphens=False)):
-        out.line((" " * len(_HEAD) if number else _HEAD, "bold"), line)
+    _tell(("what to do   ", "bold"), text=advice, out=out)
+
+
+def _tell(*head: Part, text: str, out: Output) -> None:
+    """``head`` and ``text``: on one line in a pipe, wrapped beside the head at a terminal."""
+    indent = len(plain_text(head))
+    width = max(out.width - indent, 30) if out.terminal else len(text) + 1
+    first, *rest = textwrap.wrap(text, width, break_on_hyphens=False) or [""]
+    out.line(*head, first)
+    for line in rest:
+        out.line(" " * indent, line)
 
 
 def _show(finding: Finding, as_json: bool, out: Output) -> None:
@@ -89,9 +95,10 @@ def _show(finding: Finding, as_json: bool, out: Output) -> None:
             )
         )
         return
-    out.line(
+    _tell(
         (f"{finding.outcome:<8}", _STYLES[finding.outcome]),
         f" {finding.step:<12}",
         (f"{finding.seconds * 1000:>8.1f} ms  ", "dim"),
-        finding.what,
+        text=finding.what,
+        out=out,
     )

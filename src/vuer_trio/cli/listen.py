@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-from contextlib import nullcontext
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -116,14 +115,20 @@ class _Listening:
             self._out.remark(f"{self._broken:,} {many}")
 
     async def _receive(self) -> int:
-        due = self._rates.began + _REFRESH
-        with nullcontext() if self._args.quiet else self._out.live() as live:
+        if self._args.quiet:
             while self._left:
-                await self._batch(_REFRESH if live is not None else math.inf)
+                await self._batch(math.inf)
+            return Status.DONE
+        due = self._rates.began + _REFRESH
+        with self._out.live() as live, self._out.saving("waiting for events") as tell:
+            while self._left:
+                await self._batch(_REFRESH)
                 now = trio.current_time()
-                if live is not None and now >= due:
+                if now >= due:
                     due = now + _REFRESH
-                    live.update(self._picture(now), refresh=True)
+                    if live is not None:
+                        live.update(self._picture(now), refresh=True)
+                    tell(self._rates.summary(now)[0])
         return Status.DONE
 
     async def _batch(self, patience: float) -> None:
@@ -138,12 +143,8 @@ class _Listening:
         await self._write([event for event in events if self._wants(event)])
 
     def _wants(self, event: ServerEvent) -> bool:
-        if self._wanted:
-            name = canonical(event.etype)
-            if not any(fnmatchcase(name, pattern) for pattern in self._wanted):
-                return False
-        self._rates.add(printable(event.etype))
-        return True
+        name = canonical(event.etype)
+        return not self._wanted or any(fnmatchcase(name, pattern) for pattern in self._wanted)
 
     async def _write(self, events: list[ServerEvent]) -> None:
         lines: list[list[Part]] = []
@@ -151,7 +152,9 @@ class _Listening:
             if not self._left:
                 break
             self._left -= 1
+            self._rates.add(printable(event.etype))
             lines.append(self._line(event))
+        self._out.finished = not self._left  # the reader may go as soon as it has this
         if self._out.terminal:
             self._out.lines(lines)
         elif lines:
@@ -195,6 +198,13 @@ def _shown(event: ServerEvent, width: int | None) -> list[Part]:
     rest = "".join(f"  {printable(key)}: {brief(item, width)}" for key, item in raw.items())
     room = None if width is None else max(width - len(head) - len(rest), 16)
     tail = f"{brief(body, room)}{rest}"
-    if width is not None and len(head) + len(tail) > width:
-        tail = tail[: max(0, width - len(head) - 1)] + "…"
+    if width is not None:
+        tail = _cut(tail, width - len(head))
     return [(f"{time}  ", "dim"), (f"{etype:<8}", "bold cyan"), f"  {tail}"]
+
+
+def _cut(text: str, width: int) -> str:
+    """What fits into so many columns; some characters take two."""
+    from rich.cells import cell_len, set_cell_size
+
+    return text if cell_len(text) <= width else set_cell_size(text, max(0, width - 1)) + "…"

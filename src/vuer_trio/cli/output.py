@@ -7,10 +7,12 @@ leaves while a reader stands still.
 from __future__ import annotations
 
 import os
+import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import trio
 
@@ -19,8 +21,10 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-__all__ = ["Output", "Part", "PipeClosed", "plain_text"]
+__all__ = ["Output", "Part", "PipeClosed", "mode_of", "plain_text"]
 
+#: seconds for the reader of a pipe to take a last line
+_PATIENCE = 1.0
 #: text, or text and a style of rich's
 Part = str | tuple[str, str]
 
@@ -43,6 +47,8 @@ class Output:
         self._styled = not os.environ.get("NO_COLOR")
         #: whether the reader of stdout has gone: then there is nothing to be said any more
         self.abandoned = False
+        #: whether all has been written: then its reader may go, and the command still succeeds
+        self.finished = False
         self._live = False
         self._consoles: dict[bool, Console] = {}
 
@@ -69,9 +75,22 @@ class Output:
     async def write_text(self, text: str) -> None:
         """Write text that may be long to a stdout that may be a pipe that nobody empties.
 
-        Cancelled: a part of it may have been written.
+        Cancelled: what has begun is finished, if the reader takes it within a second.
         """
-        await trio.to_thread.run_sync(self._write, text, abandon_on_cancel=True)
+        written = threading.Event()
+
+        def write() -> None:
+            try:
+                self._write(text)
+            finally:
+                written.set()
+
+        try:
+            await trio.to_thread.run_sync(write, abandon_on_cancel=True)
+        except trio.Cancelled:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(written.wait, _PATIENCE)
+            raise
 
     def _write(self, text: str) -> None:
         try:
@@ -123,11 +142,21 @@ class Output:
         """Say on stderr what is wrong."""
         self.remark(("vuer-trio: ", "bold red"), text)
 
-    def working(self, text: str) -> AbstractContextManager[Any]:
-        """A spinner on stderr while something takes long, at a terminal: None without one."""
+    @contextmanager
+    def working(self, text: str) -> Iterator[Callable[[str], None]]:
+        """A spinner on stderr while something takes long, at a terminal; the function changes
+        its text."""
         if not self.error_terminal or self._console(True).is_dumb_terminal:
-            return nullcontext()
-        return self._console(True).status(text, spinner_style="cyan" if self._styled else "none")
+            yield lambda text: None
+            return
+        style = "cyan" if self._styled else "none"
+        with self._console(True).status(text, spinner_style=style) as status:
+            yield status.update
+
+    def saving(self, text: str) -> AbstractContextManager[Callable[[str], None]]:
+        """As `working`, but only while stdout goes to a file: else it shows how far things are."""
+        kept = not self.terminal and stat.S_ISREG(mode_of(sys.stdout))
+        return self.working(text) if kept else nullcontext(lambda text: None)
 
     # ---- inside
 
@@ -163,6 +192,14 @@ def _is_terminal(file: TextIO | None) -> bool:
         return file is not None and file.isatty()
     except ValueError:  # it is closed
         return False
+
+
+def mode_of(file: TextIO | None) -> int:
+    """Of what kind it is, for `stat`; 0 if it is not the system's."""
+    try:
+        return 0 if file is None else os.fstat(file.fileno()).st_mode
+    except (OSError, ValueError):
+        return 0
 
 
 def _write_all(file: TextIO | None, text: str) -> None:

@@ -58,22 +58,26 @@ async def run(args: argparse.Namespace, out: Output) -> int:
     sent = 0
     async with connected(args, out, inbox=Discard()) as client:
         began = trio.current_time()
+        waiting = out.working if args.json else out.saving
         try:
-            while args.forever or sent < args.count:
-                await trio.sleep_until(began + sent * args.interval)
-                sent += 1
-                pinged = trio.current_time()
-                try:
-                    await client.flush(args.timeout)
-                except CallTimeout:
-                    out.complain(f"ping {sent}: no answer within {args.timeout:g} s")
-                    continue
-                trips.append((trio.current_time() - pinged) * 1000)
-                if not args.json:
-                    out.line((f"{sent:>5}  ", "dim"), f"{trips[-1]:.2f} ms")
+            with waiting("pinging") as tell:
+                while args.forever or sent < args.count:
+                    await trio.sleep_until(began + sent * args.interval)
+                    sent += 1
+                    pinged = trio.current_time()
+                    try:
+                        await client.flush(args.timeout)
+                    except CallTimeout:
+                        out.complain(f"ping {sent}: no answer within {args.timeout:g} s")
+                        continue
+                    trips.append((trio.current_time() - pinged) * 1000)
+                    tell(f"{sent:,} sent")
+                    if not args.json:
+                        out.line((f"{sent:>5}  ", "dim"), f"{trips[-1]:.2f} ms")
         finally:
             if sent and not out.abandoned:
                 _sum_up(client.uri, sent, trips, args, out)
+                out.finished = True
     return Status.DONE if len(trips) == sent else Status.LATE
 
 

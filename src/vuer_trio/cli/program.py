@@ -17,7 +17,7 @@ from .statuses import EPILOG, Status
 __all__ = ["COMMANDS", "build_parser", "main"]
 
 #: in the order of the help; each is a file of this package
-COMMANDS = ("listen", "send", "ping", "serve", "doctor")
+COMMANDS = ("listen", "send", "ping", "record", "replay", "serve", "doctor")
 
 _DESCRIPTION = """\
 Talk to Vuer servers from the command line.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
+import select
 import signal
 import stat
 import sys
@@ -17,11 +17,10 @@ from .._errors import (
     ConnectionClosed,
     ConnectionFailed,
     EncodeError,
-    OutboxFull,
     RecvTimeout,
 )
 from .json_text import printable
-from .output import Output, PipeClosed
+from .output import Output, PipeClosed, mode_of
 from .statuses import CommandFailed, Status
 
 __all__ = ["Command", "run_command"]
@@ -103,8 +102,9 @@ class _Run:
             await trio.lowlevel.wait_readable(descriptor)
         except OSError:
             return  # this system can not tell
-        self._out.abandoned = True
-        self._end(Status.PIPE_CLOSED)
+        if _is_broken(descriptor) and not self._out.finished:
+            self._out.abandoned = True
+            self._end(Status.PIPE_CLOSED)
 
     async def _guarded(self) -> int:
         """Its status; errors that are expected become one line on stderr."""
@@ -133,8 +133,8 @@ class _Run:
         except EncodeError as exc:
             complain(str(exc))
             return Status.USAGE
-        except (OutboxFull, OSError) as exc:
-            complain(str(exc) or type(exc).__name__)
+        except OSError as exc:
+            complain(exc.strerror or str(exc) or type(exc).__name__)
             return Status.FAILED
 
 
@@ -142,8 +142,11 @@ def _pipe(out: Output) -> int | None:
     """The descriptor of stdout, if that is a pipe."""
     if out.terminal or sys.platform == "win32":
         return None
-    try:
-        descriptor = sys.stdout.fileno()
-        return descriptor if stat.S_ISFIFO(os.fstat(descriptor).st_mode) else None
-    except (AttributeError, OSError, ValueError):
-        return None
+    return sys.stdout.fileno() if stat.S_ISFIFO(mode_of(sys.stdout)) else None
+
+
+def _is_broken(descriptor: int) -> bool:
+    """Whether a pipe's reader has gone."""
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(seen & (select.POLLERR | select.POLLHUP) for _, seen in poll.poll(0))

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections import deque
+from contextlib import nullcontext
 from typing import Any, Self
 
 import trio
@@ -17,7 +18,7 @@ from ..events import ClientEvent
 from .connection import add_connection, add_uri, connected
 from .json_text import BadJSON, load, printable
 from .output import Output
-from .statuses import Status
+from .statuses import CommandFailed, Status
 
 __all__ = ["DESCRIPTION", "HELP", "add_arguments", "endless", "run"]
 
@@ -33,6 +34,8 @@ Bytes are {"$bytes": "base64"}, as `vuer-trio listen --json` writes them."""
 
 #: bytes of one read of stdin
 _READ = 65_536
+#: seconds between two words of how far it is
+_REFRESH = 0.25
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,22 +76,29 @@ async def run(args: argparse.Namespace, out: Output) -> int:
 
 async def _send_lines(args: argparse.Namespace, out: Output) -> int:
     """All lines of stdin, each at once. A line that is not right ends it after those before."""
-    sent = 0
-    typed = out.error_terminal and sys.stdin is not None and sys.stdin.isatty()
+    if sys.stdin is None:
+        raise CommandFailed("there is no stdin to read from", Status.USAGE)
+    sent, due = 0, 0.0
+    typed = out.error_terminal and sys.stdin.isatty()
     async with connected(args, out, inbox=Discard()) as client:
         if typed:
             out.remark(("One line of JSON for each event; Ctrl-D ends.", "dim"))
         try:
-            async for number, line in _Lines():
-                where = f"stdin, line {number}"
-                try:
-                    if line.strip():
-                        await _send(client, _event_of(args.etype, load(line, where), where), where)
-                        sent += 1
-                except BadJSON as exc:
-                    if not typed:
-                        raise
-                    out.complain(printable(str(exc)))
+            with nullcontext() if typed else out.working("waiting for lines") as tell:
+                async for number, line in _Lines():
+                    where = f"stdin, line {number}"
+                    try:
+                        if line.strip():
+                            event = _event_of(args.etype, load(line, where), where)
+                            await _send(client, event, where)
+                            sent += 1
+                    except BadJSON as exc:
+                        if not typed:
+                            raise
+                        out.complain(printable(str(exc)))
+                    if tell is not None and trio.current_time() >= due:
+                        due = trio.current_time() + _REFRESH
+                        tell(f"{sent:,} sent")
         finally:
             try:
                 # What is on its way arrives, whatever has ended the lines.
