@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -14,6 +11,7 @@ import sniffio
 import trio
 
 from vuer_trio.events import ClientEvent
+from vuer_trio.testing.leaks import Census
 
 __all__ = ["Number", "numbers", "open_sockets", "open_stream", "task_count"]
 
@@ -31,29 +29,13 @@ def numbers(messages: list[Any]) -> list[Any]:
 
 
 def open_sockets() -> int:
-    """File descriptors of this process that are sockets."""
-    count = 0
-    for name in os.listdir("/proc/self/fd"):
-        with suppress(FileNotFoundError):
-            count += os.readlink(f"/proc/self/fd/{name}").startswith("socket:")
-    return count
+    """Sockets of this process."""
+    return len(Census.take().sockets)
 
 
 def task_count() -> int:
     """Tasks of the running loop."""
-    if sniffio.current_async_library() == "asyncio":
-        return len(asyncio.all_tasks())
-
-    pending = [trio.lowlevel.current_root_task()]
-    count = 0
-    while pending:
-        task = pending.pop()
-        if task is None:
-            continue
-        count += 1
-        for nursery in task.child_nurseries:
-            pending.extend(nursery.child_tasks)
-    return count
+    return len(Census.take().tasks)
 
 
 class Dribble(anyio.abc.ByteStream):
