@@ -48,8 +48,11 @@ async def test_the_gripper_follows_the_hand(vuer_server, autojump_clock):
 @pytest.mark.trio
 async def test_whenever_the_operator_vanishes_the_robot_ends(vuer_server, autojump_clock):
     async def scenario(here):
-        async with vuer_server(new_app([])) as server, here:
-            async with FakeHeadset(server, wave(seconds=0.1, rate=20)) as headset:
+        script = wave(seconds=0.1, rate=20)
+        async with vuer_server(new_app([])) as server:
+            async with here, FakeHeadset(server, script) as headset:
                 await headset.played()
+            await trio.sleep(1)
+            assert server.sessions == ()
 
     assert await cancel_everywhere(scenario) > 50

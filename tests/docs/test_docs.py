@@ -1,8 +1,9 @@
 """Every block of the README and of the guide is run, and every link leads somewhere.
 
-A Python block is a snippet, unless a note says that it is a program, or tests. A snippet runs inside
-an async function, under Trio, with these names: ``trio``, ``open_vuer_client``, ``VuerClient``, ``Vuer``,
-``open_vuer_server``, ``Box``, ``DefaultScene``, ``SetPosition`` (the README's event), and
+A Python block is a snippet, unless a note says that it is a program, or tests. A snippet runs
+inside an async function, under Trio, with these names: ``trio``, ``open_vuer_client``,
+``VuerClient``, ``Vuer``, ``open_vuer_server``, ``Box``, ``DefaultScene``, ``SetPosition`` (the
+README's event), and
 ``client``, which is connected, unless the snippet opens one of its own. Wherever a block says
 ``ws://localhost:8012`` or ``"localhost", 8012``, there is a server as its note wants it; at
 ``wss://robot.local:8012`` it speaks TLS, with a certificate that ``robot.pem`` vouches for;
