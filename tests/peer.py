@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import math
 import socket
 import ssl
 import struct
@@ -46,7 +45,7 @@ from websockets.protocol import CONNECTING, SEND_EOF
 from websockets.server import ServerProtocol
 
 from vuer_trio._transport.inside import host_inside
-from vuer_trio.testing.memory import memory_stream_pair
+from vuer_trio.testing import Split, faulty, memory_stream_pair
 
 _READ_SIZE = 65536  # bytes
 _numbers = itertools.count(1)  # of hosts in memory
@@ -474,8 +473,7 @@ async def memory_peer(
     client_end, server_end = trio.testing.memory_stream_pair()
     peer.stream = client_end
     if max_read is not None:
-        limited = _LimitedReceiveStream(client_end.receive_stream, max_read)
-        peer.stream = trio.StapledStream(client_end.send_stream, limited)
+        peer.stream = faulty(client_end, Split(max_read, least=max_read))
 
     async def serve(tasks: anyio.abc.TaskGroup) -> None:
         await peer._serve(_MemoryStream(server_end))
@@ -634,15 +632,3 @@ class _MemoryStream(ByteStream):
             raise anyio.BrokenResourceError from exc
         except trio.ClosedResourceError as exc:
             raise anyio.ClosedResourceError from exc
-
-
-class _LimitedReceiveStream(trio.abc.ReceiveStream):
-    def __init__(self, stream: trio.abc.ReceiveStream, limit: int) -> None:
-        self._stream = stream
-        self._limit = limit
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        return await self._stream.receive_some(int(min(self._limit, max_bytes or math.inf)))
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()

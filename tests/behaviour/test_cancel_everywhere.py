@@ -12,7 +12,7 @@ import pytest
 import sniffio
 from support import Number, numbers
 
-from peer import peer_inside
+from peer import peer_inside, serve_peer
 from roomz_peer import ack_of, client_of, enter
 from vuer_trio import Backoff, Fifo, VuerError
 from vuer_trio.events import ServerEvent, ServerRPC
@@ -22,6 +22,12 @@ from vuer_trio.testing.server import open_memory_server
 pytestmark = pytest.mark.anyio
 
 SOON = Backoff(initial=0.001, maximum=0.001, first=True)
+
+
+@pytest.fixture(params=[peer_inside, serve_peer], ids=["memory", "tcp"])
+def open_peer(request):
+    """Over either kind of byte stream: a user's own, and the sockets of the library."""
+    return request.param
 
 
 async def everywhere(scenario) -> int:
@@ -57,10 +63,10 @@ async def answer(event):
 # ---- the client
 
 
-async def test_a_whole_life(open_client):
+async def test_a_whole_life(open_client, open_peer):
     async def scenario(here):
         sent, got = [], []
-        async with peer_inside(counts) as peer:
+        async with open_peer(counts) as peer:
             async with here:
                 client = open_client(peer.uri, outbox=Fifo(2))
                 client.answer("ASK", answer)
@@ -81,9 +87,9 @@ async def test_a_whole_life(open_client):
     assert await everywhere(scenario) > 40
 
 
-async def test_opening(open_client):
+async def test_opening(open_client, open_peer):
     async def scenario(here):
-        async with peer_inside() as peer:
+        async with open_peer() as peer:
             client = open_client(peer.uri)
             async with here:
                 await client.connect()
@@ -100,12 +106,12 @@ async def test_opening(open_client):
     assert await everywhere(scenario) > 10
 
 
-async def test_sending(open_client):
+async def test_sending(open_client, open_peer):
     """What has been sent arrives, once; what was cancelled does not."""
 
     async def scenario(here):
         sent = []
-        async with peer_inside() as peer, open_client(peer.uri, outbox=Fifo(2)) as client:
+        async with open_peer() as peer, open_client(peer.uri, outbox=Fifo(2)) as client:
             async with here:
                 for n in range(5):
                     await client.send(Number(value=n))
@@ -125,10 +131,10 @@ async def test_sending(open_client):
     assert await everywhere(scenario) > 10
 
 
-async def test_receiving(open_client):
+async def test_receiving(open_client, open_peer):
     async def scenario(here):
         got = []
-        async with peer_inside(counts) as peer, open_client(peer.uri) as client:
+        async with open_peer(counts) as peer, open_client(peer.uri) as client:
             assert await client.recv() == "ASK"
             async with here:
                 for _ in range(2):
@@ -145,9 +151,9 @@ async def test_receiving(open_client):
     assert await everywhere(scenario) > 2
 
 
-async def test_flushing(open_client):
+async def test_flushing(open_client, open_peer):
     async def scenario(here):
-        async with peer_inside() as peer, open_client(peer.uri) as client:
+        async with open_peer() as peer, open_client(peer.uri) as client:
             client.send @ Number(value=1)
             async with here:
                 await client.flush()
@@ -206,9 +212,9 @@ async def test_a_life_with_reconnections(open_client):
     assert await everywhere(scenario) > 60
 
 
-async def test_closing(open_client):
+async def test_closing(open_client, open_peer):
     async def scenario(here):
-        async with peer_inside() as peer:
+        async with open_peer() as peer:
             client = await open_client(peer.uri).connect()
             for n in range(3):
                 client.send @ Number(value=n)

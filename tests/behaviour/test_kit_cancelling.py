@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 from collections import deque
+from contextlib import suppress
 
 import anyio
 import anyio.lowlevel
@@ -16,6 +17,11 @@ import trio
 from vuer_trio.testing import assert_no_leaks, cancel_everywhere
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["trio", ("asyncio", {}), ("asyncio", {"use_uvloop": True})], ids=str)
+def anyio_backend(request):
+    return request.param
 
 
 def on_trio() -> bool:
@@ -37,7 +43,7 @@ async def test_each_await_is_cancelled_while_it_waits_and_when_its_result_is_the
     assert cancelled.count(0) >= 1
     assert cancelled.count(1) >= 1
     assert len(started) >= places + 2
-    assert places == 4
+    assert places >= 4
 
 
 async def test_other_tasks_are_somewhere_else_each_time(anyio_backend):
@@ -82,7 +88,12 @@ class HandsOver:
             return item
         slot, event = [], anyio.Event()
         self.waiting.append((slot, event))
-        await event.wait()
+        try:
+            await event.wait()
+        except BaseException:
+            if not slot:
+                self.waiting.remove((slot, event))
+            raise
         return slot[0]
 
 
@@ -106,13 +117,14 @@ async def test_a_queue_that_loses_is_found_out(anyio_backend, native):
 async def test_a_result_that_is_there_is_lost_by_a_native_cancellation_only(anyio_backend):
     async def scenario(here):
         queue, got = HandsOver(), []
-        asyncio.get_running_loop().call_later(0.001, queue.put, "item")
+        timer = asyncio.get_running_loop().call_later(0.001, queue.put, "item")
         async with here:
             got.append(await queue.get())
-        await asyncio.sleep(0.003)
-        handed = [slot[0] for slot, _ in queue.waiting if slot]
-        assert got or queue.items or handed or (queue.waiting == deque() and not here.cancelled), here
+        while not (got or queue.items or timer.when() < asyncio.get_running_loop().time() - 0.01):
+            await asyncio.sleep(0.001)
+        assert [*got, *queue.items] == ["item"]
 
+    assert await cancel_everywhere(scenario) >= 2
     with pytest.raises(AssertionError):
         await cancel_everywhere(scenario, native=True)
 
@@ -230,10 +242,8 @@ async def test_misuse_is_told(anyio_backend):
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_swallowed_native_cancellation_is_found_out(anyio_backend):
     async def swallows():
-        try:
+        with suppress(asyncio.CancelledError):
             await asyncio.sleep(0.001)
-        except asyncio.CancelledError:
-            pass
         await asyncio.sleep(0)
 
     with pytest.raises(AssertionError, match="swallowed its cancellation"):

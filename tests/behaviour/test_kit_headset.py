@@ -126,6 +126,17 @@ async def test_the_exception_of_the_block_leaves_as_it_is(vuer_server):
                 raise KeyError
 
 
+async def test_what_the_script_raises_leaves_the_block(vuer_server, leg):
+    def script():
+        yield 0, camera_move()
+        raise LookupError("torn")
+
+    async with assert_no_leaks(), vuer_server() as server:
+        with pytest.raises(LookupError, match="torn"):
+            async with FakeHeadset(server, script(), transport=leg.transport):
+                await anyio.sleep(60)
+
+
 async def test_a_headset_cancelled_everywhere(kept, vuer_server, leg):
     app, _ = kept
 

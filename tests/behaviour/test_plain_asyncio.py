@@ -153,3 +153,39 @@ def test_the_bare_connect_and_close(run):
                 await open_vuer_client("ws://127.0.0.1:1").connect()
 
     run(main())
+
+
+@runners
+@transports
+def test_a_cancellation_behind_the_enqueuing_of_a_large_message_comes_at_the_next_await(
+    run, transport
+):
+    """The message is sent, so `send` can not say that it was not."""
+
+    async def main():
+        async with (
+            serve_peer() as peer,
+            open_vuer_client(peer.uri, transport=transport, checkpoints="every") as client,
+        ):
+            done = []
+
+            async def sends():
+                task, call_soon = asyncio.current_task(), asyncio.get_running_loop().call_soon
+                # `send` lets others run before it enqueues, and behind that: this is behind
+                call_soon(call_soon, task.cancel)
+                await client.send(Number(value=1, pad=bytes(100_000)))
+                done.append(task.cancelling())
+                try:
+                    await asyncio.sleep(30)
+                except asyncio.CancelledError:
+                    done.append("cancelled")
+                    raise
+
+            task = asyncio.create_task(sends())
+            await asyncio.wait([task])
+            assert task.cancelled()
+            assert done == [1, "cancelled"]
+            await client.flush()
+            assert numbers(peer.connections[0].messages) == [1]
+
+    run(main())

@@ -3,6 +3,7 @@
 An HTML comment above a block, which a reader does not see, may say more about it:
 
     <!-- program -->            a whole program, run as such; else a snippet, see `test_docs.py`
+    <!-- tests -->              a file of tests, for pytest
     <!-- server: scene -->      what the server does, see `doc_servers.py`; `listens` if not given
     <!-- needs: numpy -->       a module without which it is skipped
     <!-- client: moves -->      a program that serves; what its client does, see `doc_clients.py`
@@ -27,7 +28,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 _FENCE = re.compile(r" *```(.*)")
 _NOTE = re.compile(r"<!-- (\w+)(?:: (.*))? -->")
-_KEYS = {"program", "server", "client", "needs", "got", "command", "output", "picture"}
+_KEYS = {"program", "tests", "server", "client", "needs", "got", "command", "output", "picture"}
 
 
 @dataclass(frozen=True)

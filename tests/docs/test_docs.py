@@ -1,8 +1,9 @@
 """Every block of the README and of the guide is run, and every link leads somewhere.
 
-A Python block is a snippet, unless a note says that it is a program. A snippet runs inside an async
-function, under Trio, with these names: ``trio``, ``open_vuer_client``, ``VuerClient``, ``Vuer``,
-``open_vuer_server``, ``Box``, ``DefaultScene``, ``SetPosition`` (the README's event), and
+A Python block is a snippet, unless a note says that it is a program, or tests. A snippet runs
+inside an async function, under Trio, with these names: ``trio``, ``open_vuer_client``,
+``VuerClient``, ``Vuer``, ``open_vuer_server``, ``Box``, ``DefaultScene``, ``SetPosition`` (the
+README's event), and
 ``client``, which is connected, unless the snippet opens one of its own. Wherever a block says
 ``ws://localhost:8012`` or ``"localhost", 8012``, there is a server as its note wants it; at
 ``wss://robot.local:8012`` it speaks TLS, with a certificate that ``robot.pem`` vouches for;
@@ -66,7 +67,8 @@ HERE_TCP, PROXY = '"localhost", 8012', "http://proxy.local:3128"
 
 ALL = [block for page in PAGES for block in blocks(page)]
 PYTHON = [block for block in ALL if block.language == "python"]
-SNIPPETS = [block for block in PYTHON if "program" not in block.notes]
+TESTS = [block for block in PYTHON if "tests" in block.notes]
+SNIPPETS = [block for block in PYTHON if not {"program", "tests"} & set(block.notes)]
 PROGRAMS = [block for block in PYTHON if "program" in block.notes and "client" not in block.notes]
 SERVING = [block for block in PYTHON if "client" in block.notes]
 CONSOLES = [block for block in ALL if block.language == "console"]
@@ -155,6 +157,24 @@ async def run_program(block: Block, path: Path, roomz: Addresses) -> None:
             assert (done.returncode, done.stderr.decode()) == (0, ""), done.stderr.decode()
             await stage.check_what_arrived()
     assert_printed(block, stage.there(done.stdout.decode()))
+
+
+@by_name(TESTS)
+def test_tests(block: Block, tmp_path: Path) -> None:
+    path = tmp_path / "test_block.py"
+    path.write_text(block.source, "utf-8")
+    deprecated = "ignore:.*strict_exception_groups.*:DeprecationWarning"  # pytest-trio 0.8
+    options = ["-c", os.devnull, "-p", "no:cacheprovider", "-W", "error", "-W", deprecated]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, path],
+        capture_output=True,
+        encoding="utf-8",
+        # as the plugin of an installed package, from a checkout too
+        env={**os.environ, "PYTEST_PLUGINS": "pytest_vuer_trio"},
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout
+    assert f" {block.source.count('def test_')} passed" in done.stdout
 
 
 @by_name(SERVING)
@@ -345,6 +365,7 @@ def test_every_block_can_fail() -> None:
     assert len(SNIPPETS) > 20
     assert PROGRAMS
     assert SERVING
+    assert TESTS
     for block in ALL:
         match block.language:
             case "{toctree}":

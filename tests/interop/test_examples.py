@@ -218,6 +218,21 @@ def test_fastapi_service(server: Server, tmp_path: Path) -> None:
         service.kill()
 
 
+def test_test_harness() -> None:
+    deprecated = "ignore:.*strict_exception_groups.*:DeprecationWarning"  # pytest-trio 0.8
+    options = ["-c", os.devnull, "-p", "no:cacheprovider", "-W", "error", "-W", deprecated]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, EXAMPLES / "test_harness.py"],
+        capture_output=True,
+        encoding="utf-8",
+        # as the plugin of an installed package, from a checkout too
+        env=environment(PYTEST_PLUGINS="pytest_vuer_trio"),
+        timeout=_DEADLINE,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
+
+
 @pytest.mark.parametrize("name", PAIRS)
 def test_without_a_server_the_client_says_what_to_look_at(name: str) -> None:
     with socket.socket() as taken:  # bound, so that nobody else can listen there
@@ -239,13 +254,15 @@ def test_every_example_is_run_here() -> None:
     ends = {f"{name}_{end}.py" for name in PAIRS for end in ("server", "client")}
     ends |= {f"teleoperation_{end}.py" for end in ("server", "operator", "robot")}
     ends |= {"demo.py", "shared_scene.py", "fastapi_service.py"}  # the demo is run by tests/docs
+    ends |= {"test_harness.py"}
     ends |= {"two_browsers.py"}  # run by tests/browser
     here = {path.name for path in EXAMPLES.glob("*.py") if not path.name.startswith("arc_")}
     assert here == ends
     assert all(f"test_{name}" in globals() for name in PAIRS)
     for name in ends:
         source = (EXAMPLES / name).read_text("utf-8")
-        assert f"python examples/{name}" in source.split('"""')[1]  # says how to run it
+        how = "python -m pytest" if name.startswith("test_") else "python"
+        assert f"{how} examples/{name}" in source.split('"""')[1]  # says how to run it
 
 
 def test_the_examples_are_short() -> None:

@@ -81,10 +81,15 @@ def test_it_works_on_its_own(kind: str, packages: dict[str, Path], tmp_path: Pat
         assert shown.startswith("usage: "), shown
 
 
-def test_the_wheel_holds_the_package_and_its_plugin_and_nothing_else(packages: dict[str, Path]) -> None:
+def test_the_wheel_holds_the_package_and_its_plugin_and_nothing_else(
+    packages: dict[str, Path],
+) -> None:
     with zipfile.ZipFile(packages["wheel"]) as wheel:
         names = set(wheel.namelist())
-    (info,) = {PurePosixPath(name).parts[0] for name in names} - {"vuer_trio", "pytest_vuer_trio.py"}
+    (info,) = {PurePosixPath(name).parts[0] for name in names} - {
+        "vuer_trio",
+        "pytest_vuer_trio.py",
+    }
     assert info.endswith(".dist-info")
     assert {f"{info}/licenses/LICENSE", f"{info}/entry_points.txt"} <= names
     sources = (ROOT / "src").rglob("*.py")

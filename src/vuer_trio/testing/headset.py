@@ -29,7 +29,8 @@ class FakeHeadset:
     It says that it is a browser, ``info`` aside. It answers ``grab_render`` with ``picture``, the
     bytes of a JPEG or a function of the request that returns them; None answers nothing. Other
     ``options`` are those of `VuerClient`; the scene is mirrored. `client` is what it is connected
-    with. When the block ends the script is cut short, and the connection closed.
+    with. When the block ends the script is cut short, and the connection closed; what the script
+    raises cancels the block, and leaves it.
     """
 
     def __init__(
@@ -106,13 +107,13 @@ class FakeHeadset:
     async def _in_block(self) -> AsyncIterator[None]:
         rt = runtime()
         self._played = rt.Event()
-        body: BaseException | None = None
+        body: Exception | None = None  # not a cancellation: the script may have caused that
         try:
             async with self.client, rt.open_nursery() as nursery:
                 nursery.start_soon(self._play_all)
                 try:
                     yield
-                except BaseException as exc:
+                except Exception as exc:
                     body = exc
                     raise
                 nursery.cancel_scope.cancel()

@@ -15,7 +15,7 @@ import anyio.abc
 import sniffio
 import trio
 
-__all__ = ["Broken", "Busy", "Closed", "Plain", "in_form", "plain"]
+__all__ = ["AnyioStream", "Broken", "Busy", "Closed", "Plain", "TrioStream", "in_form", "plain"]
 
 T = TypeVar("T")
 #: bytes; what a receive without a limit takes at most
@@ -77,6 +77,7 @@ class TrioStream(trio.abc.HalfCloseableStream):
         await self._do(self.plain.send(bytes(data)))
 
     async def wait_send_all_might_not_block(self) -> None:
+        # At once: sending itself waits for room.
         await self.send_all(b"")
 
     async def send_eof(self) -> None:
