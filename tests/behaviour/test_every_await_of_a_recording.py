@@ -1,17 +1,16 @@
-"""Cancels a recording once at each step of the loop; whatever is left can be read."""
+"""Cancels a recording once at each place; whatever is left can be read."""
 
 from __future__ import annotations
 
 import warnings
 
 import pytest
-import trio
-from support import Number, task_count
-from test_every_await import CancelAt
+from support import Number
 
 from peer import memory_peer
 from vuer_trio import open_vuer_client
 from vuer_trio.record import Recorder, open_recording
+from vuer_trio.testing import cancel_everywhere
 
 pytestmark = pytest.mark.trio
 
@@ -24,37 +23,31 @@ async def answers(conn):
 
 
 @pytest.mark.parametrize("transport", ["trio-websocket", "websockets"])
-async def test_a_cancellation_at_any_step_leaves_a_whole_file(transport, tmp_path):
+async def test_a_cancellation_anywhere_leaves_a_whole_file(transport, tmp_path):
     """In real time: a virtual clock would jump while a thread writes."""
-    tasks = task_count()
-    step, ran_through, files = 1, False, 0
-    while not ran_through:
-        path, received = tmp_path / f"{step}.mcap", []
-        async with memory_peer(answers) as peer:
-            cancel = CancelAt(step)
-            trio.lowlevel.add_instrument(cancel)
-            try:
-                with cancel.scope:
-                    client = open_vuer_client(stream=peer.stream, transport=transport)
-                    async with Recorder(path, client, interval=0.0001), client:
-                        for n in range(3):
-                            await client.send(Number(value=n))
-                            received.append((await client.recv()).data)
-            finally:
-                trio.lowlevel.remove_instrument(cancel)
-        ran_through = not cancel.fired
-        if path.exists():
-            files += 1
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")  # a DamagedRecording
-                recording = open_recording(path)
-                entries = list(recording)
-            assert recording.complete
-            assert recording.dropped == 0
-            etypes = [e.etype for e in entries]
-            assert etypes == ["INIT", *["NUMBER", "SET"] * 3][: len(etypes)]
-            assert etypes.count("SET") in (len(received), len(received) + 1)
-        assert task_count() == tasks
-        step += 1
-    assert files > 20
-    assert received == [0, 1, 2]
+    files = []
+
+    async def scenario(here):
+        path, received = tmp_path / f"{here.place}.mcap", []
+        async with memory_peer(answers) as peer, here:
+            client = open_vuer_client(stream=peer.stream, transport=transport)
+            async with Recorder(path, client, interval=0.0001), client:
+                for n in range(3):
+                    await client.send(Number(value=n))
+                    received.append((await client.recv()).data)
+        assert here.fired or received == [0, 1, 2]
+        if not path.exists():
+            return
+        files.append(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a DamagedRecording
+            recording = open_recording(path)
+            entries = list(recording)
+        assert recording.complete
+        assert recording.dropped == 0
+        etypes = [e.etype for e in entries]
+        assert etypes == ["INIT", *["NUMBER", "SET"] * 3][: len(etypes)]
+        assert etypes.count("SET") in (len(received), len(received) + 1)
+
+    await cancel_everywhere(scenario)
+    assert len(files) > 20
