@@ -10,11 +10,9 @@ from collections.abc import Mapping
 
 import anyio
 import pytest
-import trio
 from doors import serving
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import open_sockets, task_count
 
 import vuer_trio.arc as arc
 from vuer_trio import ConnectionFailed, EncodeError, Fifo, Latest, ProtocolError, VuerError
@@ -30,6 +28,7 @@ from vuer_trio.arc.message import encode_fields, encode_message, parse_message
 from vuer_trio.arc.relay.reading import Unreadable, is_falsy, read_json
 from vuer_trio.arc.relay.registry import Refusal, Registry
 from vuer_trio.arc.relay.switch import Switch
+from vuer_trio.testing import cancel_everywhere
 
 
 def test_everything_public_is_there():
@@ -343,41 +342,22 @@ async def test_a_body_that_waits_to_be_asked_for(leg):
     assert found == [b"hello"]
 
 
-# ---- registering, cancelled at each of its steps
+# ---- registering, cancelled everywhere
 
 
 @pytest.mark.trio
-async def test_a_cancellation_of_registering_at_any_step_leaves_nothing_behind():
-    class CancelAt(trio.abc.Instrument):
-        def __init__(self, step):
-            self.left, self.scope = step, trio.CancelScope()
-            self.task = trio.lowlevel.current_task()
-
-        def before_task_step(self, task):
-            self.left -= task is self.task
-            if self.left == 0:
-                self.scope.cancel()
-
+async def test_a_cancellation_of_registering_anywhere_leaves_nothing_behind():
     async with arc.open_arc_relay() as relay:
-        sockets, tasks = open_sockets(), task_count()
-        step, ran_through = 1, False
-        while not ran_through:
+
+        async def scenario(here):
             client = arc.ARCClient(relay.url)
-            cancel = CancelAt(step)
-            trio.lowlevel.add_instrument(cancel)
-            try:
-                with cancel.scope:
-                    await client.register()
-                ran_through = not cancel.scope.cancelled_caught
-            finally:
-                trio.lowlevel.remove_instrument(cancel)
-            assert (client.token is not None) == ran_through
-            with trio.fail_after(5):
-                while (open_sockets(), task_count()) != (sockets, tasks):
-                    await trio.sleep(0.001)
-            step += 1
-        assert step > 5
-        assert client.agent_id in relay.stats()["registry"]["agents"]
+            async with here:
+                await client.register()
+            assert (client.token is not None) == (not here.cancelled)
+            if not here.fired:
+                assert client.agent_id in relay.stats()["registry"]["agents"]
+
+        assert await cancel_everywhere(scenario) > 3
 
 
 # ---- answers

@@ -7,27 +7,14 @@ from contextlib import suppress
 import pytest
 import trio
 from doors import MAX_SIZE, Talk
-from support import task_count
 from test_knocking import GOOD, head, masked
 
 from vuer_trio._runtime import runtime
 from vuer_trio._transport.listen import greet_stream
 from vuer_trio._transport.listening import Listening
+from vuer_trio.testing import cancel_everywhere
 
 pytestmark = pytest.mark.trio
-
-
-class CancelAt(trio.abc.Instrument):
-    """Cancels a scope when the loop is about to take its n-th step."""
-
-    def __init__(self, step):
-        self.steps_left = step
-        self.scope = trio.CancelScope()
-
-    def before_task_step(self, task):
-        self.steps_left -= 1
-        if self.steps_left == 0:
-            self.scope.cancel()
 
 
 async def page_or_talk(knock):
@@ -57,28 +44,18 @@ async def client(stream, request, ended):
     "request_", [head(b"Host: x"), head(*GOOD) + masked(9, b"p"), b"?\r\n\r\n"]
 )
 async def test_every_await_of_a_greeting_is_cancelled_once(autojump_clock, transport, request_):
-    rt = runtime()
-    tasks = task_count()
-    step, ran_through = 1, False
-    while not ran_through:
-        near, far = trio.testing.memory_stream_pair()
-        cancel = CancelAt(step)
-        ended = []
+    rt, ended = runtime(), []
 
+    async def scenario(here):
+        near, far = trio.testing.memory_stream_pair()
+        ended.clear()
         listening = Listening(None, 0, MAX_SIZE, transport=transport)
-        trio.lowlevel.add_instrument(cancel)
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(client, near, request_, ended)
-                with cancel.scope:
-                    await greet_stream(rt, listening, far, page_or_talk)
-                ran_through = not cancel.scope.cancelled_caught
-        finally:
-            trio.lowlevel.remove_instrument(cancel)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client, near, request_, ended)
+            async with here:
+                await greet_stream(rt, listening, far, page_or_talk)
         with pytest.raises(trio.ClosedResourceError):
             await far.send_all(b"closed")
-        await trio.testing.wait_all_tasks_blocked()
-        assert task_count() == tasks
-        step += 1
-    assert step > 5
+
+    assert await cancel_everywhere(scenario) > 3
     assert ended
