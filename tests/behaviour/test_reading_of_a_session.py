@@ -118,3 +118,25 @@ async def test_frames_go_out_by_the_clock(autojump_clock):
     expected[10] = (10, 1.095)
     assert [what for what, _ in times] == [what for what, _ in expected]
     assert [at for _, at in times] == pytest.approx([at for _, at in expected], abs=0.005)
+
+
+@pytest.mark.anyio
+async def test_once_is_once_for_all_sessions(new_server, open_client, caplog):
+    app, seen = new_server(), []
+    async with open_vuer_server(app) as server:
+        clients = [open_client(server.uri) for _ in range(5)]
+        for client in clients:
+            await client.connect()
+        for turn in range(5):
+            cleanup = app.add_handler("N", lambda event, session: seen.append(event), once=True)
+            for client in clients:
+                client.send @ event("N", turn)
+            for client in clients:
+                await client.flush(timeout=10)
+            cleanup()
+        await eventually(lambda: len(seen) >= 5)
+        for client in clients:
+            await client.aclose()
+        await eventually(lambda: not server.lives)
+    assert [e.value for e in seen] == list(range(5))
+    assert "Traceback" not in caplog.text

@@ -327,3 +327,8 @@ def test_pillow_and_numpy_are_not_imported() -> None:
         "sys.exit(any(name in sys.modules for name in ('numpy', 'PIL')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_event_that_runs_javascript_in_the_page_is_not_offered():
+    public = [vars(catalogue).get(name) for name in catalogue.__all__]
+    assert "TIMEOUT" not in [getattr(each, "etype", None) for each in public]
