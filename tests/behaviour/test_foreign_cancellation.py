@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from raw_client import eventually, witnessed
@@ -18,9 +19,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyn
 
 @pytest.fixture
 def leg():
-    from conftest import LEGS
-
-    return next(leg for leg in LEGS if leg.backend == "asyncio")
+    return SimpleNamespace(backend="asyncio", transport="websockets")
 
 
 async def awaits_what_is_cancelled(*args):
