@@ -569,6 +569,7 @@ async def test_a_question_ends_with_the_connection(open_relay, open_agent):
                 for _ in range(3):
                     tasks.start_soon(ask)
                 await eventually(lambda: len(alice._there.intake.asks) == 3)
+                await alice.flush()  # what is not sent would be told when leaving
                 relay.revoke("alice")
         assert len({id(error) for error in errors}) == 3
 
