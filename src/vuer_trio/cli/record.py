@@ -114,9 +114,11 @@ async def _show_progress(
     args: argparse.Namespace, out: Output, recorder: Recorder, began: float
 ) -> None:
     """At a terminal, a line that changes."""
-    with out.working(f"recording to {args.file}") as line:
-        while line is not None:
-            line.update(_told(args, recorder, trio.current_time() - began))
+    if not out.error_terminal:
+        return
+    with out.working(f"recording to {args.file}") as tell:
+        while True:
+            tell(_told(args, recorder, trio.current_time() - began))
             await trio.sleep(_REFRESH)
 
 
