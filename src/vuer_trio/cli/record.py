@@ -6,7 +6,7 @@ import argparse
 import math
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -150,9 +150,9 @@ def _messages(count: int) -> str:
 
 def _size_of(path: Path) -> str:
     """Of a file, for people."""
-    size: Any = path.stat().st_size
-    for unit in ("bytes", "KB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
+    size: float = path.stat().st_size
+    for unit in ("KB", "MB", "GB"):
         size /= 1000
-    return f"{size:.3g} GB"
+        if size < 1000:
+            break
+    return f"{size:.1f} {unit}"
