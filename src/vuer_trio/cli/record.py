@@ -150,9 +150,5 @@ def _messages(count: int) -> str:
 
 def _size_of(path: Path) -> str:
     """Of a file, for people."""
-    size: float = path.stat().st_size
-    for unit in ("KB", "MB", "GB"):
-        size /= 1000
-        if size < 1000:
-            break
-    return f"{size:.1f} {unit}"
+    size = path.stat().st_size / 1000
+    return f"{size:.1f} KB" if size < 1000 else f"{size / 1000:.1f} MB"
