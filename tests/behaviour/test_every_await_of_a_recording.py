@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import pytest
+import trio
 from support import Number
 
 from peer import memory_peer
@@ -51,3 +52,24 @@ async def test_a_cancellation_anywhere_leaves_a_whole_file(transport, tmp_path):
 
     await cancel_everywhere(scenario)
     assert len(files) > 20
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_a_virtual_clock_is_no_slow_disk(cancelled, tmp_path, autojump_clock):
+    """It jumps to the next deadline while a thread works."""
+    path = tmp_path / "run.mcap"
+    async with memory_peer(answers) as peer:
+        client = open_vuer_client(stream=peer.stream, transport="websockets")
+        with trio.CancelScope() as scope:
+            async with Recorder(path, client), client:
+                for n in range(3):
+                    await client.send(Number(value=n))
+                    await client.recv()
+                    await trio.sleep(100)
+                if cancelled:
+                    scope.cancel()
+                    await trio.sleep_forever()
+    recording = open_recording(path)
+    assert recording.complete
+    assert [e.etype for e in recording] == ["INIT", *["NUMBER", "SET"] * 3]
+    assert recording.duration == pytest.approx(200)  # the times are those of the clock

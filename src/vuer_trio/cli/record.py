@@ -6,7 +6,7 @@ import argparse
 import math
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -114,9 +114,11 @@ async def _show_progress(
     args: argparse.Namespace, out: Output, recorder: Recorder, began: float
 ) -> None:
     """At a terminal, a line that changes."""
-    with out.working(f"recording to {args.file}") as line:
-        while line is not None:
-            line.update(_told(args, recorder, trio.current_time() - began))
+    if not out.error_terminal:
+        return
+    with out.working(f"recording to {args.file}") as tell:
+        while True:
+            tell(_told(args, recorder, trio.current_time() - began))
             await trio.sleep(_REFRESH)
 
 
@@ -148,9 +150,5 @@ def _messages(count: int) -> str:
 
 def _size_of(path: Path) -> str:
     """Of a file, for people."""
-    size: Any = path.stat().st_size
-    for unit in ("bytes", "KB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"
+    size = path.stat().st_size / 1000
+    return f"{size:.1f} KB" if size < 1000 else f"{size / 1000:.1f} MB"

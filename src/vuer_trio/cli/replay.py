@@ -168,11 +168,13 @@ async def _show_progress(
     args: argparse.Namespace, out: Output, played: _Played, whole: float
 ) -> None:
     """At a terminal, a line that changes."""
+    if not out.error_terminal:
+        return
     end = "; Ctrl-C ends" if endless(args) else ""
-    with out.working(f"playing {args.file}") as line:
-        while line is not None:
+    with out.working(f"playing {args.file}") as tell:
+        while True:
             at = f"{played.at:.1f} of {whole:.1f} s"
-            line.update(f"playing {args.file}: {at}, {played.sent:,} sent{end}")
+            tell(f"playing {args.file}: {at}, {played.sent:,} sent{end}")
             await trio.sleep(_REFRESH)
 
 
