@@ -199,8 +199,8 @@ def test_listen_to_some_types(server):
 def test_listen_for_a_time(server):
     done = run("listen", f"{server.uri}/silent", "--seconds", "0.1")
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr.startswith("0 events in 0.")
-    done = run("listen", f"{server.uri}/once", "--seconds", "0.3", "--count", "2", "-q")
+    assert done.stderr.startswith("0 events in ")
+    done = run("listen", f"{server.uri}/once", "--seconds", "3", "--count", "2", "-q")
     assert done.returncode == 5
     assert done.stderr == "vuer-trio: the time is over after 1 of 2 events\n"
 
@@ -403,9 +403,9 @@ def test_the_lines_before_a_bad_one_arrive(server):
 
 @pytest.mark.parametrize("command", [("send", "POSE", "1", "--uri"), ("ping", "--count", "1")])
 def test_a_server_that_does_not_read(serve, command):
-    done = run(*command, serve(mute).uri, "--timeout", "0.5")
+    done = run(*command, serve(mute).uri, "--timeout", "3")
     assert done.returncode == 5
-    assert "0.5 s" in done.stderr
+    assert "within 3 s" in done.stderr
 
 
 def wait_for(server, count):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -20,7 +21,10 @@ from command import COMMAND, environment, run, start
 from terminal import DEADLINE, Terminal
 from vuer_trio import open_vuer_client
 
-pytestmark = pytest.mark.interop
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.skipif(find_spec("vuer") is None, reason="needs the dependency group `interop`"),
+]
 
 #: a box that moves, fifty times a second
 PROGRAM = """

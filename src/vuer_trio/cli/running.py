@@ -49,12 +49,9 @@ def run_command(command: Command, args: argparse.Namespace, out: Output) -> int:
     """
     try:
         return trio.run(_Run(command, args, out).main)
-    except KeyboardInterrupt:
-        return Status.INTERRUPTED
-    except BaseExceptionGroup as group:
-        if group.subgroup(KeyboardInterrupt) is None:
-            raise
-        return Status.INTERRUPTED
+    except* KeyboardInterrupt:
+        pass
+    return Status.DONE if command.endless(args) else Status.INTERRUPTED
 
 
 class _Run:
@@ -67,7 +64,7 @@ class _Run:
 
     async def main(self) -> int:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._heed_signals)
+            await nursery.start(self._heed_signals)
             nursery.start_soon(self._watch_reader)
             with self._scope:
                 try:
@@ -85,8 +82,9 @@ class _Run:
         self._cut = self._cut or why
         self._scope.cancel()
 
-    async def _heed_signals(self) -> None:
+    async def _heed_signals(self, task_status: trio.TaskStatus[None]) -> None:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
             async for number in signals:
                 if number == signal.SIGTERM:
                     return self._end(Status.TERMINATED)
