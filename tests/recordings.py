@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import msgpack
 
 from vuer_trio.record.file import RecordingFile
 
-__all__ = ["ABOUT", "EPOCH", "new_file", "packed", "put_all", "recorded"]
+__all__ = ["ABOUT", "EPOCH", "fill_the_disk", "new_file", "packed", "put_all", "recorded"]
 
 #: nanoseconds: when the recordings of tests begin
 EPOCH = 1_700_000_000 * 10**9
@@ -59,3 +60,10 @@ def recorded(path: Path, seen: Sequence[Seen], **options: Any) -> Path:
     if file.error is not None:
         raise file.error
     return path
+
+
+def fill_the_disk(file: RecordingFile) -> None:
+    """From now on there is no room for what is written to it."""
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, file._stream.fileno())
+    os.close(full)

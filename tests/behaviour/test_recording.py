@@ -17,6 +17,7 @@ import pytest
 from support import task_count
 
 from peer import serve_peer
+from recordings import fill_the_disk
 from vuer_trio import Backoff, DropOldest, open_vuer_server
 from vuer_trio._link.keeper import Keeper
 from vuer_trio._runtime import runtime
@@ -344,12 +345,12 @@ async def test_a_disk_that_fails_lets_the_block_go_on_and_is_raised_at_its_end(
     open_client, path, caplog
 ):
     async with serve_peer(echoing) as peer, opened(open_client, peer.uri) as client:
-        with pytest.raises(OSError, match="Bad file descriptor") as caught:
+        with pytest.raises(OSError, match="No space left on device") as caught:
             async with Recorder(path, client, interval=0.001) as recorder:
                 await client.send(number(0))
                 await client.recv(timeout=20)
                 await eventually(lambda: recorder.written == 2)
-                os.close(recorder._file._stream.fileno())
+                fill_the_disk(recorder._file)
                 for n in range(1, 5):
                     await client.send(number(n))
                     assert (await client.recv(timeout=20)).data == n
