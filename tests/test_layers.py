@@ -19,6 +19,7 @@ NAMES = [path.relative_to(ROOT).as_posix() for path in FILES]
 LAYERS = [
     ["_errors.py"],
     ["_runtime.py"],
+    ["_nursery.py", "_block.py"],
     ["_transport/"],
     ["_link/"],
     ["codec.py"],

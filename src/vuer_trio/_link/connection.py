@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
+from .._block import Block
 from .._errors import ClientClosed, ConnectionClosed, ConnectionFailed, renew
+from .._nursery import open_plain_nursery
 from .._runtime import Runtime, runtime
 from .changes import Watch
 from .endings import check_close, closed_error
 from .keeper import Keeper
 from .link import State
-from .opening import open_connection, unwrap
+from .opening import open_connection
 
 __all__ = ["Connection"]
 
 
-class Connection:
+class Connection(Block):
     """What every client has. A subclass makes the links, and wires them up once they are open."""
 
     def __init__(self) -> None:
         self._keeper: Keeper | None = None
-        self._block: AbstractAsyncContextManager[None] | None = None
         self._abandon: Callable[[], object] | None = None
 
     def _new_keeper(self, rt: Runtime, shielded: bool) -> Keeper:
@@ -85,23 +86,11 @@ class Connection:
 
     # ---- opening
 
-    async def __aenter__(self) -> Self:
-        block = self._in_block()
-        await block.__aenter__()
-        self._block = block
-        return self
-
-    async def __aexit__(self, *exc: Any) -> bool | None:
-        block, self._block = self._block, None
-        assert block is not None
-        return await block.__aexit__(*exc)
-
     @asynccontextmanager
     async def _in_block(self) -> AsyncIterator[None]:
         body: BaseException | None = None
-        leaving: BaseException | None = None
         try:
-            async with runtime().open_nursery() as nursery:
+            async with open_plain_nursery(runtime()) as nursery:
                 keeper = await self._open(nursery, shielded=True)  # until the block ends
                 try:
                     yield
@@ -110,13 +99,10 @@ class Connection:
                     keeper.abort()
                     raise
                 await self.aclose()
-        except BaseExceptionGroup as group:
-            leaving = unwrap(group, body)
-        # Raised out here, so that the nursery's group does not become its context.
-        if leaving is not None:
-            if leaving is body:
-                self._tell_of_loss(leaving)
-            raise leaving
+        except BaseException as exc:
+            if exc is body:
+                self._tell_of_loss(exc)
+            raise
 
     def _tell_of_loss(self, exc: BaseException) -> None:
         """A connection lost behind the body's back is the context of what the body raised."""

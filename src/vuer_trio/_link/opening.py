@@ -1,4 +1,4 @@
-"""Starting a connection, and what is left of its exceptions."""
+"""Starting a connection."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from .._runtime import Runtime
 from .link import CLEANUP
 
-__all__ = ["open_connection", "unwrap"]
+__all__ = ["open_connection"]
 
 log = logging.getLogger("vuer_trio.link")
 
@@ -70,24 +70,3 @@ class _Status:
         if not self.event.is_set():
             self.failure = failure
             self.event.set()
-
-
-def unwrap(group: BaseExceptionGroup[BaseException], body: BaseException | None) -> BaseException:
-    """The one exception to raise for a nursery's group.
-
-    The background tasks raise nothing of their own, so it holds what the ``body`` raised, or a
-    KeyboardInterrupt, and perhaps cancellations.
-    """
-    for exc in group.exceptions:
-        if isinstance(exc, KeyboardInterrupt | SystemExit):
-            return exc
-    own = isinstance(body, Exception | BaseExceptionGroup) or body in group.exceptions
-    if body is not None and own:  # and no cancellation that the nursery has taken back
-        return body
-    found: BaseException | None = group.subgroup((KeyboardInterrupt, SystemExit))
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    if found is not None:
-        return found
-    ordinary = [exc for exc in group.exceptions if isinstance(exc, Exception)]
-    return (ordinary or group.exceptions)[0]

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
+from .._nursery import open_plain_nursery
 from .._runtime import Runtime
 from .binding import bind
 from .choosing import choose_transport
@@ -59,11 +60,11 @@ async def listen(
     listeners = await bind(listening.host, listening.port, door.io.resolve)
     try:
         started([listener.getsockname()[:2] for listener in listeners])
-        async with rt.open_nursery() as connections:
+        async with open_plain_nursery(rt) as connections:
             if farewell is not None:
                 connections.start_soon(farewell)
             try:
-                async with rt.open_nursery() as accepting:
+                async with open_plain_nursery(rt) as accepting:
                     for listener in listeners:
                         accepting.start_soon(door.accept_all, listener, connections)
             finally:

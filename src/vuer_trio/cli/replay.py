@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from .._link.policy import Discard
+from .._nursery import open_plain_nursery
+from .._runtime import runtime
 from ..client import VuerClient
 from .connection import add_connection, add_uri, connected
 from .json_text import printable
@@ -129,15 +131,13 @@ async def _play(args: argparse.Namespace, out: Output, recording: Recording) -> 
         played = _Played(recording.script("client", etypes=args.etype), client)
         began = trio.current_time()
         try:
-            async with trio.open_nursery() as nursery:
+            async with open_plain_nursery(runtime()) as nursery:
                 if not args.quiet:
                     whole = recording.duration
                     nursery.start_soon(_show_progress, args, out, played, whole)
                 await replay(played, played.send, speed=args.speed, loop=args.loop)
                 await client.flush(args.timeout)
                 nursery.cancel_scope.cancel()
-        except BaseExceptionGroup as group:
-            raise _first(group) from None
         finally:
             if not args.quiet:
                 took = trio.current_time() - began
@@ -176,12 +176,6 @@ async def _show_progress(
             at = f"{played.at:.1f} of {whole:.1f} s"
             tell(f"playing {args.file}: {at}, {played.sent:,} sent{end}")
             await trio.sleep(_REFRESH)
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one that ended it: the progress raises nothing."""
-    ordinary = [exc for exc in group.exceptions if isinstance(exc, Exception)]
-    return (ordinary or group.exceptions)[0]
 
 
 # ---- as a server

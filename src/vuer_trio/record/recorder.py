@@ -6,16 +6,17 @@ import logging
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
-from .._link.opening import unwrap
+from .._block import Block
 from .._link.witnesses import Direction
+from .._nursery import open_plain_nursery
 from .._runtime import Runtime, runtime
 from ..client import VuerClient
 from ..options import check_size
@@ -33,7 +34,7 @@ log = logging.getLogger("vuer_trio.record")
 _PATIENCE = 5.0
 
 
-class Recorder:
+class Recorder(Block):
     """``async with Recorder("run.mcap", client):`` records what is on the wire while it lasts.
 
     ``source`` is a `VuerClient`, open or not, over all its connections, or a `VuerSession`. A
@@ -93,7 +94,6 @@ class Recorder:
             compression=compression,
         )
         self._file: RecordingFile | None = None
-        self._block: AbstractAsyncContextManager[None] | None = None
         self._now: Callable[[], float] = time.monotonic
         self._wake: Any = None  # the writing task's event, set when so many bytes wait
         self._wake_at: float = math.inf
@@ -130,21 +130,10 @@ class Recorder:
 
     # ---- its life
 
-    async def __aenter__(self) -> Self:
-        if self._block is not None:
-            raise RuntimeError(f"{self!r} is recording already")
-        block = self._in_block()
-        await block.__aenter__()
-        self._block = block
-        return self
-
-    async def __aexit__(self, *exc: Any) -> bool | None:
-        block, self._block = self._block, None
-        assert block is not None
-        return await block.__aexit__(*exc)
-
     @asynccontextmanager
     async def _in_block(self) -> AsyncIterator[None]:
+        if self._block is not None:
+            raise RuntimeError(f"{self!r} is recording already")
         rt = runtime()
         self._now = rt.clock()
         file = self._file = self._new_file(self._about(), epoch=(self._now(), time.time_ns()))
@@ -156,26 +145,16 @@ class Recorder:
         except BaseException:
             remove()
             raise
-        body: BaseException | None = None
-        failure: BaseException | None = None
         try:
-            async with rt.open_nursery() as nursery:
+            async with open_plain_nursery(rt) as nursery:
                 nursery.start_soon(self._write_chunks, rt, file)
                 try:
                     yield
-                except BaseException as exc:
-                    body = exc
-                    raise
                 finally:
                     remove()
                     nursery.cancel_scope.cancel()
-        except BaseExceptionGroup as group:
-            failure = unwrap(group, body)
         finally:
             await _finish(rt, file)
-        # Raised out here, so that the nursery's group does not become its context.
-        if failure is not None:
-            raise failure
         if file.error is not None:
             raise file.error
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
+from .._block import Block
 from .._errors import ClientClosed, renew
-from .._link.opening import open_connection, unwrap
+from .._link.opening import open_connection
+from .._nursery import open_plain_nursery
 from .._runtime import runtime
 from .._transport.base import TransportName
 from . import http
@@ -27,7 +29,7 @@ from .visit import Settings, Visit
 __all__ = ["AsyncClient", "open_roomz_client"]
 
 
-class AsyncClient:
+class AsyncClient(Block):
     """A client of a Roomz chat server, on Trio and asyncio.
 
     ``async with AsyncClient(url, token) as client`` connects if there is a token or a session,
@@ -73,7 +75,6 @@ class AsyncClient:
         self._call_handler: HandlerCaller = call_handler
         self._visit: Visit | None = None
         self._nursery: Any = None  # of the block
-        self._block: AbstractAsyncContextManager[None] | None = None
         self._abandon: Callable[[], object] | None = None
 
     # ---- state
@@ -254,40 +255,18 @@ class AsyncClient:
         if error is not None and not isinstance(error, ClientClosed):
             raise renew(error)
 
-    async def __aenter__(self) -> Self:
-        block = self._in_block()
-        await block.__aenter__()
-        self._block = block
-        return self
-
-    async def __aexit__(self, *exc: Any) -> bool | None:
-        block, self._block = self._block, None
-        assert block is not None
-        return await block.__aexit__(*exc)
-
     @asynccontextmanager
     async def _in_block(self) -> AsyncIterator[None]:
-        body: BaseException | None = None
-        leaving: BaseException | None = None
         if self._nursery is not None or self.connection_state is not ConnectionState.DISCONNECTED:
             raise ClientError(f"{self!r} is in use already; disconnect() first")
         try:
-            async with runtime().open_nursery() as self._nursery:
+            async with open_plain_nursery(runtime()) as self._nursery:
                 if self._account.known():
                     await self.connect()
-                try:
-                    yield
-                except BaseException as exc:
-                    body = exc
-                    raise
+                yield
                 await self.disconnect()
-        except BaseExceptionGroup as group:
-            leaving = unwrap(group, body)
         finally:
             self._nursery = None
-        # Raised out here, so that the nursery's group does not become its context.
-        if leaving is not None:
-            raise leaving
 
     def __del__(self) -> None:
         abandon = getattr(self, "_abandon", None)

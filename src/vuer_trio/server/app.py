@@ -8,8 +8,8 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any, Literal, TypeVar, overload
 
-from .._link.opening import unwrap
 from .._link.policy import Fifo, Policy
+from .._nursery import beside
 from .._runtime import runtime
 from .._transport.base import TransportName
 from ..events import ClientEvent
@@ -222,20 +222,5 @@ async def open_vuer_server(
     ``server`` has ``uri``, ``port`` and ``sessions``. ``host`` and ``port`` are instead of the
     app's. Raises as `Vuer.serve`. When the block ends, every session is closed with 1001.
     """
-    body: BaseException | None = None
-    try:
-        async with runtime().open_nursery() as nursery:
-            server: Serving = await nursery.start(app.serve_at, host, port)
-            try:
-                yield server
-            except BaseException as exc:
-                body = exc
-                raise
-            finally:
-                nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        failure = unwrap(group, body)
-    else:
-        return
-    # Raised out here, so that the nursery's group does not become its context.
-    raise failure
+    async with beside(runtime(), app.serve_at, host, port) as server:
+        yield server

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from .._link.opening import unwrap
+from .._nursery import beside
 from .._runtime import Runtime, run, runtime
 
 __all__ = ["run_blocking"]
@@ -34,16 +34,8 @@ def run_blocking(
 
 async def _main(serve: Callable[..., Awaitable[None]], announce: Callable[[Any], None]) -> None:
     rt = runtime()
-    try:
-        async with rt.open_nursery() as nursery:
-            server = await nursery.start(serve)
-            await _signal(rt, partial(announce, server))
-            nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        failure = unwrap(group, None)
-    else:
-        return
-    raise failure
+    async with beside(rt, serve) as server:
+        await _signal(rt, partial(announce, server))
 
 
 async def _signal(rt: Runtime, ready: Callable[[], None]) -> None:

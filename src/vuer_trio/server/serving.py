@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._errors import ConnectionClosed
-from .._link.opening import unwrap
 from .._runtime import Runtime
 from .._transport.base import Prepared
 from .._transport.framing import prepare
@@ -96,13 +95,7 @@ class Serving:
             options.transport,
         )
         self._status = status
-        try:
-            await listen(self.rt, listening, self.greet, self._started, self.close_at_the_end)
-        except BaseExceptionGroup as group:
-            failure = unwrap(group, None)
-        else:
-            return
-        raise failure
+        await listen(self.rt, listening, self.greet, self._started, self.close_at_the_end)
 
     def _started(self, addresses: Sequence[tuple[str, int]]) -> None:
         self.addresses = addresses

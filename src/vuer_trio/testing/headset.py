@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Self
+from contextlib import asynccontextmanager
+from typing import Any
 
-from .._link.opening import unwrap
+from .._block import Block
+from .._nursery import open_plain_nursery
 from .._runtime import runtime
 from ..client import VuerClient
 from ..events import ClientEvent, ServerEvent
@@ -19,7 +20,7 @@ __all__ = ["FakeHeadset"]
 Script = Iterable[tuple[float, ClientEvent]]
 
 
-class FakeHeadset:
+class FakeHeadset(Block):
     """``async with FakeHeadset(server, wave()) as headset:`` connects, says INIT and plays.
 
     ``server`` is one in memory, or the URI of any. ``script`` is any iterable of
@@ -54,7 +55,6 @@ class FakeHeadset:
         self._picture = picture
         self._rt: Any = None
         self._played: Any = None
-        self._block: AbstractAsyncContextManager[None] | None = None
         if picture is not None:
             self.client.answer("GRAB_RENDER", self._render)
 
@@ -93,36 +93,14 @@ class FakeHeadset:
 
     # ---- its life
 
-    async def __aenter__(self) -> Self:
-        self._block = self._in_block()
-        await self._block.__aenter__()
-        return self
-
-    async def __aexit__(self, *exc: Any) -> bool | None:
-        block, self._block = self._block, None
-        assert block is not None
-        return await block.__aexit__(*exc)
-
     @asynccontextmanager
     async def _in_block(self) -> AsyncIterator[None]:
         rt = runtime()
         self._played = rt.Event()
-        body: Exception | None = None  # not a cancellation: the script may have caused that
-        try:
-            async with self.client, rt.open_nursery() as nursery:
-                nursery.start_soon(self._play_all)
-                try:
-                    yield
-                except Exception as exc:
-                    body = exc
-                    raise
-                nursery.cancel_scope.cancel()
-        except BaseExceptionGroup as group:
-            failure = unwrap(group, body)
-        else:
-            return
-        # Raised out here, so that the nursery's group does not become its context.
-        raise failure
+        async with self.client, open_plain_nursery(rt) as nursery:
+            nursery.start_soon(self._play_all)
+            yield
+            nursery.cancel_scope.cancel()
 
     async def _play_all(self) -> None:
         try:

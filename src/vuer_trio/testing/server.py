@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from .._link.opening import unwrap
+from .._nursery import beside
 from .._runtime import runtime
 from .._transport.inside import host_inside
 from .._transport.listening import Listening
@@ -108,20 +108,8 @@ async def open_memory_server(
     streams, say. When the block ends, every session is closed with 1001.
     """
     server = MemoryServer(app, wrap)
-    body: BaseException | None = None
-    try:
-        async with server.rt.open_nursery() as nursery:
-            await nursery.start(server.run)
-            try:
-                yield server
-            except BaseException as exc:
-                body = exc
-                raise
-            finally:
-                server.cancel()
-    except BaseExceptionGroup as group:
-        failure = unwrap(group, body)
-    else:
-        return
-    # Raised out here, so that the nursery's group does not become its context.
-    raise failure
+    async with beside(server.rt, server.run):
+        try:
+            yield server
+        finally:
+            server.cancel()

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from ..._link.opening import unwrap
 from ..._link.policy import Fifo, Latest, Policy
+from ..._nursery import beside, open_plain_nursery
 from ..._runtime import Runtime, runtime
 from ..._transport.base import TransportName
 from ...options import check_choice, check_seconds, check_size
@@ -151,14 +151,8 @@ class Relay:
             options.transport,
         )
         self._status = status
-        try:
-            async with self.rt.open_nursery() as self._nursery:
-                await listen(self.rt, listening, self._greet, self._started, self._close_at_the_end)
-        except BaseExceptionGroup as group:
-            failure = unwrap(group, None)
-        else:
-            return
-        raise failure
+        async with open_plain_nursery(self.rt) as self._nursery:
+            await listen(self.rt, listening, self._greet, self._started, self._close_at_the_end)
 
     def _started(self, addresses: Sequence[tuple[str, int]]) -> None:
         self.addresses = addresses
@@ -247,24 +241,9 @@ async def open_arc_relay(
     """
     rt = runtime()
     relay = Relay(rt, RelayOptions(host=host, port=port, **options))
-    body: BaseException | None = None
-    try:
-        async with rt.open_nursery() as nursery:
 
-            async def serve(*, task_status: Any) -> None:
-                await relay.run(task_status)
+    async def serve(*, task_status: Any) -> None:
+        await relay.run(task_status)
 
-            await nursery.start(serve)
-            try:
-                yield relay
-            except BaseException as exc:
-                body = exc
-                raise
-            finally:
-                nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        failure = unwrap(group, body)
-    else:
-        return
-    # Raised out here, so that the nursery's group does not become its context.
-    raise failure
+    async with beside(rt, serve):
+        yield relay

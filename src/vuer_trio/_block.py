@@ -1,0 +1,30 @@
+"""An async context manager that can be entered again after it was left."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Self
+
+__all__ = ["Block"]
+
+
+class Block:
+    """``async with``, written as one generator: `_in_block`."""
+
+    _block: AbstractAsyncContextManager[object] | None = None
+
+    @abstractmethod
+    def _in_block(self) -> AbstractAsyncContextManager[object]:
+        """Its life, made anew for each block."""
+
+    async def __aenter__(self) -> Self:
+        block = self._in_block()
+        await block.__aenter__()
+        self._block = block
+        return self
+
+    async def __aexit__(self, *exc: Any) -> bool | None:
+        block, self._block = self._block, None
+        assert block is not None
+        return await block.__aexit__(*exc)

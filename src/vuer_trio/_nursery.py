@@ -1,0 +1,72 @@
+"""Nurseries whose tasks raise nothing of their own, so that no exception leaves in a group."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from ._runtime import Runtime
+
+__all__ = ["beside", "open_plain_nursery", "unwrap"]
+
+
+@asynccontextmanager
+async def open_plain_nursery(rt: Runtime) -> AsyncIterator[Any]:
+    """A nursery out of which comes what the body raised, group or not, as it is.
+
+    A KeyboardInterrupt of any task goes first; what else a task raises comes out if the body has
+    raised nothing of its own.
+    """
+    body: BaseException | None = None
+    try:
+        async with rt.open_nursery() as nursery:
+            try:
+                yield nursery
+            except BaseException as exc:
+                body = exc
+                raise
+    except BaseExceptionGroup as group:
+        failure = unwrap(group, body)
+    else:
+        return
+    # Raised out here, so that the nursery's group does not become its context.
+    raise failure
+
+
+@asynccontextmanager
+async def beside(
+    rt: Runtime, serve: Callable[..., Awaitable[None]], *args: Any
+) -> AsyncIterator[Any]:
+    """Run ``serve(*args, task_status=...)`` beside the block, which gets what that reports.
+
+    When the block ends, it is cancelled, and waited for. What it fails with before it has reported
+    is raised.
+    """
+    async with open_plain_nursery(rt) as nursery:
+        reported = await nursery.start(serve, *args)
+        try:
+            yield reported
+        finally:
+            nursery.cancel_scope.cancel()
+
+
+def unwrap(group: BaseExceptionGroup[BaseException], body: BaseException | None) -> BaseException:
+    """The one exception to raise for a nursery's group.
+
+    The background tasks raise nothing of their own, so it holds what the ``body`` raised, or a
+    KeyboardInterrupt, and perhaps cancellations.
+    """
+    for exc in group.exceptions:
+        if isinstance(exc, KeyboardInterrupt | SystemExit):
+            return exc
+    own = isinstance(body, Exception | BaseExceptionGroup) or body in group.exceptions
+    if body is not None and own:  # and no cancellation that the nursery has taken back
+        return body
+    found: BaseException | None = group.subgroup((KeyboardInterrupt, SystemExit))
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    if found is not None:
+        return found
+    ordinary = [exc for exc in group.exceptions if isinstance(exc, Exception)]
+    return (ordinary or group.exceptions)[0]
