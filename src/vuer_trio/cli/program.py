@@ -44,7 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str] | None) -> int:
     parser = build_parser()
-    args = parser.parse_args(arguments)
+    try:
+        args = parser.parse_args(arguments)
+    except BrokenPipeError:  # of the help; newer versions of argparse swallow it
+        return Status.PIPE_CLOSED
     if args.command is None:
         parser.print_help(sys.stderr)
         return Status.USAGE
