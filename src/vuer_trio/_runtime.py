@@ -82,6 +82,8 @@ def _asyncio() -> Runtime:
     import anyio.lowlevel
     import anyio.to_thread
 
+    from ._anyio_nursery import Nursery
+
     background: set[asyncio.Task[None]] = set()
 
     def spawn(fn: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -122,7 +124,7 @@ def _asyncio() -> Runtime:
         name="asyncio",
         Event=Event,
         CancelScope=anyio.CancelScope,
-        open_nursery=anyio.create_task_group,
+        open_nursery=Nursery,
         move_on_after=anyio.move_on_after,
         sleep=anyio.sleep,
         sleep_until=anyio.sleep_until,
