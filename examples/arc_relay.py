@@ -15,7 +15,7 @@ from vuer_trio.arc import open_arc_client, open_arc_relay, serve_arc_relay
 
 @asynccontextmanager
 async def network(runs=1):
-    """The URL of a relay: ARC_RELAY_URL, or one in this program that ends after a second."""
+    """The URL of a relay: ARC_RELAY_URL, or one in this program that soon ends."""
     if url := os.environ.get("ARC_RELAY_URL"):
         yield url
         return
@@ -29,20 +29,23 @@ async def run_relay(runs, task_status):
     for _ in range(runs):
         async with open_arc_relay(port=port) as relay:
             port = relay.port
-            task_status.started(relay.url)
-            task_status = trio.TASK_STATUS_IGNORED
-            with trio.move_on_after(1):
-                await be_somebody(relay)
+            with trio.CancelScope() as silence:
+                await be_somebody(relay, silence, task_status)
+        task_status = trio.TASK_STATUS_IGNORED
 
 
-async def be_somebody(relay):
+async def be_somebody(relay, silence, task_status):
+    """Until nothing has been heard for a second."""
     async with open_arc_client(relay.url, agent_id="agent-123") as agent:
+        task_status.started(relay.url)
         while relay.stats()["relay"]["connected"] < 2:  # noqa: ASYNC110
             await trio.sleep(0.01)
+        silence.deadline = trio.current_time() + 1
         await agent.discovery({"can": ["weather"]})
         await agent.question("Is anybody there?")
 
         async def answer(message):
+            silence.deadline = trio.current_time() + 1
             if message.type == "question":
                 await agent.reply(message, "Sunny")
             elif message.to == ["agent-123"]:

@@ -2,7 +2,7 @@
 
     python examples/arc_robust.py
 
-The relay is the one that ARC_RELAY_URL names; without it, one that runs here for a second, twice.
+The relay is the one that ARC_RELAY_URL names; without it, one that runs here, twice, for a moment.
 """
 
 import trio

@@ -2,7 +2,7 @@
 
     python examples/arc_send_receive.py
 
-The relay is the one that ARC_RELAY_URL names; without it, one that runs here for a second.
+The relay is the one that ARC_RELAY_URL names; without it, one that runs here for a moment.
 """
 
 import trio

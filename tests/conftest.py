@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,6 +73,15 @@ def open_relay(leg: Leg) -> Callable[..., Any]:
         return open_arc_relay(*args, transport=leg.transport, **options)
 
     return opened
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under ``-n`` any worker takes any test of these folders, and of the others whole files: what
+    a module there sets up once, an environment, a browser, real peers, takes long."""
+    spread = [Path(__file__).parent / name for name in ("behaviour", "soak", "unit")]
+    for item in items:
+        if not any(folder in item.path.parents for folder in spread):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

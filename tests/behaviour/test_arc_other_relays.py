@@ -368,7 +368,7 @@ async def test_the_limit_of_the_client_is_kept_at_the_relay(open_agent):
             start = anyio.current_time()
             for n in range(11):
                 await client.broadcast(n)
-            assert anyio.current_time() - start >= 0.4
+            assert anyio.current_time() - start >= 0.399  # uvloop's clock counts milliseconds
             await client.subscribe(["a"])  # does not count
         payloads = [json.loads(m)["payload"] for m in peer.connections[0].messages]
         assert payloads[:11] == list(range(11))

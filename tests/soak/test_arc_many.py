@@ -11,7 +11,7 @@ import pytest
 
 from vuer_trio.arc import open_arc_client, open_arc_relay
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.no_cover]
 
 AGENTS, EACH = 200, 10
 
