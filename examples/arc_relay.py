@@ -6,10 +6,11 @@ python examples/arc_relay.py      # a relay at http://localhost:8080, until Ctrl
 
 import os
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import trio
 
+from vuer_trio import RecvTimeout
 from vuer_trio.arc import open_arc_client, open_arc_relay, serve_arc_relay
 
 
@@ -29,29 +30,25 @@ async def run_relay(runs, task_status):
     for _ in range(runs):
         async with open_arc_relay(port=port) as relay:
             port = relay.port
-            with trio.CancelScope() as silence:
-                await be_somebody(relay, silence, task_status)
+            await be_somebody(relay, task_status)
         task_status = trio.TASK_STATUS_IGNORED
 
 
-async def be_somebody(relay, silence, task_status):
-    """Until nothing has been heard for a second."""
+async def be_somebody(relay, task_status):
+    """Until nobody has said anything for a second."""
     async with open_arc_client(relay.url, agent_id="agent-123") as agent:
         task_status.started(relay.url)
         while relay.stats()["relay"]["connected"] < 2:  # noqa: ASYNC110
             await trio.sleep(0.01)
-        silence.deadline = trio.current_time() + 1
         await agent.discovery({"can": ["weather"]})
         await agent.question("Is anybody there?")
-
-        async def answer(message):
-            silence.deadline = trio.current_time() + 1
-            if message.type == "question":
-                await agent.reply(message, "Sunny")
-            elif message.to == ["agent-123"]:
-                await agent.direct(message.sender, "Hello back")
-
-        await agent.listen(answer)
+        with suppress(RecvTimeout):
+            while True:
+                message = await agent.recv(timeout=1)
+                if message.type == "question":
+                    await agent.reply(message, "Sunny")
+                elif message.to == ["agent-123"]:
+                    await agent.direct(message.sender, "Hello back")
 
 
 if __name__ == "__main__":

@@ -75,6 +75,7 @@ def open_relay(leg: Leg) -> Callable[..., Any]:
     return opened
 
 
+@pytest.hookimpl(tryfirst=True)  # before the marks are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Under ``-n`` any worker takes any test of these folders, and of the others whole files: what
     a module there sets up once, an environment, a browser, real peers, takes long."""
