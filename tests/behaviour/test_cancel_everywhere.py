@@ -19,7 +19,6 @@ from vuer_trio.events import ServerEvent, ServerRPC
 from vuer_trio.testing.cancelling import cancel_everywhere
 from vuer_trio.testing.server import open_memory_server
 
-# the same lines hundreds of times: counting them would take longer than running them
 pytestmark = [pytest.mark.anyio, pytest.mark.no_cover]
 
 SOON = Backoff(initial=0.001, maximum=0.001, first=True)

@@ -13,7 +13,7 @@ from vuer_trio import open_vuer_client
 from vuer_trio.record import Recorder, open_recording
 from vuer_trio.testing import cancel_everywhere
 
-pytestmark = pytest.mark.trio
+pytestmark = [pytest.mark.trio, pytest.mark.no_cover]
 
 
 async def answers(conn):

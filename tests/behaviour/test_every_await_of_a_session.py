@@ -19,7 +19,7 @@ from vuer_trio.events import ClientEvent, Frame, Noop, ServerEvent, Upsert
 from vuer_trio.schemas import Element
 from vuer_trio.testing.cancelling import cancel_everywhere
 
-pytestmark = pytest.mark.trio
+pytestmark = [pytest.mark.trio, pytest.mark.no_cover]
 
 TRANSPORTS = ["trio-websocket", "websockets", "wsproto"]
 

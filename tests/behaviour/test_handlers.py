@@ -136,12 +136,15 @@ async def test_slow_answers_run_beside_each_other(open_client):
             f"GRAB_RENDER_RESPONSE@{n}" for n in range(count)
         }
 
-    running, most = 0, 0
+    running, most, many = 0, 0, anyio.Event()
 
     async def fn(event):
         nonlocal running, most
         running += 1
         most = max(most, running)
+        if running > 10:
+            many.set()
+        await many.wait()
         await anyio.sleep(0.01)
         running -= 1
 
@@ -149,7 +152,8 @@ async def test_slow_answers_run_beside_each_other(open_client):
         client = open_client(peer.uri)
         client.answer("GRAB_RENDER", fn)
         async with client:
-            await peer.join()
+            with anyio.fail_after(30):
+                await peer.join()
     assert 10 < most <= 65
 
 

@@ -137,6 +137,7 @@ async def test_what_the_script_raises_leaves_the_block(vuer_server, leg):
                 await anyio.sleep(60)
 
 
+@pytest.mark.no_cover
 async def test_a_headset_cancelled_everywhere(kept, vuer_server, leg):
     app, _ = kept
 

@@ -12,7 +12,7 @@ from roomz_peer import ack_of, client_of, enter, message
 from vuer_trio.roomz import ClientError, ConnectionState
 from vuer_trio.testing.cancelling import cancel_everywhere
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.no_cover]
 
 
 async def talks(conn):

@@ -35,6 +35,7 @@ def box(**props):
 # ---- on every leg
 
 
+@pytest.mark.no_cover
 @pytest.mark.anyio
 async def test_a_stream_of_camera_moves_that_nobody_receives(new_server, open_client):
     """12,000 with a sync and an async handler, and no `recv`: nothing stalls, nothing grows."""

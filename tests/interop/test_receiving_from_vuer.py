@@ -87,6 +87,7 @@ async def test_large_messages_arrive_whole(open_client, reference_server):
             assert (await client.recv(timeout=10)).data == block
 
 
+@pytest.mark.no_cover
 async def test_a_backlog_of_small_messages_arrives_whole(open_client, reference_server):
     count = 20_000
     async with open_client(reference_server.uri, inbox=Fifo(2 * count)) as client:
@@ -226,6 +227,7 @@ async def test_handlers_run_in_order_and_recv_gets_the_events_as_well(
 # ---- a client that only sends
 
 
+@pytest.mark.no_cover
 async def test_answers_that_nobody_receives_stop_nothing(open_client, reference_server, tag):
     count = 100_000
     process = psutil.Process()

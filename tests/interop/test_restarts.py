@@ -17,7 +17,7 @@ from support import open_sockets, task_count
 
 from vuer_trio import Backoff, Connected, Disconnected, Fifo
 
-pytestmark = [pytest.mark.anyio, pytest.mark.interop]
+pytestmark = [pytest.mark.anyio, pytest.mark.interop, pytest.mark.no_cover]
 
 _PROGRAM = Path(__file__).with_name("mortal_server.py")
 RESTARTS = 50

@@ -488,6 +488,7 @@ def answers_questions(message):
     return []
 
 
+@pytest.mark.no_cover
 async def test_a_cancellation_anywhere_leaves_nothing_behind(autojump_clock, opened):
     async def scenario(here):
         done = []

@@ -13,6 +13,7 @@ CORES = [WebsocketsServerCore, WsprotoServerCore]
 KEY = bytes(4)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("core", CORES, ids=["websockets", "wsproto"])
 @pytest.mark.parametrize("size", [0, 2])
 def test_tiny_fragments_cost_no_more_than_their_bytes(core, size):

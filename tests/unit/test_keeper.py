@@ -948,6 +948,7 @@ async def test_there_is_nothing_to_watch_before_a_connection(autojump_clock, ope
 # ---- cancelled everywhere
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("replay", [False, True])
 async def test_a_cancellation_anywhere_leaves_nothing_behind(autojump_clock, opened, replay):
     async def script(conn):

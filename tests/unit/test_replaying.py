@@ -200,6 +200,7 @@ def test_the_server_of_a_recording_checks_its_arguments_first(recording):
 # ---- long ones
 
 
+@pytest.mark.no_cover
 @pytest.mark.trio
 async def test_a_hundred_thousand_events_keep_their_order_and_their_times(tmp_path):
     count, sent = 100_000, []

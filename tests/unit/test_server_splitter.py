@@ -151,6 +151,7 @@ KINDS = {
 }
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("kind", "streams", "seed"),
     [("websockets", 2000, seed) for seed in range(4)] + [("wsproto", 2000, 4)],

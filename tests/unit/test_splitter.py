@@ -326,6 +326,7 @@ def cut(rng, stream):
     return chunks
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("kind", "streams", "seed"),
     [("websockets", 2500, seed) for seed in range(4)] + [("wsproto", 1500, 4)],

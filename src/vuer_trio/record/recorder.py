@@ -217,8 +217,9 @@ async def _finish(rt: Runtime, file: RecordingFile) -> None:
             began = time.monotonic()
             with rt.CancelScope(shield=True, deadline=rt.current_time() + _PATIENCE):
                 await rt.run_in_thread(file.finish, abandon_on_cancel=True)
-            if not file.finished and time.monotonic() < began + _PATIENCE:
-                # A clock of a test's jumps on while a thread works: that is no slow disk.
+            if not file.finished and time.monotonic() < began + _PATIENCE / 2:
+                # A clock of a test's jumps on while a thread works: that is no slow disk. Half,
+                # because a loop's deadline may come early: uvloop's clock counts milliseconds.
                 with rt.CancelScope(shield=True):
                     await rt.run_in_thread(file.finish)
             if not file.finished:
