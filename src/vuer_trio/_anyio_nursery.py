@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
 from typing import Any, Self
@@ -41,10 +42,20 @@ class Nursery:
 def _even(fn: Callable[..., Awaitable[Any]]) -> Callable[..., Coroutine[Any, Any, None]]:
     @wraps(fn)  # the task is named after it
     async def child(*args: Any, **options: Any) -> None:
+        task, failure = asyncio.current_task(), None
         with anyio.CancelScope() as scope:
             try:
                 await fn(*args, **options)
+            except BaseException as exc:  # raised below: nothing is to be caught by this scope
+                failure = exc
+            if task is not None and task.cancelling():
+                # A scope that is cancelled and shielded has its own task take the requests back.
+                scope.shield = True
+                scope.cancel()
+        if failure is not None:
+            try:
+                raise failure
             finally:
-                scope._pending_uncancellations = 0  # type: ignore[attr-defined]
+                del failure  # whose traceback holds this frame
 
     return child

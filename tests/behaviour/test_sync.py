@@ -6,7 +6,7 @@ import asyncio
 import gc
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
 import anyio
@@ -64,15 +64,20 @@ async def echoes(conn):
             await conn.send_event({"etype": "ECHO", "data": event["value"]})
 
 
+def wait_for(condition: Callable[[], bool]) -> None:
+    """At most five seconds."""
+    deadline = time.monotonic() + 5
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
 @pytest.fixture
 def server() -> Iterator[Server]:
     threads = threading.active_count()
     server = Server(echoes)
     yield server
     server.stop()
-    deadline = time.monotonic() + 5
-    while threading.active_count() > threads and time.monotonic() < deadline:
-        time.sleep(0.01)  # worker threads, which wait for more work
+    wait_for(lambda: threading.active_count() <= threads)  # workers, which wait for more work
     names = [thread.name for thread in threading.enumerate()]
     assert not [name for name in names if name.startswith("vuer-trio")]
 
@@ -105,9 +110,7 @@ def test_every_way_to_send_and_to_receive(server):
     assert client.statistics().received == 6
     with pytest.raises(ClientClosed, match=r"client\.connect"):
         client.send @ Number(value=1)
-    deadline = time.monotonic() + 5
-    while open_sockets() > sockets and time.monotonic() < deadline:
-        time.sleep(0.01)  # the server's end is a thread's of this process
+    wait_for(lambda: open_sockets() == sockets)  # the server's end is a thread's of this process
     assert open_sockets() == sockets
     server.stop()
     assert numbers(server.peer.connections[0].messages) == [1, 2, 3, 4, 5, 6]
