@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 import time
+from array import array
 
 __all__ = ["DEADLINE", "Terminal"]
 
@@ -79,6 +80,15 @@ class Terminal:
         while (at := self.text.find(wanted, self._seen)) < 0:
             assert self.read(deadline), f"no {wanted!r} in {self.text[self._seen :][-2000:]!r}"
         self._seen = at + len(wanted)
+
+    def park_unread(self, least: int = 2000) -> None:
+        """Read nothing until the command has written so much that it parks in a write."""
+        deadline = time.monotonic() + DEADLINE
+        unread = array("i", [0])
+        while unread[0] < least:
+            assert time.monotonic() < deadline, f"only {unread[0]} bytes were written"
+            time.sleep(0.01)
+            fcntl.ioctl(self._fd, termios.FIONREAD, unread)
 
     def type(self, keys: str) -> None:
         os.write(self._fd, keys.encode())

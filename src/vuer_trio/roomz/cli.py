@@ -117,9 +117,10 @@ class Chat:
         async with self._rt.open_nursery() as nursery:
             nursery.start_soon(self._obey_in_order)
             try:
-                while (line := (await self._terminal.read()).strip()) != "/quit":
-                    if line:
-                        self._lines.put(line.encode())
+                with self._terminal.typing():
+                    while (line := (await self._terminal.read()).strip()) != "/quit":
+                        if line:
+                            self._lines.put(line.encode())
             except EOFError:
                 pass
             except KeyboardInterrupt:

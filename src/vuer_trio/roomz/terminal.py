@@ -29,15 +29,20 @@ class Terminal:
         self._interactive = sys.stdin.isatty()
         self._colours = sys.stdout.isatty()
         self._console: Any = None
+        self._keyboard: Any = None
         self._session: Any = None
         self._piped: Box[bytes] | None = None
 
     def open(self) -> AbstractContextManager[Any]:
         """While it is open, what is printed does not disturb what is being typed."""
         if self._interactive:
-            prompt = needed("prompt_toolkit", "cli")
+            self._keyboard = needed("prompt_toolkit.input", "cli").create_input()
+            # Else the terminal is cooked while a line is printed, and keeps a Ctrl-D to itself.
+            self._keyboard.cooked_mode = nullcontext
             # The line is shown again when the server has it.
-            self._session = prompt.PromptSession(_PROMPT, erase_when_done=True)
+            self._session = needed("prompt_toolkit", "cli").PromptSession(
+                _PROMPT, erase_when_done=True, input=self._keyboard
+            )
             opened = needed("prompt_toolkit.patch_stdout", "cli").patch_stdout(raw=True)
         else:
             opened = nullcontext()
@@ -53,6 +58,10 @@ class Terminal:
             emoji=False,
             soft_wrap=True,
         )
+
+    def typing(self) -> AbstractContextManager[Any]:
+        """While it is open, every key is kept for the next `read`, Ctrl-C and Ctrl-D too."""
+        return self._keyboard.raw_mode() if self._keyboard else nullcontext()
 
     async def read(self) -> str:
         """The next line. Raises EOFError at the end, KeyboardInterrupt for Ctrl-C."""
