@@ -255,3 +255,45 @@ async def test_closing_a_stream_does_not_wait_for_the_other_side():
     with trio.fail_after(DEADLINE):
         await StreamWire(stream).aclose()
     assert stream.closed
+
+
+class Log(SocketWire):
+    """Notes when it waits for the socket."""
+
+    def __init__(self, sock, log):
+        super().__init__(sock)
+        self._log = log
+
+    async def _readable(self):
+        self._log.append("wait")
+        await super()._readable()
+
+
+@pytest.mark.parametrize("quick", [60, 0])
+async def test_who_is_woken_by_a_quick_peer_runs_before_the_socket_is_armed(
+    pair, monkeypatch, quick
+):
+    log = []
+    monkeypatch.setattr("vuer_trio._transport.wire._QUICK", quick)
+    wire, theirs = Log(pair[0], log), pair[1]
+    arrived = trio.Event()
+
+    def take(data):
+        log.append("read")
+        arrived.set()
+        return True
+
+    with trio.fail_after(DEADLINE):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wire.pump, take)
+            for _ in range(40):  # that Trio turns no batch round has a chance of 2 ** -40
+                theirs.sendall(b"ping")
+                await arrived.wait()
+                log.append("woken")
+                arrived = trio.Event()
+                await wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+    rest = log[4:]  # without the first trip, before which there was no read
+    trips = [tuple(rest[at : at + 3]) for at in range(0, len(rest), 3)]
+    wanted = ("read", "woken", "wait") if quick else ("read", "wait", "woken")
+    assert trips == [wanted] * 39

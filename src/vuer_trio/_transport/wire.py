@@ -10,6 +10,8 @@ import ssl
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
+from time import perf_counter
 from typing import Protocol
 
 import trio
@@ -22,6 +24,8 @@ READ = 65_536
 SLICE = 262_144
 #: reads for each wake of the reader: more help large messages, fewer help the other tasks
 _BURST = 8
+#: seconds; a peer that writes again within it waits for answers, more likely than not
+_QUICK = 0.001
 
 #: takes some bytes, or none at the end; returns whether to read on
 Take = Callable[[memoryview], bool]
@@ -97,6 +101,7 @@ class SocketWire:
             return None
 
     async def pump(self, take: Take) -> None:
+        read_at = -inf
         while True:
             await self._readable()
             for _ in range(_BURST):
@@ -107,6 +112,13 @@ class SocketWire:
                     return
                 if len(data) < READ:
                     break  # there is no more
+            last, read_at = read_at, perf_counter()
+            if read_at - last < _QUICK:
+                # Whoever was woken answers first, and the socket is armed while the peer works:
+                # a sixth more round trips. Trio turns some batches round, so one turn of the loop
+                # is not enough. A slow peer would only cost the turns.
+                await trio.lowlevel.checkpoint()
+                await trio.lowlevel.checkpoint()
 
     def try_send(self, data: bytes | memoryview) -> int:
         try:
