@@ -119,13 +119,13 @@ _NOTES = f"""\
 - On Trio the reader lets the task that it woke answer a quick peer before it arms its socket again;
   that alone makes a sixth more round trips. Those of a slow peer, as in the row CPU, are read
   without it.
-- What holds iterate: of some 4 us an event 1.2 are msgpack's `unpackb`, 0.5 the rest of making an
-  event of it, 0.8 the coroutine and the box, 0.3 Trio's check for a cancellation at each event
-  (asyncio needs none), 0.2 splitting, 0.15 the benchmark's own look at the data; the rest is 30
-  reads, 300 turns of the loop, and a cache that other processes share.
-- What holds send: of some 6 us a message 0.9 are msgpack's packer, 0.5 the map of an event, 0.5 the
-  look for keys that are no strings, 0.45 the event's own making, 0.6 masking and framing, 0.3 the
-  check for a cancellation, 1.0 the calls and the box; the rest is 2 us of the loop and of writes.
+- What holds iterate: of 4 us an event, when the machine is at its quickest, 1.2 are msgpack's
+  `unpackb`, 0.5 the rest of making an event of it, 0.8 the coroutine and the box, 0.3 Trio's check
+  for a cancellation at each event (asyncio needs none), 0.2 splitting, 0.15 the benchmark's own
+  look at the data; the rest is 30 reads, 300 turns of the loop, and a cache that others share.
+- What holds send: of 6 us a message, likewise, 0.9 are msgpack's packer, 0.5 the map of an event,
+  0.5 the look for keys that are no strings, 0.45 the event's own making, 0.6 masking and framing,
+  0.3 the check for a cancellation, 1.0 the calls and the box; the rest is the loop and writes.
 - What holds round trips under asyncio: two turns of its loop for each, which nothing of ours
   shortens; more turns, so that it polls instead of sleeping, gained nothing either.
 - CPU is that of a rate at which {REFERENCE} nearly fills a core here. Beside it, where this was
