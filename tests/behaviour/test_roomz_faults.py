@@ -246,17 +246,29 @@ async def test_no_answer_ends_at_the_timeout(client_at):
 
 
 @pytest.mark.parametrize("packet", ["1", "41"])
-async def test_a_server_that_ends_the_session_on_its_own_layers(client_at, packet):
+@pytest.mark.parametrize("at_once", [True, False], ids=["in-one-segment", "later"])
+async def test_a_server_that_ends_the_session_on_its_own_layers(client_at, packet, at_once):
     async def ends(conn):
-        await enter(conn)
-        if len(peer.connections) == 1:
+        if len(peer.connections) > 1:
+            await enter(conn)
+        elif at_once:
+            await conn.accept(trailing=encode_frame(1, b"0{}"))
+            assert await conn.recv() == "40"
+            packets = (AUTHENTICATED, CONNECTED, packet)
+            await conn.send_raw(b"".join(encode_frame(1, text.encode()) for text in packets))
+        else:
+            await enter(conn)
+            await left_alone.wait()
             await conn.send_text(packet)
+
+    left_alone = anyio.Event()
 
     names: list[str] = []
     async with serve_peer(ends) as peer:
         async with client_at(peer, reconnect_delay=0.01) as client:
             async for event in client:
                 names.append(event.name)
+                left_alone.set()
                 if len(names) == 3:
                     break
         assert peer.connections[0].close_code == 1000
@@ -292,31 +304,38 @@ async def test_the_two_signs_may_come_in_either_order_and_events_between(client_
     assert [event.data.get("content") for event in got] == ["early", None, "late"]
 
 
-async def test_what_comes_before_the_client_is_let_in_is_bounded(client_at):
+@pytest.mark.parametrize(
+    ("many", "size", "kept"),
+    [(1200, 1, 1000), (6, 1_000_000, 5)],  # 4 MiB, and the last one may overshoot
+)
+async def test_what_comes_before_the_client_is_let_in_is_bounded(
+    client_at, caplog, many, size, kept
+):
     async def hurries(conn):
         await conn.accept()
         await conn.send_text("0{}")
-        for n in range(1200):
-            await conn.send_text(message(str(n)))
-        await conn.send_text(AUTHENTICATED)
-        await conn.send_text(CONNECTED)
-        await conn.send_text(message("late"))
+        for n in range(many):
+            await conn.send_text(message(f"{n} {'x' * size}"))
+        packets = (AUTHENTICATED, CONNECTED, message("just after"), message("late"))
+        await conn.send_raw(b"".join(encode_frame(1, text.encode()) for text in packets))
 
     seen: list[str] = []
     late = anyio.Event()
 
     def hear(data):
-        seen.append(data["content"])
+        seen.append(data["content"].partition(" x")[0])
         if data["content"] == "late":
             late.set()
 
     async with serve_peer(hurries) as peer:
         client = client_at(peer)
         client.on("message", hear)
+        client.on("authenticated", lambda data: seen.append("let in"))
         async with client:
             with anyio.fail_after(10):
                 await late.wait()
-    assert seen == [*map(str, range(1000)), "late"]
+    assert seen == [*map(str, range(kept)), "let in", "just after", "late"]
+    assert f"{many - kept} events are lost" in caplog.text
 
 
 async def test_a_handler_that_another_has_taken_away_is_not_called(client_at):

@@ -344,6 +344,42 @@ async def test_the_name_is_restored_before_it_is_connected_again(tmp_path, autoj
     assert users == [None, "&lt;A&gt;"]
 
 
+@pytest.mark.parametrize(("size", "in_time"), [(10, True), (10_000, False)])
+async def test_no_event_is_lost_while_the_name_is_restored(
+    tmp_path, autojump_clock, caplog, size, in_time
+):
+    named = {"status": "ok", "display_name": "A"}
+
+    async def takes_a_name(conn):
+        await enter(conn)
+        await conn.send_text(ack_of(await conn.recv(), named))
+        await conn.close(1012)
+
+    async def floods_before_it_answers(conn):
+        await enter(conn)
+        asked = await conn.recv()
+        for n in range(1500):
+            await conn.send_text(message(f"{n} {'x' * size}"))
+        await conn.send_text(ack_of(asked, named))
+
+    heard: list[str] = []
+    async with memory_network(takes_a_name, floods_before_it_answers):
+        client = client_of(MEMORY, tmp_path)
+        client.on("authenticated", lambda data: heard.append(data["user"]["display_name"]))
+        client.on("message", lambda data: heard.append(data["content"].partition(" ")[0]))
+        async with client:
+            await client.set_display_name("A")
+            start = trio.current_time()
+            await trio.sleep(4)
+            assert client.connected is in_time
+            # 4 MiB stop the reader, and the answer behind them is not read for 5 seconds
+            with trio.fail_at(start + (5 if in_time else 7)):
+                while len(heard) < 1502:
+                    await trio.sleep(0.5)
+    assert heard == [None, "A" if in_time else None, *map(str, range(1500))]
+    assert ("the display name 'A' was not restored" in caplog.text) is not in_time
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 
 from .._errors import ConnectionClosed, ProtocolError, VuerError
+from .._link.box import Box
 from .._link.calls import Calls
 from .._link.changes import Disconnected, Watch
 from .._link.keeper import Keeper
@@ -22,6 +23,7 @@ from .._transport.dialing import Dialing
 from .._transport.handshake import Rejected
 from .address import Server
 from .errors import ConnectionError, unreachable
+from .events import Item, RoomzEvent
 from .packets import CONNECT, PONG, Kind, Packet, decode, encode_event
 
 __all__ = ["Refused", "Socket"]
@@ -35,8 +37,8 @@ _MAX_PAYLOAD = 1_000_000
 _SILENCE = 45.0
 #: seconds without progress, while the outbox drains and for the answer to the close
 _CLOSE_TIMEOUT = 1.0
-#: events that may arrive before the server has let this client in
-_EARLY = 1000
+#: events that are kept until `begin`
+_EARLY = Fifo(1000, max_bytes=4 << 20)
 
 
 class Refused(Exception):
@@ -74,7 +76,12 @@ class Socket:
             close_timeout=_CLOSE_TIMEOUT,
         )
         self.keeper.tap = self._read
-        self.keeper.boxes = [gate]
+        #: what comes before `begin`; it stops the reader only once this client is let in
+        self._early: Box[Item] = _EARLY.open(rt, attended=False)
+        self._early.hurry(True)  # the answer to a call may be behind them
+        self._missed = 0
+        self._begun = False
+        self.keeper.boxes = [gate, self._early]
         self._dialing = Dialing(
             server.websocket,
             _MAX_SIZE,
@@ -82,7 +89,6 @@ class Socket:
             headers=(("Cookie", f"session_token={cookie}"),),
         )
         self._deliver = deliver
-        self._early: list[tuple[str, dict[str, Any], int]] | None = []
         self._calls: Calls[Any] = Calls(rt)
         self._numbers = count(1)
         self._opened = self._authenticated = self._admitted = False
@@ -102,8 +108,8 @@ class Socket:
     async def open(self, nursery: Any) -> None:
         """Dial, and wait until the server lets this client in; ``nursery`` carries its tasks.
 
-        Who calls sets the deadline. Raises Refused and ConnectionError. Cancelled: nothing is
-        left open.
+        Who calls sets the deadline. Raises Refused, and ConnectionError when it ends before; a
+        connection that ends just after has been one. Cancelled: nothing is left open.
         """
         watch = self.keeper.changes.watch(self.rt)
         failure = await open_connection(self.keeper, nursery)
@@ -120,7 +126,7 @@ class Socket:
         except BaseException:
             await self.abort()
             raise
-        if self._ending is not None:
+        if not self._let_in:
             raise self._lost()
 
     async def _watch(self, watch: Watch) -> None:
@@ -185,9 +191,16 @@ class Socket:
 
     def begin(self) -> None:
         """Deliver the events so far, and from now on each when it is read."""
-        early, self._early = self._early, None
-        for event in early or ():
-            self._deliver(*event)
+        self._begun = True
+        if self._missed:
+            log.warning(
+                "%d events are lost: %s sent too many before it let this client in",
+                self._missed,
+                self.server.shown,
+            )
+        while self._early.items:
+            item = self._early.pop()
+            self._deliver(item.event.name, item.event.data, item.size)
 
     def _read(self, messages: Sequence[Message], at: float) -> Sequence[Any]:
         for message in messages:
@@ -219,8 +232,13 @@ class Socket:
                 self._calls.settle(packet.number, packet.data)
             case Kind.CLOSE | Kind.LEFT:
                 self.keeper.fail(1000, "the server ended the session")
-        if self._admitted and self._authenticated:
+        if self._let_in and not self._decided.is_set():
+            self._early.attended = self.alive  # from now on a full one stops the reader
             self._decided.set()
+
+    @property
+    def _let_in(self) -> bool:
+        return self._admitted and self._authenticated
 
     def _agree(self, terms: dict[str, Any]) -> None:
         if self._opened:
@@ -243,10 +261,19 @@ class Socket:
                 )
                 return
             self._authenticated, self.user = True, dict(user)
-        if self._early is None:
+        if self._begun:
             self._deliver(name, data, size)
-        elif len(self._early) < _EARLY:
-            self._early.append((name, data, size))
+        else:
+            self._keep(name, data, size)
+
+    def _keep(self, name: str, data: dict[str, Any], size: int) -> None:
+        """Keep an event until `begin`. What is too much before this client is let in is lost:
+        to stop the reader then would keep it from ever being let in."""
+        early = self._early
+        if early.has_room or early.attended or name == "authenticated":
+            early.put(Item(RoomzEvent(name, data), size))
+        else:
+            self._missed += 1
 
     # ---- calling
 
