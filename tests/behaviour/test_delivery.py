@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import anyio
 import msgpack
 import pytest
+from raw_client import eventually
 from support import Number, numbers
 
 from peer import serve_peer
@@ -308,6 +309,7 @@ async def test_an_inbox_that_discards_keeps_nothing_and_its_recv_waits_for_the_e
         async with client:
             await read_all(client, peer)
             assert (client.statistics().inbox, client.statistics().dropped) == (0, 100)
+            await eventually(lambda: len(seen) == 100)
             assert seen == list(range(100))
             conn = await peer.connection()
             await conn.close()

@@ -11,7 +11,14 @@ import trio
 from support import Number, numbers
 
 from peer import serve_peer
-from vuer_trio import ClientClosed, ConnectionClosed, ConnectionFailed, Fifo, VuerClient
+from vuer_trio import (
+    ClientClosed,
+    ConnectionClosed,
+    ConnectionFailed,
+    Fifo,
+    InboxEmpty,
+    VuerClient,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -31,16 +38,21 @@ async def test_everything_sent_without_waiting_arrives_before_the_close(open_cli
 async def test_unread_events_do_not_destroy_what_was_just_sent(open_client):
     async def flood(conn):
         await conn.accept()
+        await conn.recv()
+        await conn.recv()
         for n in range(2000):
             await conn.send_event({"etype": "N", "data": n, "pad": bytes(1000)})
 
     async with serve_peer(flood) as peer:
         async with open_client(peer.uri, inbox=Fifo(10)) as client:
-            assert (await client.recv()).data == 0  # from now on a full inbox stops the reader
+            with pytest.raises(InboxEmpty):
+                client.recv_nowait()  # from now on a full inbox stops the reader
+            client.send @ Number(value="go")
+            assert (await client.recv()).data == 0
             await anyio.sleep(0.05)
             client.send @ Number(value="last")
         conn = await peer.connection()
-        assert numbers(conn.messages) == ["last"]
+        assert numbers(conn.messages) == ["go", "last"]
         assert (conn.close_code, conn.reset) == (1000, False)
 
 

@@ -6,7 +6,8 @@ import anyio
 import pytest
 
 from peer import serve_peer
-from vuer_trio import Backoff, Fifo, ProtocolError
+from vuer_trio import Backoff, Fifo, InboxEmpty, ProtocolError
+from vuer_trio.events import ClientEvent
 
 pytestmark = pytest.mark.anyio
 
@@ -94,6 +95,8 @@ async def test_a_full_inbox_stops_the_mirror_with_the_reader(open_client):
 
     async def script(conn):
         await conn.accept()
+        await conn.recv()
+        await conn.recv()
         for n in range(count):
             await conn.send_event(upsert(box("a", x=n, pad=bytes(10_000))))
 
@@ -101,6 +104,9 @@ async def test_a_full_inbox_stops_the_mirror_with_the_reader(open_client):
         serve_peer(script) as peer,
         open_client(peer.uri, mirror_scene=True, inbox=Fifo(5)) as client,
     ):
+        with pytest.raises(InboxEmpty):
+            client.recv_nowait()  # from now on it keeps all
+        client.send @ ClientEvent(etype="GO")
         for n in range(count):
             event = await client.recv(timeout=10)
             assert event.data["nodes"][0]["x"] == n
