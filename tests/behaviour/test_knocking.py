@@ -78,18 +78,22 @@ async def read_all(stream, *, within=5.0):
                 return data
 
 
-async def send_raw(server, *parts, end=False, within=5.0):
-    """What the server says to ``parts`` until it closes."""
+async def send_raw(server, *parts, end=False, within=5.0, echo=b""):
+    """What the server says to ``parts`` until it closes. The last waits for an ``echo``."""
     async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
-        for part in parts:
+        reply = b""
+        for n, part in enumerate(parts, 1):
             try:
+                with anyio.fail_after(within):
+                    while n == len(parts) and not reply.endswith(echo):
+                        reply += await stream.receive()
                 await stream.send(part)
             except anyio.BrokenResourceError:
                 break
             await anyio.sleep(0.01)
         if end:
             await stream.send_eof()
-        return await read_all(stream, within=within)
+        return reply + await read_all(stream, within=within)
 
 
 async def still_well(server):
@@ -248,7 +252,10 @@ UPGRADES = {
 async def test_a_good_upgrade_however_it_is_written(leg, name):
     async with serving(leg, greeter) as server:
         reply = await send_raw(
-            server, head(*UPGRADES[name]) + masked(2, b"hi"), masked(8, b"\x03\xe8")
+            server,
+            head(*UPGRADES[name]) + masked(2, b"hi"),
+            masked(8, b"\x03\xe8"),
+            echo=b"\x82\x02hi",
         )
         before, _, frames = reply.partition(b"\r\n\r\n")
         lines = before.lower().split(b"\r\n")
@@ -327,7 +334,11 @@ async def test_the_first_frames_may_share_a_segment_with_the_request(leg, part):
     stream = b"".join(FIRST)
     async with serving(leg, greeter) as server:
         reply = await send_raw(
-            server, head(*GOOD) + stream[:part], stream[part:], masked(8, b"\x03\xe8")
+            server,
+            head(*GOOD) + stream[:part],
+            stream[part:],
+            masked(8, b"\x03\xe8"),
+            echo=b"x" * 300,
         )
         frames = reply.partition(b"\r\n\r\n")[2]
         assert b"\x8a\x03you" in frames
@@ -390,7 +401,7 @@ FAULTS = {
 async def test_a_fault_fails_the_connection(leg, name):
     data, code = FAULTS[name]
     async with serving(leg, greeter, max_size=1000) as server:
-        reply = await send_raw(server, head(*GOOD), masked(2, b"fine"), data)
+        reply = await send_raw(server, head(*GOOD), masked(2, b"fine"), data, echo=b"\x82\x04fine")
         written = reply.partition(b"\r\n\r\n")[2]
         assert written.startswith(b"\x82\x04fine\x88")
         assert written[8:10] == struct.pack("!H", code)
