@@ -348,6 +348,7 @@ async def test_iteration_ends_with_the_relay(open_relay, open_agent):
         await alice.broadcast(1)
         await alice.broadcast(2)
         assert (await bob.recv(timeout=5)).payload == 1
+        await alice.flush(timeout=5)  # the relay has read the second
     assert [message.payload async for message in bob] == [2]
     with pytest.raises(ConnectionClosed) as closed:
         await bob.recv()
