@@ -21,7 +21,7 @@ import pytest
 import trio
 
 from network import Network
-from peer import PeerConnection, Script
+from peer import PeerConnection, Script, encode_frame
 from vuer_trio.roomz import AsyncClient, socket
 from vuer_trio.roomz.cache import SessionCache
 
@@ -47,6 +47,11 @@ async def enter(conn: PeerConnection, **terms: Any) -> None:
 
 def message(content: str) -> str:
     return "42" + json.dumps(["message", {"id": "m", "user": USER, "content": content}])
+
+
+async def send_at_once(conn: PeerConnection, *packets: str) -> None:
+    """All in one segment."""
+    await conn.send_raw(b"".join(encode_frame(1, packet.encode()) for packet in packets))
 
 
 def ack_of(packet: bytes | str | None, reply: Any) -> str:

@@ -7,10 +7,10 @@ import itertools
 import anyio
 import msgpack
 import pytest
-from support import Number, numbers
+from support import Number, go, numbers, on_go, stream
 
 from peer import serve_peer
-from vuer_trio import Fifo, InboxEmpty, InboxFull, OutboxFull
+from vuer_trio import Fifo, InboxFull, OutboxFull
 from vuer_trio._transport.wire import READ
 
 pytestmark = pytest.mark.anyio
@@ -53,17 +53,9 @@ async def test_an_inbox_that_nobody_empties_is_bounded_in_bytes(open_client):
     ("inbox", "size"), [(Fifo(10), 1000), (Fifo(10_000, max_bytes=50_000), 20_000)]
 )
 async def test_a_full_inbox_stops_the_reader_and_the_peer_feels_it(open_client, inbox, size):
-    async def script(conn):
-        await conn.accept()
-        await conn.recv()
-        await conn.recv()
-        for n in range(20_000_000 // size):
-            await conn.send_event({"etype": "N", "data": n, "pad": bytes(size)})
-
+    script = on_go(stream(20_000_000 // size, pad=bytes(size)))
     async with serve_peer(script) as peer, open_client(peer.uri, inbox=inbox) as client:
-        with pytest.raises(InboxEmpty):
-            client.recv_nowait()  # from now on it keeps all
-        await client.send(Number(value="go"))
+        await go(client)
         assert (await client.recv()).data == 0
         await anyio.sleep(0.2)
         conn = await peer.connection()

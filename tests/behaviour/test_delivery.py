@@ -8,7 +8,7 @@ import anyio
 import msgpack
 import pytest
 from raw_client import eventually
-from support import Number, numbers
+from support import Number, go, numbers, on_go, stream
 
 from peer import serve_peer
 from vuer_trio import (
@@ -39,10 +39,6 @@ def script_of(events):
             await conn.send_event(event)
 
     return script
-
-
-def stream(count, etype="N", **extra):
-    return [{"etype": etype, "data": n, **extra} for n in range(count)]
 
 
 @pytest.fixture
@@ -212,27 +208,11 @@ async def test_they_fail_as_others_do_when_the_connection_has_ended(open_client,
 
 
 async def read_all(client, peer):
-    """Attend the inbox, and let the peer's script run to its end without receiving anything."""
-    with pytest.raises(TimeoutError):
-        await client.recv(timeout=0)
-    await client.send(Number(value="go"))
+    """Let the peer's script run to its end without receiving anything."""
+    await go(client)
     with anyio.fail_after(10):
         await peer.join()
         await client.flush()  # the reader reads on: the pong comes behind all of it
-
-
-def on_go(events):
-    async def script(conn):
-        await conn.accept()
-        await conn.recv()
-        await conn.recv()
-        for event in events:
-            if isinstance(event, bytes):
-                await conn.send(event)
-            else:
-                await conn.send_event(event)
-
-    return script
 
 
 async def test_an_inbox_drops_the_oldest(open_client):
@@ -581,9 +561,7 @@ async def test_staleness_after_leaving(open_client):
 async def test_a_fifo_still_stops_the_reader(open_client):
     script = on_go(stream(1000, pad=bytes(20_000)))
     async with serve_peer(script) as peer, open_client(peer.uri, inbox=Fifo(5)) as client:
-        with pytest.raises(TimeoutError):
-            await client.recv(timeout=0)
-        await client.send(Number(value="go"))
+        await go(client)
         await client.recv()
         await anyio.sleep(0.05)
         assert client.statistics().dropped == 0

@@ -8,7 +8,7 @@ import logging
 import anyio
 import pytest
 import trio
-from support import Number, numbers
+from support import Number, go, numbers, on_go, stream
 
 from peer import serve_peer
 from vuer_trio import (
@@ -16,7 +16,6 @@ from vuer_trio import (
     ConnectionClosed,
     ConnectionFailed,
     Fifo,
-    InboxEmpty,
     VuerClient,
 )
 
@@ -36,18 +35,10 @@ async def test_everything_sent_without_waiting_arrives_before_the_close(open_cli
 
 
 async def test_unread_events_do_not_destroy_what_was_just_sent(open_client):
-    async def flood(conn):
-        await conn.accept()
-        await conn.recv()
-        await conn.recv()
-        for n in range(2000):
-            await conn.send_event({"etype": "N", "data": n, "pad": bytes(1000)})
-
+    flood = on_go(stream(2000, pad=bytes(1000)))
     async with serve_peer(flood) as peer:
         async with open_client(peer.uri, inbox=Fifo(10)) as client:
-            with pytest.raises(InboxEmpty):
-                client.recv_nowait()  # from now on a full inbox stops the reader
-            client.send @ Number(value="go")
+            await go(client)
             assert (await client.recv()).data == 0
             await anyio.sleep(0.05)
             client.send @ Number(value="last")

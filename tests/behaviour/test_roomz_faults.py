@@ -19,6 +19,7 @@ from roomz_peer import (
     client_of,
     enter,
     message,
+    send_at_once,
     with_http,
 )
 from vuer_trio.roomz import AuthenticationError, ClientError, ConnectionError, ConnectionState
@@ -254,16 +255,14 @@ async def test_a_server_that_ends_the_session_on_its_own_layers(client_at, packe
         elif at_once:
             await conn.accept(trailing=encode_frame(1, b"0{}"))
             assert await conn.recv() == "40"
-            packets = (AUTHENTICATED, CONNECTED, packet)
-            await conn.send_raw(b"".join(encode_frame(1, text.encode()) for text in packets))
+            await send_at_once(conn, AUTHENTICATED, CONNECTED, packet)
         else:
             await enter(conn)
             await left_alone.wait()
             await conn.send_text(packet)
 
-    left_alone = anyio.Event()
-
     names: list[str] = []
+    left_alone = anyio.Event()
     async with serve_peer(ends) as peer:
         async with client_at(peer, reconnect_delay=0.01) as client:
             async for event in client:
@@ -316,8 +315,7 @@ async def test_what_comes_before_the_client_is_let_in_is_bounded(
         await conn.send_text("0{}")
         for n in range(many):
             await conn.send_text(message(f"{n} {'x' * size}"))
-        packets = (AUTHENTICATED, CONNECTED, message("just after"), message("late"))
-        await conn.send_raw(b"".join(encode_frame(1, text.encode()) for text in packets))
+        await send_at_once(conn, AUTHENTICATED, CONNECTED, message("just after"), message("late"))
 
     seen: list[str] = []
     late = anyio.Event()

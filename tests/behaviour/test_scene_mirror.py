@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import anyio
 import pytest
+from support import go, on_go
 
 from peer import serve_peer
-from vuer_trio import Backoff, Fifo, InboxEmpty, ProtocolError
-from vuer_trio.events import ClientEvent
+from vuer_trio import Backoff, Fifo, ProtocolError
 
 pytestmark = pytest.mark.anyio
 
@@ -93,20 +93,12 @@ async def test_a_handler_and_recv_find_the_event_applied(open_client):
 async def test_a_full_inbox_stops_the_mirror_with_the_reader(open_client):
     count = 200
 
-    async def script(conn):
-        await conn.accept()
-        await conn.recv()
-        await conn.recv()
-        for n in range(count):
-            await conn.send_event(upsert(box("a", x=n, pad=bytes(10_000))))
-
+    script = on_go([upsert(box("a", x=n, pad=bytes(10_000))) for n in range(count)])
     async with (
         serve_peer(script) as peer,
         open_client(peer.uri, mirror_scene=True, inbox=Fifo(5)) as client,
     ):
-        with pytest.raises(InboxEmpty):
-            client.recv_nowait()  # from now on it keeps all
-        client.send @ ClientEvent(etype="GO")
+        await go(client)
         for n in range(count):
             event = await client.recv(timeout=10)
             assert event.data["nodes"][0]["x"] == n

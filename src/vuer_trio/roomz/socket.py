@@ -232,7 +232,7 @@ class Socket:
                 self._calls.settle(packet.number, packet.data)
             case Kind.CLOSE | Kind.LEFT:
                 self.keeper.fail(1000, "the server ended the session")
-        if self._let_in and not self._decided.is_set():
+        if not self._decided.is_set() and self._let_in:
             self._early.attended = self.alive  # from now on a full one stops the reader
             self._decided.set()
 
