@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 
+from .asyncio_tcp import open_tcp
 from .asyncio_wire import AnyioWire, LoopWire
 from .dialing import Dialing
 from .inside import open_inside
 from .proxy import open_tunnel, parse_proxy
+from .tls_wire import TlsWire
 from .wire import Wire
 
 __all__ = ["open_wire"]
@@ -19,20 +22,30 @@ async def open_wire(dialing: Dialing) -> Wire:
     given = dialing.stream if dialing.stream is not None else await open_inside(address.host)
     if given is not None:
         return AnyioWire(given)
-    name = dialing.server_hostname or address.host
     if proxy is None:
-        hostname = None if context is None else name
-        return await LoopWire.connect(
-            address.host, address.port, ssl=context, server_hostname=hostname
-        )
-    to_proxy_tls, host, port, authorization = parse_proxy(proxy)
-    tls = ssl.create_default_context() if to_proxy_tls else None
-    wire = await LoopWire.connect(host, port, ssl=tls)
+        wire: Wire = await _open_tcp(address.host, address.port)
+    else:
+        to_proxy_tls, host, port, authorization = parse_proxy(proxy)
+        wire = await _open_tcp(host, port)
+        if to_proxy_tls:
+            default = ssl.create_default_context()
+            wire = await TlsWire.open(wire, default, asyncio.Event, server_hostname=host)
+        try:
+            await open_tunnel(wire, address, authorization)
+        except BaseException:
+            await wire.aclose()
+            raise
+    if context is None:
+        return wire
+    name = dialing.server_hostname or address.host
+    return await TlsWire.open(wire, context, asyncio.Event, server_hostname=name)
+
+
+async def _open_tcp(host: str, port: int) -> LoopWire:
+    sock = await open_tcp(host, port)
     try:
-        await open_tunnel(wire, address, authorization)
-        if context is not None:
-            await wire.start_tls(context, name)
+        _, wire = await asyncio.get_running_loop().create_connection(LoopWire, sock=sock)
     except BaseException:
-        await wire.aclose()
+        sock.close()
         raise
     return wire

@@ -11,6 +11,7 @@ import anyio
 import anyio.abc
 
 from .asyncio_wire import AnyioWire, LoopWire
+from .tls_wire import TlsWire
 from .wire import Wire
 
 __all__ = ["open_accepted", "resolve", "wait_readable", "wrap"]
@@ -34,5 +35,7 @@ async def open_accepted(sock: socket.socket, context: ssl.SSLContext | None) -> 
     """A wire over an accepted socket. Raises OSError. Cancelled: nothing is left open."""
     loop = asyncio.get_running_loop()
     wire = LoopWire()
-    await loop.connect_accepted_socket(lambda: wire, sock, ssl=context)
-    return wire
+    await loop.connect_accepted_socket(lambda: wire, sock)
+    if context is None:
+        return wire
+    return await TlsWire.open(wire, context, asyncio.Event, server_side=True)

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import anyio.abc
 
-from .wire import READ, SLICE, Take, read_buffer
+from .wire import READ, SLICE, STEP, Take, read_buffer, unsent_bytes
 
 __all__ = ["AnyioWire", "LoopWire"]
 
@@ -30,31 +30,17 @@ class LoopWire(asyncio.BufferedProtocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self._lost = asyncio.Event()
-        self._secure = False
         self._ended = False
         self._error: Exception | None = None
         self._fault: Exception | None = None  # what `take` raised
-        self.progress = self._loop.time()
-
-    @classmethod
-    async def connect(cls, host: str, port: int, **options: Any) -> LoopWire:
-        """Open a connection. Raises OSError, ssl.SSLError. Cancelled: nothing is left open."""
-        _, wire = await asyncio.get_running_loop().create_connection(cls, host, port, **options)
-        return wire
-
-    async def start_tls(self, context: ssl.SSLContext, server_hostname: str) -> None:
-        """Go on in TLS. Nothing may have been read beyond what the peer said in the clear."""
-        transport = await self._loop.start_tls(
-            self._transport, self, context, server_hostname=server_hostname
-        )
-        self.connection_made(transport)
+        self._progress = self._loop.time()
+        self._unsent = 0  # while a write waits for the system to take more
 
     # ---- the loop's calls
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
-        self._secure = transport.get_extra_info("sslcontext") is not None
-        transport.set_write_buffer_limits(high=1, low=0)  # in TLS, 0 would pause for ever
+        transport.set_write_buffer_limits(high=1, low=0)
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -83,10 +69,10 @@ class LoopWire(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         self._end()
-        return not self._secure  # a close frame may still be answered, though not in TLS
+        return True  # a close frame may still be answered
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if exc is not None and not self._secure:
+        if exc is not None:
             self._read_last_words()
         self._error = self._error or exc
         self._end()
@@ -108,10 +94,17 @@ class LoopWire(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         self._writable.clear()
+        self._unsent = self._count_unsent()
 
     def resume_writing(self) -> None:
-        self.progress = self._loop.time()
+        self._progress = self._loop.time()
         self._writable.set()
+
+    def _count_unsent(self) -> int:
+        """Bytes of the loop's, and of the system's."""
+        sock = self._transport.get_extra_info("socket")
+        held = unsent_bytes(sock.fileno()) if sock is not None else 0
+        return held + int(self._transport.get_write_buffer_size())
 
     def _end(self) -> None:
         if not self._ended:
@@ -119,6 +112,19 @@ class LoopWire(asyncio.BufferedProtocol):
             self._changed.set()
 
     # ---- Wire
+
+    @property
+    def progress(self) -> float:
+        if not (self._writable.is_set() or self._lost.is_set()):
+            # The loop tells when all has left, which may take long on a slow line.
+            unsent = self._count_unsent()
+            if unsent != self._unsent:
+                self._unsent, self._progress = unsent, self._loop.time()
+        return self._progress
+
+    @property
+    def takes_all(self) -> bool:
+        return self._writable.is_set() and not self._ended
 
     async def receive(self) -> memoryview:
         while not self._early:
@@ -154,7 +160,7 @@ class LoopWire(asyncio.BufferedProtocol):
             take(memoryview(b""))
 
     def try_send(self, data: bytes) -> int:
-        if not self._writable.is_set() or self._ended:
+        if not self.takes_all:
             return 0
         self._transport.write(data)
         return len(data)
@@ -165,15 +171,15 @@ class LoopWire(asyncio.BufferedProtocol):
             if self._error is not None or self._transport.is_closing():
                 raise _as_oserror(self._error or ConnectionResetError("the stream has ended"))
             self._transport.write(data[start : start + SLICE])
-            self.progress = self._loop.time()
+            self._progress = self._loop.time()
         await self._writable.wait()
 
     async def send_eof(self) -> None:
-        if not (self._secure or self._transport.is_closing()):
+        if not self._transport.is_closing():
             self._transport.write_eof()
 
     async def aclose(self) -> None:
-        if self._writable.is_set() and not self._secure:
+        if self._writable.is_set():
             self._transport.close()
         else:
             self._transport.abort()
@@ -182,6 +188,8 @@ class LoopWire(asyncio.BufferedProtocol):
 
 class AnyioWire:
     """Any byte stream of anyio's, or of the user's."""
+
+    takes_all = False
 
     def __init__(self, stream: anyio.abc.ByteStream) -> None:
         self._stream = stream
@@ -204,8 +212,8 @@ class AnyioWire:
 
     async def send_all(self, data: bytes | memoryview) -> None:
         try:
-            for start in range(0, len(data), SLICE):
-                await self._stream.send(bytes(data[start : start + SLICE]))
+            for start in range(0, len(data), STEP):
+                await self._stream.send(bytes(data[start : start + STEP]))
                 self.progress = anyio.current_time()
         except (anyio.BrokenResourceError, anyio.ClosedResourceError, ssl.SSLError) as exc:
             raise _as_oserror(exc) from exc

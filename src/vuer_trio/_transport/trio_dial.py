@@ -10,6 +10,7 @@ import trio
 from .dialing import Dialing
 from .inside import open_inside
 from .proxy import open_tunnel, parse_proxy
+from .tls_wire import TlsWire
 from .wire import SocketWire, StreamWire, Wire
 
 __all__ = ["open_wire"]
@@ -21,28 +22,26 @@ async def open_wire(dialing: Dialing) -> Wire:
     given = dialing.stream if dialing.stream is not None else await open_inside(address.host)
     if given is not None:
         return StreamWire(given)
-    if proxy is None and context is None:
-        tcp = await trio.open_tcp_stream(address.host, address.port)
-        # Trio's socket is taken off its stream: nobody else will read or write it.
-        return SocketWire(socket.socket(fileno=tcp.socket.detach()))
-    stream: trio.abc.Stream
     if proxy is None:
-        stream = await trio.open_tcp_stream(address.host, address.port)
+        wire: Wire = await _open_tcp(address.host, address.port)
     else:
         to_proxy_tls, host, port, authorization = parse_proxy(proxy)
-        stream = await trio.open_tcp_stream(host, port)
+        wire = await _open_tcp(host, port)
         if to_proxy_tls:
-            stream = trio.SSLStream(stream, ssl.create_default_context(), server_hostname=host)
-    wire = StreamWire(stream)
-    try:
-        if proxy is not None:
+            default = ssl.create_default_context()
+            wire = await TlsWire.open(wire, default, trio.Event, server_hostname=host)
+        try:
             await open_tunnel(wire, address, authorization)
-        if context is not None:
-            name = dialing.server_hostname or address.host
-            secure = trio.SSLStream(stream, context, server_hostname=name, https_compatible=True)
-            wire = StreamWire(secure)
-            await wire.do_handshake()
-    except BaseException:
-        await wire.aclose()
-        raise
-    return wire
+        except BaseException:
+            await wire.aclose()
+            raise
+    if context is None:
+        return wire
+    name = dialing.server_hostname or address.host
+    return await TlsWire.open(wire, context, trio.Event, server_hostname=name)
+
+
+async def _open_tcp(host: str, port: int) -> SocketWire:
+    tcp = await trio.open_tcp_stream(host, port)
+    # Trio's socket is taken off its stream: nobody else will read or write it.
+    return SocketWire(socket.socket(fileno=tcp.socket.detach()))

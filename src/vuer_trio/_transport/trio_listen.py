@@ -8,6 +8,7 @@ from typing import Any
 
 import trio
 
+from .tls_wire import TlsWire
 from .wire import SocketWire, StreamWire, Wire
 
 __all__ = ["open_accepted", "resolve", "wait_readable", "wrap"]
@@ -29,15 +30,9 @@ def wrap(stream: trio.abc.Stream) -> Wire:
 
 async def open_accepted(sock: socket.socket, context: ssl.SSLContext | None) -> Wire:
     """A wire over an accepted socket. Raises OSError. Cancelled: nothing is left open."""
-    if context is None:
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return SocketWire(sock)
-    stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
-    secure = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
-    wire = StreamWire(secure)
-    try:
-        await wire.do_handshake()
-    except BaseException:
-        await wire.aclose()
-        raise
-    return wire
+    wire = SocketWire(sock)
+    if context is None:
+        return wire
+    return await TlsWire.open(wire, context, trio.Event, server_side=True)

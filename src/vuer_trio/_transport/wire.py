@@ -6,7 +6,7 @@ A wire raises OSError when the other side is gone, and nothing else.
 from __future__ import annotations
 
 import socket
-import ssl
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,12 +16,28 @@ from typing import Protocol
 
 import trio
 
-__all__ = ["READ", "SocketWire", "StreamWire", "Take", "Wire", "read_buffer"]
+if sys.platform != "win32":
+    import fcntl
+    import termios
+
+__all__ = [
+    "READ",
+    "SLICE",
+    "STEP",
+    "SocketWire",
+    "StreamWire",
+    "Take",
+    "Wire",
+    "read_buffer",
+    "unsent_bytes",
+]
 
 #: bytes; one read. Larger ones gain nothing for small messages and cost cache for large ones.
 READ = 65_536
-#: bytes; the step of a long write, and so of `Wire.progress`
+#: bytes; the step of a long write
 SLICE = 262_144
+#: bytes; the same where only whole steps are seen to leave, so that a slow line is seen to move
+STEP = 16_384
 #: reads for each wake of the reader: more help large messages, fewer help the other tasks
 _BURST = 8
 #: seconds; a peer that writes again within it waits for answers, more likely than not
@@ -48,8 +64,13 @@ def read_buffer() -> memoryview:
 class Wire(Protocol):
     """A byte stream."""
 
-    #: when bytes last left, on the runtime's clock
-    progress: float
+    @property
+    def progress(self) -> float:
+        """When bytes last left, on the runtime's clock: when they were last seen to have."""
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether `try_send` would take all that it is given now, whatever its size."""
 
     async def receive(self) -> memoryview:
         """Some bytes, or none at the end; valid until the next await of any task."""
@@ -78,7 +99,19 @@ class SocketWire:
         sock.setblocking(False)
         self._sock = sock
         self._buffer = read_buffer()
-        self.progress = trio.current_time()
+        self._progress = trio.current_time()
+        self._unsent: int | None = None  # while a write waits for the system to take more
+
+    @property
+    def progress(self) -> float:
+        if self._unsent is not None:
+            # The system wants a good part of its buffer empty before it takes more.
+            unsent = unsent_bytes(self._sock.fileno())
+            if unsent != self._unsent:
+                self._unsent, self._progress = unsent, trio.current_time()
+        return self._progress
+
+    takes_all = False
 
     async def receive(self) -> memoryview:
         while True:
@@ -128,19 +161,22 @@ class SocketWire:
 
     async def send_all(self, data: bytes | memoryview) -> None:
         sent = self.try_send(data)
-        self.progress = trio.current_time()
+        self._progress = trio.current_time()
         if sent == len(data):
             return
         rest = memoryview(data)[sent:]
-        while rest:
-            try:
+        try:
+            while rest:
+                self._unsent = unsent_bytes(self._sock.fileno())
                 await trio.lowlevel.wait_writable(self._sock)
-            except (trio.ClosedResourceError, ValueError) as exc:
-                raise ConnectionAbortedError("closed by this side") from exc
-            sent = self.try_send(rest)
-            if sent:
-                self.progress = trio.current_time()
-                rest = rest[sent:]
+                sent = self.try_send(rest)
+                if sent:
+                    self._progress = trio.current_time()
+                    rest = rest[sent:]
+        except (trio.ClosedResourceError, ValueError) as exc:
+            raise ConnectionAbortedError("closed by this side") from exc
+        finally:
+            self._unsent = None
 
     async def send_eof(self) -> None:
         self._sock.shutdown(socket.SHUT_WR)
@@ -159,7 +195,9 @@ class SocketWire:
 
 
 class StreamWire:
-    """Any Trio byte stream: TLS, a stream in memory, a stream of the user's."""
+    """Any Trio byte stream: a stream in memory, a stream of the user's."""
+
+    takes_all = False
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
@@ -175,24 +213,14 @@ class StreamWire:
         while take(await self.receive()):
             pass
 
-    async def do_handshake(self) -> None:
-        """Of TLS. Raises ssl.SSLError, OSError."""
-        assert isinstance(self._stream, trio.SSLStream)
-        try:
-            await self._stream.do_handshake()
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
-            if isinstance(exc.__cause__, ssl.SSLError):
-                raise exc.__cause__ from exc
-            raise _broken(exc) from exc
-
     def try_send(self, data: bytes) -> int:
         return 0
 
     async def send_all(self, data: bytes | memoryview) -> None:
         view = memoryview(data)
         try:
-            for start in range(0, len(view), SLICE):
-                await self._stream.send_all(view[start : start + SLICE])
+            for start in range(0, len(view), STEP):
+                await self._stream.send_all(view[start : start + STEP])
                 self.progress = trio.current_time()
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
             raise _broken(exc) from exc
@@ -207,6 +235,17 @@ class StreamWire:
     async def aclose(self) -> None:
         with suppress(trio.Cancelled, trio.BrokenResourceError):
             await trio.aclose_forcefully(self._stream)
+
+
+def unsent_bytes(descriptor: int) -> int:
+    """What the system holds that the peer of a socket has not acknowledged; 0 where it does not
+    tell."""
+    if sys.platform == "win32" or descriptor < 0:
+        return 0
+    try:
+        return int.from_bytes(fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except OSError:
+        return 0
 
 
 def _broken(exc: BaseException) -> OSError:
