@@ -130,7 +130,8 @@ class Transport(Protocol):
 
     async def write(self, batch: Sequence[Outgoing]) -> None:
         """Write what is pending, then the batch. Cancelled: the stream may be cut; only `abort`
-        may follow. Raises OSError when the stream is broken."""
+        may follow. Raises OSError when the stream is broken, or is closing: the batch has not been
+        written then, but what was pending."""
 
     def write_now(self, payload: bytes) -> bool:
         """Write one message at once, in sync code; what does not fit becomes pending.

@@ -76,7 +76,7 @@ class Frames(Protocol):
         """Queue a close frame. Twice is harmless."""
 
     def encode(self, payload: bytes) -> bytes:
-        """One message, compressed."""
+        """One message, compressed. Raises ConnectionResetError when no message may follow."""
 
 
 class Core(Frames, Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import NoReturn, cast
 
 from .base import LARGE, Ending, Outgoing, Sink
 from .core import Core, Frames
@@ -31,6 +31,8 @@ _REPLIES = 1024
 
 class SansIO:
     """See `Transport`. `open` does the handshake; before it nothing else may be called."""
+
+    _frame = staticmethod(frame)  # of this side's role
 
     def __init__(
         self,
@@ -173,6 +175,8 @@ class SansIO:
         out = [self._rest, *self._control]
         self._rest = b""
         self._control.clear()
+        if batch and self._over:
+            await self._write_last(out)
         for payload in batch:
             size, kind = len(payload), type(payload)
             first = BINARY if kind is bytes else FIRST.get(kind, BINARY)
@@ -198,6 +202,17 @@ class SansIO:
         await send_all(b"".join(out))
         self._writing = self._begun = False
 
+    @property
+    def _over(self) -> bool:
+        """A close frame has gone out, or is about to: no data may follow (RFC 6455 §5.5.1)."""
+        return self._closing or self._ending is not None
+
+    async def _write_last(self, out: Sequence[bytes]) -> NoReturn:
+        """Write what is not data, and say that data would come too late."""
+        await self._wire.send_all(b"".join(out))
+        self._writing = self._begun = False
+        raise ConnectionResetError("the connection is closing")
+
     def write_now(self, payload: bytes) -> bool:
         if self._compressed or self._rest or self._control:
             return False
@@ -213,8 +228,9 @@ class SansIO:
         return True
 
     def ping(self, payload: bytes) -> None:
-        self._control.append(frame(payload, PING))
-        self._sink.wake_writer()
+        if not self._over:
+            self._control.append(self._frame(payload, PING))
+            self._sink.wake_writer()
 
     def close(self, code: int, reason: str) -> None:
         self._closing = True
@@ -227,7 +243,7 @@ class SansIO:
             self._ending = Ending("us", code, reason)
 
     def abort(self, unsent: Sequence[Outgoing]) -> None:
-        if not (self._writing or self._closing or self._ending is not None):
+        if not (self._writing or self._over):
             head = b"".join((self._rest, *self._control))
             farewell(self._wire, head, () if self._compressed else unsent)
 

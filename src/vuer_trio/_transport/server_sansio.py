@@ -8,7 +8,7 @@ from contextlib import suppress
 from .base import LARGE, Ending, Outgoing, Prepared, Sink
 from .core import Frames
 from .farewell import farewell
-from .framing import BINARY, FIRST, PING, server_frame, server_header
+from .framing import BINARY, FIRST, server_frame, server_header
 from .sansio import SansIO
 from .server_splitter import ServerSplitter
 from .wire import Wire
@@ -22,6 +22,8 @@ class ServerSansIO(SansIO):
     ``early`` are the bytes that came behind the client's request; the sink hears of them when
     `read` is called, not before. Nothing is compressed.
     """
+
+    _frame = staticmethod(server_frame)
 
     def __init__(self, wire: Wire, core: Frames, sink: Sink, max_size: int, early: bytes) -> None:
         super().__init__(wire, core, sink, max_size, ServerSplitter)
@@ -52,6 +54,11 @@ class ServerSansIO(SansIO):
         out = [self._rest, *self._control]
         self._rest = b""
         self._control.clear()
+        if batch and self._over:
+            try:
+                await self._write_last(out)
+            finally:
+                await self._finish()
         for payload in batch:
             kind = type(payload)
             if kind is not Prepared:
@@ -85,11 +92,7 @@ class ServerSansIO(SansIO):
         kind = type(payload)
         return payload if kind is Prepared else server_frame(payload, FIRST.get(kind, BINARY))
 
-    def ping(self, payload: bytes) -> None:
-        self._control.append(server_frame(payload, PING))
-        self._sink.wake_writer()
-
     def abort(self, unsent: Sequence[Outgoing]) -> None:
-        if not (self._writing or self._closing or self._ending is not None):
+        if not (self._writing or self._over):
             head = b"".join((self._rest, *self._control))
             farewell(self._wire, head, unsent, server_frame)

@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 import trio
 import trio_websocket as package
+from wsproto.utilities import LocalProtocolError
 
 from .base import Ending, Message, Outgoing, Ping, Sink, Text
 from .core import Request
@@ -141,6 +142,7 @@ class PackagedWebSocket:
         self._failure: BaseException | None = None
         self._fault: Ending | None = None  # see `fail`
         self._closing = False
+        self._said = Ending("us", 1000)  # our close frame
         self._framed_at = 0.0
         self._batch: deque[Outgoing] = deque()  # what `write` has not given to the package yet
 
@@ -214,6 +216,11 @@ class PackagedWebSocket:
         closed = self._socket.closed
         code = 1006 if closed is None else int(closed.code)
         reason = (closed and closed.reason) or ""
+        if code == 1009 and reason == f"Exceeded maximum message size: {self._max_size} bytes":
+            # It may have failed since, at another such message.
+            return Ending("us", code, f"a message is over max_size, {self._max_size:,} bytes")
+        if self._closing and isinstance(_innermost(self._failure), LocalProtocolError):
+            return self._said  # it fails at a ping that comes before the answer to our close frame
         if self._failure is not None or code == 1006:
             cause = self._cork.error or self._failure
             text = str(cause) if cause else "the stream ended without a close frame"
@@ -222,8 +229,6 @@ class PackagedWebSocket:
             # A fault of the peer's; the package shows it as the peer's close, and sends nothing.
             self.fail(code, reason)
             return Ending("us", code, reason)
-        if code == 1009 and reason == f"Exceeded maximum message size: {self._max_size} bytes":
-            return Ending("us", code, f"a message is over max_size, {self._max_size:,} bytes")
         return Ending("peer", code, reason)
 
     async def read_on(self) -> None:
@@ -254,6 +259,8 @@ class PackagedWebSocket:
         try:
             self._batch.extend(batch)
             await cork.flush()
+            if self._fault is not None and batch:
+                raise ConnectionResetError("the connection is closing")
             while self._batch:
                 payload = self._batch[0]
                 if type(payload) is Ping:
@@ -292,13 +299,13 @@ class PackagedWebSocket:
             self._tasks.start_soon(fn, *args)
 
     async def _ping(self, payload: bytes) -> None:
-        with suppress(package.ConnectionClosed):
+        with suppress(package.ConnectionClosed, LocalProtocolError):  # closed, or closing
             await self._socket.ping(bytes(payload))
             self._sink.ponged(payload)
 
     def close(self, code: int, reason: str) -> None:
         if not self._closing and self._socket.closed is None:
-            self._closing = True
+            self._closing, self._said = True, Ending("us", code, reason)
             self._start_soon(self._close, code, reason)
 
     def fail(self, code: int, reason: str) -> None:
@@ -345,9 +352,7 @@ class TrioWebSocket(PackagedWebSocket):
         )
 
     def _raise_failure(self) -> NoReturn:
-        exc = self._failure
-        while isinstance(exc, BaseExceptionGroup):
-            exc = exc.exceptions[0]
+        exc = _innermost(self._failure)
         if self._cork.error is not None:
             raise self._cork.error
         status = re.match(rb"HTTP/1\.\d (\d{3})([^\r\n]*)", self._cork.head)
@@ -360,3 +365,9 @@ class TrioWebSocket(PackagedWebSocket):
         if self._cork.head:
             raise Rejected("the handshake failed: the reply is not a WebSocket's")
         raise Rejected("the server closed the stream before it answered")
+
+
+def _innermost(exc: BaseException | None) -> BaseException | None:
+    while isinstance(exc, BaseExceptionGroup):
+        exc = exc.exceptions[0]
+    return exc

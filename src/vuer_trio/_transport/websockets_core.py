@@ -86,6 +86,8 @@ class WebsocketsFrames:
             self.out += self._protocol.data_to_send()
 
     def encode(self, payload: bytes) -> bytes:
+        if self._protocol.state is not OPEN:
+            raise ConnectionResetError("the connection is closing")
         send = self._protocol.send_text if type(payload) is Text else self._protocol.send_binary
         send(payload)
         return b"".join(self._protocol.data_to_send())
