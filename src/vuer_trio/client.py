@@ -14,7 +14,7 @@ from ._link.connection import Connection
 from ._link.keeper import Keeper
 from ._link.link import State
 from ._link.pace import Pace
-from ._link.policy import Fifo, Policy
+from ._link.policy import DEFAULT_INBOX, Fifo, Policy
 from ._link.receiver import Receiver
 from ._link.sender import Sender
 from ._link.witnesses import Witness, Witnesses, add_witness
@@ -56,7 +56,9 @@ class VuerClient(Connection):
     outbox, and what waits goes on waiting. ``floats="single"`` halves the size of floats, as the
     reference does. ``mirror_scene`` keeps `scene`. ``checkpoints="every"`` yields to other tasks
     at every call. ``inbox`` and ``outbox`` are delivery policies: `Fifo` waits when it is full,
-    `DropOldest`, `Latest` and `Discard` never do and count what they drop.
+    `DropOldest`, `Latest` and `Discard` never do and count what they drop. The default inbox is a
+    ``Fifo(1024)`` that waits for its first receiver no longer than 1 s after it was full: until
+    there is one, it then keeps the newest, counts the rest, and says so in a warning.
 
     Raises TypeError and ValueError for options that can not be.
     """
@@ -73,7 +75,7 @@ class VuerClient(Connection):
         connect_timeout: float = 10.0,
         close_timeout: float = 1.0,
         heartbeat: float = 20.0,
-        inbox: Policy = Fifo(1024),
+        inbox: Policy = DEFAULT_INBOX,  # a Fifo(1024)
         outbox: Policy = Fifo(1024),
         reconnect: bool | Backoff | None = None,
         compression: Literal["deflate"] | None = None,
@@ -187,7 +189,8 @@ class VuerClient(Connection):
         """Wait until the server has read everything enqueued so far.
 
         It answers a WebSocket ping sent behind it. Raises CallTimeout after ``timeout`` seconds,
-        InboxFull if a full inbox keeps the answer from being read. Cancelled: nothing is undone.
+        InboxFull if a full inbox keeps the answer from being read: at once, but where the default
+        inbox has never been received from, which gives way after 1 s. Cancelled: nothing is undone.
         """
         if self._keeper is None:
             raise renew(self.send.outbox.closed or ClientClosed())
@@ -246,9 +249,11 @@ class VuerClient(Connection):
     def receive_channel(self) -> ReceiveEnd[ServerEvent]:
         """The receiving end, as a ``trio.abc.ReceiveChannel``; each access makes a new one.
 
-        Under asyncio it is an ``anyio.abc.ObjectReceiveStream``, with anyio's exceptions.
+        Under asyncio it is an ``anyio.abc.ObjectReceiveStream``, with anyio's exceptions. Who has
+        one is going to receive: the default inbox waits for it as long as it takes.
         """
         rt = runtime()
+        self._receiver.take()
         if rt.name == "asyncio":
             from ._link.anyio_channel import ReceiveStream
 

@@ -12,6 +12,7 @@ from ._errors import ConnectionFailed, EncodeError, ProtocolError, VuerError, re
 from ._link.dropping import Keyed
 from ._link.keeper import Keeper
 from ._link.link import Link
+from ._link.policy import open_inbox
 from ._received import ReceivedServerEvent
 from ._runtime import Runtime
 from ._transport.base import Text, Transport
@@ -32,13 +33,13 @@ __all__ = [
 def new_keeper(
     rt: Runtime, options: Options, preamble: Callable[[], Sequence[bytes]], shielded: bool
 ) -> Keeper:
-    """A connection that is not open yet. Nobody attends its inbox so far."""
+    """A connection that is not open yet."""
     return Keeper(
         rt,
         options.address.shown,
         partial(_dial, options),
         connection_failed,
-        options.inbox.open(rt, attended=False),
+        open_inbox(rt, options.inbox),
         options.outbox.open(rt),
         heartbeat=options.heartbeat,
         close_timeout=options.close_timeout,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 from ._link.backoff import Backoff
-from ._link.policy import Fifo, Policy
+from ._link.policy import DEFAULT_INBOX, Fifo, Policy
 from ._transport.address import Address, parse_address
 from ._transport.base import TransportName
 
@@ -88,7 +88,7 @@ class Options:
     connect_timeout: float = 10.0
     close_timeout: float = 1.0
     heartbeat: float = 20.0
-    inbox: Policy = Fifo()
+    inbox: Policy = DEFAULT_INBOX
     outbox: Policy = Fifo()
     compression: Literal["deflate"] | None = None
     floats: Literal["double", "single"] = "double"

@@ -16,37 +16,50 @@ from vuer_trio._transport.wire import READ
 pytestmark = pytest.mark.anyio
 
 
-async def test_an_inbox_that_nobody_empties_keeps_the_newest(open_client):
+def at_once(events):
+    """A script that sends these events as soon as its client has said who it is."""
+
     async def script(conn):
         await conn.accept()
         await conn.recv()
-        for n in range(500):
-            await conn.send_event({"etype": "N", "data": n})
+        for event in events:
+            await conn.send_event(event)
 
-    async with serve_peer(script) as peer, open_client(peer.uri, inbox=Fifo(10)) as client:
+    return script
+
+
+async def test_the_default_inbox_keeps_the_newest_if_nobody_ever_receives(open_client, caplog):
+    async with serve_peer(at_once(stream(5000))) as peer, open_client(peer.uri) as client:
         await peer.join()
-        await client.flush(timeout=5)  # the pong comes behind all of them
-        assert client.statistics().dropped == 490
+        await client.flush(timeout=20)  # the pong comes behind all of them
+        assert client.statistics().dropped == 5000 - 1024
         event = await client.recv()
-        assert event.data == 490
-        assert event.dropped_before == 490
-        assert [e.data for e in await client.recv_many()] == list(range(491, 500))
-        assert client.statistics().dropped == 490
+        assert event.data == 5000 - 1024
+        assert event.dropped_before == 5000 - 1024
+        assert [e.data for e in await client.recv_many()] == list(range(5000 - 1023, 5000))
+        assert client.statistics().dropped == 5000 - 1024
+    assert caplog.text.count("keeps the newest 1024 messages") == 1
 
 
-async def test_an_inbox_that_nobody_empties_is_bounded_in_bytes(open_client):
-    async def script(conn):
-        await conn.accept()
-        await conn.recv()
-        for n in range(50):
-            await conn.send_event({"etype": "N", "data": n, "pad": bytes(10_000)})
+async def test_the_default_inbox_gives_all_of_a_burst_to_who_iterates(open_client):
+    async with serve_peer(at_once(stream(5000))) as peer, open_client(peer.uri) as client:
+        with anyio.fail_after(20):
+            got = [(await anext(client)).data for _ in range(5000)]
+        assert got == list(range(5000))
+        assert client.statistics().dropped == 0
 
+
+async def test_a_chosen_inbox_keeps_all_if_nobody_receives_so_far(open_client):
     inbox = Fifo(1000, max_bytes=100_000)
+    script = at_once(stream(500, pad=bytes(10_000)))
     async with serve_peer(script) as peer, open_client(peer.uri, inbox=inbox) as client:
-        await peer.join()
-        await client.flush(timeout=5)
-        assert client.statistics().inbox_bytes <= 100_000
-        assert [e.data for e in await client.recv_many()] == list(range(41, 50))
+        with anyio.fail_after(20):
+            while client.statistics().inbox_bytes < 100_000:
+                await anyio.sleep(0.01)
+            await anyio.sleep(1.2)  # longer than the default one waits
+            assert client.statistics().received < 500
+            assert [(await client.recv()).data for _ in range(500)] == list(range(500))
+        assert client.statistics().dropped == 0
 
 
 @pytest.mark.parametrize(

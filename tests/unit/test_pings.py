@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from vuer_trio import (
     ConnectionClosed,
     ConnectionFailed,
     Fifo,
+    InboxEmpty,
     InboxFull,
     RecvTimeout,
     open_vuer_client,
@@ -257,16 +259,170 @@ async def test_after_ten_seconds_a_warning_names_the_cure(autojump_clock, transp
     assert "memory.test" in text
 
 
-async def test_a_client_that_only_sends_does_not_stop_its_reader(autojump_clock, transport, caplog):
+async def test_an_inbox_that_was_chosen_drops_nothing_even_if_nobody_ever_receives(
+    autojump_clock, transport, seconds
+):
     async with connected(transport, flood, inbox=SMALL) as (client, _):
-        with caplog.at_level(logging.WARNING, "vuer_trio.link"):
-            await trio.sleep(100)
-        assert client.connected
+        await trio.sleep(500)
+        assert client.connected, client.close_reason
+        seconds.start()
+        with pytest.raises(InboxFull, match="receive first"):
+            await client.flush()
+        assert seconds() == 0
+        events = [await client.recv(timeout=5) for _ in range(80)]
+        assert [event.data for event in events] == list(range(80))
+        assert {event.dropped_before for event in events} == {0}
+        assert client.statistics().dropped == 0
+
+
+# ---- the inbox of who has chosen none
+
+MANY = 5000  # messages; the default inbox holds 1024
+
+
+def bursts(*counts):
+    """A script that sends so many numbers, a hundred a time, whenever a message has come."""
+
+    async def script(conn):
+        await conn.accept()
+        numbers = itertools.count()
+        for count in counts:
+            await conn.recv()
+            for n in itertools.islice(numbers, count):
+                await conn.send_event({"etype": "DATA", "data": n})
+
+    return script
+
+
+async def data(client, count):
+    events = [await client.recv(timeout=5) for _ in range(count)]
+    assert {event.dropped_before for event in events} == {0}
+    return [event.data for event in events]
+
+
+async def test_a_burst_at_the_opening_reaches_who_receives_within_a_second(
+    autojump_clock, transport, caplog
+):
+    async with connected(transport, bursts(MANY)) as (client, _):
+        await trio.sleep(0.99)
+        assert client.statistics().received < MANY
+        assert await data(client, MANY) == list(range(MANY))
+        assert client.statistics().dropped == 0
+    assert caplog.records == []
+
+
+async def test_a_client_that_only_sends_does_not_stop_its_reader_for_long(
+    autojump_clock, transport, caplog
+):
+    async with connected(transport, bursts(MANY, 3000)) as (client, _):
+        await trio.sleep(0.99)
+        assert 1024 <= client.statistics().received < MANY
         assert caplog.records == []
+        await trio.sleep(0.02)
+        assert client.statistics().received == MANY
+        [record] = caplog.records
+        assert (record.name, record.levelno) == ("vuer_trio.link", logging.WARNING)
+        text = record.getMessage()
+        for part in ("memory.test", "within 1 s", "newest 1024", "Discard()", "Fifo(...)"):
+            assert part in text
+        await trio.sleep(500)
+        assert client.connected, client.close_reason
         await client.flush(timeout=5)
-        assert client.statistics().dropped == 78
+
         first = await client.recv()
-        assert (first.data, first.dropped_before) == (78, 78)
+        assert (first.data, first.dropped_before) == (MANY - 1024, MANY - 1024)
+        await client.send(ev())
+        await trio.sleep(5)  # somebody receives, if slowly: nothing is dropped any more
+        assert await data(client, 1023 + 3000) == list(range(MANY - 1023, MANY + 3000))
+        assert client.statistics().dropped == MANY - 1024
+    assert [r for r in caplog.records if "keeps the newest" in r.getMessage()] == [record]
+
+
+async def received_once(client):
+    with pytest.raises(InboxEmpty):
+        client.recv_nowait()
+
+
+async def received_until_cancelled(client):
+    with pytest.raises(RecvTimeout):
+        await client.recv(timeout=0)
+
+
+async def asked_for_many(client):
+    with trio.move_on_after(0):
+        await client.recv_many()
+
+
+async def iterated(client):
+    with trio.move_on_after(0):
+        async for _ in client:
+            pass
+
+
+async def took_the_channel(client):
+    assert client.receive_channel
+
+
+@pytest.mark.parametrize(
+    "attend",
+    [received_once, received_until_cancelled, asked_for_many, iterated, took_the_channel],
+)
+async def test_who_has_ever_tried_to_receive_loses_nothing_however_late(
+    autojump_clock, transport, attend
+):
+    async with connected(transport, bursts(0, MANY)) as (client, _):
+        await attend(client)
+        await client.send(ev())
+        await trio.sleep(300)
+        assert client.connected, client.close_reason
+        with pytest.raises(InboxFull):
+            await client.flush()
+        assert await data(client, MANY) == list(range(MANY))
+
+
+async def test_a_channel_that_was_taken_before_the_opening_counts(autojump_clock, transport):
+    async with memory_peer(bursts(MANY)) as peer:
+        client = open_vuer_client(
+            "ws://memory.test", stream=peer.stream, transport=transport, close_timeout=0
+        )
+        channel = client.receive_channel
+        async with client:
+            await trio.sleep(5)
+            got = [(await channel.receive()).data for _ in range(MANY)]
+            assert got == list(range(MANY))
+
+
+async def test_a_flush_waits_until_the_inbox_gives_way(autojump_clock, transport, seconds):
+    async with connected(transport, bursts(MANY)) as (client, _):
+        await trio.sleep(0.25)
+        seconds.start()
+        await client.flush()
+        assert seconds() == 0.75
+
+
+async def test_a_flush_fails_where_the_inbox_does_not_give_way_after_all(
+    autojump_clock, transport, seconds
+):
+    async with connected(transport, bursts(MANY)) as (client, _):
+        await trio.sleep(0.25)
+        seconds.start()
+        async with trio.open_nursery() as nursery:
+
+            async def receive_one():
+                await trio.sleep(0.5)
+                await client.recv()
+
+            nursery.start_soon(receive_one)
+            with pytest.raises(InboxFull, match="receive first"):
+                await client.flush()
+            assert seconds() == 0.75
+
+
+async def test_leaving_does_not_wait_for_an_inbox_that_is_full(autojump_clock, transport, seconds):
+    async with connected(transport, bursts(MANY)) as (_client, _):
+        await trio.sleep(0.25)
+        seconds.start()
+    assert seconds() == 0
 
 
 # ---- flush
@@ -377,8 +533,6 @@ async def test_flush_fails_after_a_second_when_the_inbox_fills_meanwhile(
             await conn.send_event({"etype": "DATA", "data": n, "fill": b"x" * 10_000})
 
     async with connected(transport, script, inbox=SMALL) as (client, _):
-        with pytest.raises(RecvTimeout):
-            await client.recv(timeout=0)  # from now on the inbox is attended
         seconds.start()
         with pytest.raises(InboxFull, match="receive first"):
             await client.flush()

@@ -68,6 +68,7 @@ class Box(Generic[T]):
         "items",
         "lone",
         "policy",
+        "stops",
         "urgent",
     )
 
@@ -82,6 +83,8 @@ class Box(Generic[T]):
         #: whether anybody takes. If not the box keeps the newest, so that a program that only
         #: sends does not stop its own reader
         self.attended = attended
+        #: whether one that is full stops the reader even so, for the time being
+        self.stops = False
         #: whether somebody waits for what comes behind the items; see `hurry`
         self.urgent = False
         #: items dropped so far, and since the last one taken
@@ -114,14 +117,14 @@ class Box(Generic[T]):
 
     @property
     def full(self) -> bool:
-        """Whether whoever fills an attended box is to stop."""
+        """Whether whoever fills the box is to stop."""
         policy, count, size = self.policy, len(self.items), self.bytes
         if size < policy.max_bytes:
             if count < policy.capacity:
                 return False
             if self.urgent and size + count * _EACH < policy.max_bytes:
                 return False
-        return self.attended
+        return self.attended or self.stops
 
     def hurry(self, urgent: bool) -> None:
         """While ``urgent``, only bytes make the box full: a reply may be behind what is in it.
@@ -180,10 +183,10 @@ class Box(Generic[T]):
             self.wake()
 
     def extend(self, items: Sequence[T]) -> None:
-        """Put in what the reader has read already. An unattended box drops the oldest."""
+        """Put in what the reader has read already. A box that stops nobody drops the oldest."""
         self.items.extend(items)
         self.bytes += sum(map(_size, items))
-        if not self.attended:
+        if not (self.attended or self.stops):
             policy = self.policy
             while len(self.items) > policy.capacity or (
                 self.bytes > policy.max_bytes and len(self.items) > 1

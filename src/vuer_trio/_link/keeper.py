@@ -28,8 +28,9 @@ __all__ = ["Keeper"]
 
 log = logging.getLogger("vuer_trio.link")
 
-#: seconds that a full inbox stops the reader before pending flushes fail, and before a warning
-_FLUSH_PATIENCE = 1.0
+#: seconds that a full inbox stops the reader before it gives way, or else pending flushes fail;
+#: and before a warning
+_PATIENCE = 1.0
 _WARN_AFTER = 10.0
 
 
@@ -292,13 +293,19 @@ class Keeper:
         return False
 
     async def drained(self) -> None:
-        """Keep the reader waiting while a box is full."""
+        """Keep the reader waiting while a box is full.
+
+        An inbox that nobody has chosen, and from which nobody has ever tried to take, gives way
+        after a while: it keeps the newest until somebody does.
+        """
         self.stopped = True
         try:
-            with self.rt.move_on_after(_FLUSH_PATIENCE):
+            with self.rt.move_on_after(_PATIENCE):
                 return await self._room()
+            if self._gives_way() and not self.full:
+                return
             self.pings.awaited.fail(self._stalled())
-            with self.rt.move_on_after(_WARN_AFTER - _FLUSH_PATIENCE):
+            with self.rt.move_on_after(_WARN_AFTER - _PATIENCE):
                 return await self._room()
             log.warning(
                 "the inbox of %s has been full for %g s, so nothing is read: receive more often, "
@@ -309,6 +316,26 @@ class Keeper:
             await self._room()
         finally:
             self.stopped = False
+
+    @property
+    def _will_give_way(self) -> bool:
+        return self.inbox.stops and not self.inbox.attended
+
+    def _gives_way(self) -> bool:
+        inbox = self.inbox
+        due = self._will_give_way and inbox.full
+        if due:
+            inbox.stops = False
+            log.warning(
+                "nobody has received from %s within %g s after its inbox was full: until somebody "
+                "does, it keeps the newest %d messages and counts the others; a client that only "
+                "sends is opened with inbox=Discard(), one that is to lose nothing with "
+                "inbox=Fifo(...)",
+                self.uri,
+                _PATIENCE,
+                inbox.policy.capacity,
+            )
+        return due
 
     async def _room(self) -> None:
         while self.full:
@@ -326,11 +353,14 @@ class Keeper:
     async def flush(self) -> None:
         """Wait until the peer has read everything enqueued so far: it answers a ping behind it.
 
-        Raises InboxFull when the answer can not be read, or what ended the connection.
+        Raises InboxFull when the answer can not be read, or what ended the connection. While an
+        inbox is about to give way it waits for that.
         """
         if self.outbox.closed is not None:
             raise renew(self.outbox.closed)
-        if self.stopped and any(box.awaited for box in self.boxes):
+        if self.stopped and any(
+            box.awaited and not (box is self.inbox and self._will_give_way) for box in self.boxes
+        ):
             raise self._stalled()
         await self.pings.flush()
 
@@ -388,6 +418,7 @@ class Keeper:
     def _leave(self) -> None:
         self.state = State.LEAVING
         self._close_boxes(self._closed_here())
+        self.inbox.stops = False
         for box in self.boxes:
             box.attended = False  # the reader reads on, and discards
             box.clear()

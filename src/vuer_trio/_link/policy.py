@@ -13,7 +13,7 @@ from .._runtime import Runtime
 from .box import Box
 from .dropping import DiscardingBox, DroppingBox, KeyedBox
 
-__all__ = ["Discard", "DropOldest", "Fifo", "Latest", "Policy"]
+__all__ = ["DEFAULT_INBOX", "Discard", "DropOldest", "Fifo", "Latest", "Policy", "open_inbox"]
 
 _MIB = 1 << 20
 
@@ -137,3 +137,18 @@ class Discard(Policy):
 def _check_room(policy: Policy, capacity: int, max_bytes: int) -> None:
     if capacity < 1 or max_bytes < 1:
         raise ValueError(f"{policy}: a box needs room for at least one message")
+
+
+#: the inbox of who has chosen none; it is told from an equal one by identity
+DEFAULT_INBOX = Fifo(1024)
+
+
+def open_inbox(rt: Runtime, policy: Policy) -> Box[Any]:
+    """A box for what a client reads.
+
+    One that was chosen keeps its policy from the first byte. The default stops the reader as any
+    `Fifo`, but a program that only sends must not hang itself: see `Keeper.drained`.
+    """
+    box = policy.open(rt, attended=policy is not DEFAULT_INBOX)
+    box.stops = True
+    return box

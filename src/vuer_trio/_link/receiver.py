@@ -23,7 +23,7 @@ class Receiver(Generic[E]):
     gets the next one.
     """
 
-    __slots__ = ("_decode", "_outbox", "_rt", "inbox", "pace", "uri")
+    __slots__ = ("_decode", "_outbox", "_rt", "_taken", "inbox", "pace", "uri")
 
     def __init__(
         self,
@@ -37,12 +37,20 @@ class Receiver(Generic[E]):
         self.pace = pace
         self.uri = uri
         self._rt: Runtime | None = None
+        self._taken = False
         self._outbox = outbox
         self._decode = decode
 
     def connect(self, rt: Runtime, inbox: Box[Any], outbox: Box[bytes], pace: Pace) -> None:
         """Receive from another link from now on."""
         self._rt, self.inbox, self._outbox, self.pace = rt, inbox, outbox, pace
+        if self._taken:
+            inbox.attended = True
+
+    def take(self) -> None:
+        """Somebody is going to receive, from later links too: nothing is dropped for want of a
+        first `recv`."""
+        self._taken = self.inbox.attended = True
 
     async def recv(self, iterating: bool = False) -> E:
         """Wait for the next event. Cancelled: nothing has been taken.

@@ -11,7 +11,7 @@ from .._errors import ClientClosed, ConnectionFailed
 from .._link.backoff import Backoff
 from .._link.connection import Connection
 from .._link.keeper import Keeper
-from .._link.policy import Fifo, Latest, Policy
+from .._link.policy import DEFAULT_INBOX, Fifo, Latest, Policy
 from .._runtime import Runtime, runtime
 from .._transport.base import TransportName
 from ..options import Headers, Options
@@ -76,7 +76,7 @@ class ARCClient(Conversation, Connection):
         connect_timeout: float = 10.0,
         close_timeout: float = 1.0,
         heartbeat: float = 20.0,
-        inbox: Policy = Fifo(1024),
+        inbox: Policy = DEFAULT_INBOX,  # a Fifo(1024)
         outbox: Policy = Fifo(1024),
         checkpoints: Literal["amortised", "every"] = "amortised",
         transport: TransportName = "auto",

@@ -11,6 +11,7 @@ from .._errors import CallTimeout, VuerError, renew
 from .._link.keeper import Keeper
 from .._link.link import State
 from .._link.pace import Pace
+from .._link.policy import open_inbox
 from .._link.receiver import Receiver
 from .._link.sender import Sender
 from .._runtime import Runtime
@@ -64,7 +65,7 @@ class Membership:
             uri,
             self._dialler.dial,
             failed,
-            options.inbox.open(rt, attended=False),
+            open_inbox(rt, options.inbox),
             options.outbox.open(rt),
             heartbeat=options.heartbeat,
             close_timeout=options.close_timeout,
