@@ -20,7 +20,7 @@ LAYERS = [
     ["_errors.py"],
     ["_anyio_nursery.py"],
     ["_runtime.py"],
-    ["_nursery.py", "_block.py"],
+    ["_nursery.py", "_block.py", "_failures.py"],
     ["_transport/"],
     ["_link/"],
     ["codec.py"],

@@ -7,6 +7,7 @@ once, and everything below it uses the table and never imports an async library 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -39,9 +40,11 @@ class Runtime:
     checkpoint: Callable[[], Awaitable[None]]
     checkpoint_if_cancelled: Callable[[], Awaitable[None]]
     cancel_shielded_checkpoint: Callable[[], Awaitable[None]]
-    #: whether an exception is the cancellation of something that this task has awaited, and not
-    #: its own: never on Trio, where only the own one is raised
-    is_foreign: Callable[[BaseException], bool]
+    #: whether an exception is the cancellation of the running task: not that of something else,
+    #: which it has awaited, nor one that was kept, nor the other library's
+    is_cancellation: Callable[[BaseException], bool]
+    #: the running task; None, or RuntimeError, where none is
+    current_task: Callable[[], object]
     #: starts a task that no nursery of the caller's owns; nothing may escape from it
     spawn_system_task: Callable[..., object]
     #: runs a sync function in a worker thread; a cancellation waits for its end
@@ -65,7 +68,10 @@ _TRIO = Runtime(
     checkpoint=trio.lowlevel.checkpoint,
     checkpoint_if_cancelled=trio.lowlevel.checkpoint_if_cancelled,
     cancel_shielded_checkpoint=trio.lowlevel.cancel_shielded_checkpoint,
-    is_foreign=lambda exc: False,
+    is_cancellation=lambda exc: (
+        isinstance(exc, trio.Cancelled) and trio.current_effective_deadline() == -math.inf
+    ),
+    current_task=trio.lowlevel.current_task,
     spawn_system_task=trio.lowlevel.spawn_system_task,
     run_in_thread=trio.to_thread.run_sync,
     open_signal_receiver=trio.open_signal_receiver,
@@ -115,10 +121,11 @@ def _asyncio() -> Runtime:
             task.uncancel()  # the same request, once
             task.cancel(*exc.args)
 
-    def is_foreign(exc: BaseException) -> bool:
+    def is_cancellation(exc: BaseException) -> bool:
+        if not isinstance(exc, asyncio.CancelledError):
+            return False
         task = asyncio.current_task()
-        cancelled = isinstance(exc, asyncio.CancelledError)
-        return cancelled and task is not None and not task.cancelling()
+        return task is None or task.cancelling() > 0
 
     return Runtime(
         name="asyncio",
@@ -134,7 +141,8 @@ def _asyncio() -> Runtime:
         checkpoint=anyio.lowlevel.checkpoint,
         checkpoint_if_cancelled=nothing,
         cancel_shielded_checkpoint=cancel_shielded_checkpoint,
-        is_foreign=is_foreign,
+        is_cancellation=is_cancellation,
+        current_task=asyncio.current_task,
         spawn_system_task=spawn,
         run_in_thread=anyio.to_thread.run_sync,
         open_signal_receiver=anyio.open_signal_receiver,

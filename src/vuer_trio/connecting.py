@@ -9,6 +9,7 @@ from ssl import SSLError
 from typing import Any, Literal
 
 from ._errors import ConnectionFailed, EncodeError, ProtocolError, VuerError, renew
+from ._failures import shown
 from ._link.dropping import Keyed
 from ._link.keeper import Keeper
 from ._link.link import Link
@@ -89,7 +90,7 @@ def connection_failed(uri: str, exc: Exception, what: str = "a Vuer server") -> 
     """What opening raises for what the dial failed with."""
     if isinstance(exc, VuerError | TypeError) or type(exc) is ValueError:
         return exc  # a fault of the caller's
-    reason = str(exc) or type(exc).__name__
+    reason = shown(exc)
     certificate = next((e for e in (exc, exc.__cause__) if isinstance(e, SSLError)), None)
     if certificate is not None:
         reason = f"{certificate}; ssl_verify=False accepts a self-signed certificate"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from ._errors import ProtocolError
+from ._failures import contain
 from ._link.keeper import Keeper
 from ._link.policy import Policy
 from ._link.sender import Sender
@@ -107,7 +108,7 @@ def set_key(item: Arrived, event: Event, function: Callable[[Any], Hashable]) ->
     try:
         key = function(event)
         hash(key)
-    except Exception:  # of the user's: the reader goes on
-        log.exception("the key function of the inbox raised for %s", event.etype)
+    except BaseException as exc:  # of the user's: the reader goes on
+        contain(exc, log, "the key function of the inbox raised for %s", event.etype)
     else:
         item.key = key

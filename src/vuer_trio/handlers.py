@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ._errors import ClientClosed, ConnectionClosed
+from ._failures import has_failed, log_failure, pass_on, verb
 from ._link.box import Box
 from ._link.policy import Policy
 from ._runtime import Runtime
@@ -158,23 +159,25 @@ class Caller:
         return jobs.pop()
 
     async def _run(self, job: _Job) -> None:
+        task = self._rt.current_task()
         try:
             await self._call(job.handler, job.event)
-        except Exception as exc:
-            ended = self._outbox.closed is not None
-            if ended and isinstance(exc, ConnectionClosed | ClientClosed):
-                log.debug("the connection ended under the handler of %s", job.event.etype)
-            else:  # such an error of another connection, too
-                log.exception("the handler of %s raised", job.event.etype)
         except BaseException as exc:
-            if not self._rt.is_foreign(exc):
-                raise
-            log.exception("the handler of %s awaited what was cancelled", job.event.etype)
+            if has_failed(exc, self._rt, task):
+                self._tell(exc, job.event.etype)
+            pass_on(exc, self._rt, task)
         finally:
             self._running -= 1
             if self._changed is not None:
                 self._changed.set()
                 self._changed = None
+
+    def _tell(self, failure: BaseException, etype: str) -> None:
+        ended = self._outbox.closed is not None
+        if ended and isinstance(failure, ConnectionClosed | ClientClosed):
+            log.debug("the connection ended under the handler of %s", etype)
+        else:  # such an error of another connection, too
+            log_failure(log, failure, "the handler of %s %s", etype, verb(failure))
 
     async def _change(self) -> None:
         """Park until a call has ended."""

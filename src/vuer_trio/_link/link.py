@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from .._failures import as_exception, has_failed, log_failure, pass_on, shown
 from .._runtime import protected
 from .._transport.base import Ending, Message, Outgoing, Transport
 from .witnesses import show
@@ -69,25 +70,26 @@ class Link:
 
         Raises what the dial raises. Cancelled: ends at once, with `Transport.abort`.
         """
-        failure: Exception | None = None
+        failure: BaseException | None = None
+        task = self.rt.current_task()
         try:
             async with self.rt.open_nursery() as nursery:
                 try:
                     self.transport = await self.keeper.dial(self, nursery)
-                except Exception as exc:
+                except BaseException as exc:  # it may be of a hook's, or of a stream of the user's
+                    pass_on(exc, self.rt, task)
                     failure = exc
                 else:
                     if self.keeper.wanted:  # it may have been closed in the dial's last step
                         self._open()
                         await self._carry(self.transport)
                 nursery.cancel_scope.cancel()
-        except Exception as exc:  # a fault of ours: told to the user as what it is
-            log.exception("a task of %s failed", self.keeper.uri)
-            self._end(Ending("loss", 1006, f"a task failed: {exc!r}", exc))
+        except BaseException as exc:
+            self._report("a task", exc, task)
         finally:
             await self._vanish()
         if failure is not None:
-            raise failure
+            raise as_exception(failure)
         assert self.ending is not None
         return self.ending
 
@@ -97,6 +99,7 @@ class Link:
         self.keeper.opened(self)
 
     async def _carry(self, transport: Transport) -> None:
+        task = self.rt.current_task()
         async with self.rt.open_nursery() as tasks:
             tasks.start_soon(self._write, transport)
             if self.keeper.heartbeat != math.inf:
@@ -104,13 +107,19 @@ class Link:
             try:
                 with self._reading:
                     self._end(await transport.read())
-            except Exception as exc:  # a fault of ours: told to the user as what it is
-                log.exception("the reader of %s failed", self.keeper.uri)
-                self._end(Ending("loss", 1006, f"the reader failed: {exc!r}", exc))
+            except BaseException as exc:
+                self._report("the reader", exc, task)
             if self.ending is not None and self.ending.by != "loss":
                 with self.rt.move_on_after(self.keeper.close_timeout):
                     await transport.read_on()
             tasks.cancel_scope.cancel()
+
+    def _report(self, what: str, exc: BaseException, task: object) -> None:
+        """A fault of ours, or of a stream of the user's: told to the user as what it is."""
+        if has_failed(exc, self.rt, task):
+            log_failure(log, exc, "%s of %s failed", what, self.keeper.uri)
+            self._end(Ending("loss", 1006, f"{what} failed: {shown(exc, repr)}", exc))
+        pass_on(exc, self.rt, task)
 
     async def _vanish(self) -> None:
         transport = self.transport

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal, TypeAlias
 
+from .._failures import contain
 from .._transport.base import Message, Ping
 
 __all__ = ["Direction", "Witness", "Witnesses", "add_witness", "call_witness", "show"]
@@ -55,5 +56,5 @@ def call_witness(witness: Witness, direction: Direction, messages: Sequence[Mess
     """What a witness raises is logged: the connection is not its affair."""
     try:
         witness(direction, messages)
-    except Exception:
-        log.exception("a witness of a connection raised")
+    except BaseException as exc:
+        contain(exc, log, "a witness of a connection raised")

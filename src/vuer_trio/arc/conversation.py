@@ -9,6 +9,8 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Self
 
 from .._errors import CallTimeout, EncodeError, ProtocolError
+from .._failures import has_failed, log_failure, pass_on, verb
+from .._runtime import runtime
 from .asks import Ask
 from .kinds import MessageTypes
 from .membership import Membership
@@ -245,6 +247,8 @@ class Conversation(MessageTypes):
         the handler was doing.
         """
         handler = show if handler is None else handler
+        rt = runtime()
+        task = rt.current_task()
         while True:
             try:
                 message = await anext(self)
@@ -259,12 +263,10 @@ class Conversation(MessageTypes):
                 outcome = handler(message)
                 if inspect.isawaitable(outcome):
                     await outcome
-            except Exception:
-                log.exception("a handler of %s failed", self.uri)
             except BaseException as exc:
-                if not self._there.rt.is_foreign(exc):
-                    raise
-                log.exception("a handler of %s awaited what was cancelled", self.uri)
+                if has_failed(exc, rt, task):
+                    log_failure(log, exc, "a handler of %s %s", self.uri, verb(exc))
+                pass_on(exc, rt, task)
 
 
 async def _admit(there: Membership, window: Window) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._errors import ProtocolError, VuerError, renew
+from .._failures import contain
 from .._link.keeper import Keeper
 from .account import Account
 from .asks import Asks
@@ -150,8 +151,9 @@ class Intake:
         if self._wanted is not None:
             try:
                 wanted = self._wanted(message)
-            except Exception:
-                log.exception("the filter of %s failed; the message is let in", self._keeper.uri)
+            except BaseException as exc:
+                message_in_log = "the filter of %s failed; the message is let in"
+                contain(exc, log, message_in_log, self._keeper.uri)
                 return True
             if not wanted:
                 self.filtered += 1

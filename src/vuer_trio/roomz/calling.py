@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from inspect import isawaitable
 from typing import Any
 
+from .._failures import has_failed, log_failure, pass_on, verb
 from .._link.box import Box
 from .._link.policy import Fifo
 from .._runtime import Runtime
@@ -69,6 +70,7 @@ class Calling:
         self.queue: Box[Item] = _QUEUE.open(rt)
         self._busy = False
         self._changed: Any = None
+        self._task: object = None  # that of `run`
 
     @property
     def inside(self) -> bool:
@@ -78,6 +80,7 @@ class Calling:
 
     async def run(self) -> None:
         _calling.set(self)
+        self._task = self._rt.current_task()
         while True:
             while not self.queue.items:
                 await self.queue.arrival()
@@ -96,12 +99,10 @@ class Calling:
                 continue  # another one has taken it away
             try:
                 await self._call(handler, event.data)
-            except Exception:
-                log.exception("a handler of %r raised", event.name)
             except BaseException as exc:
-                if not self._rt.is_foreign(exc):
-                    raise
-                log.exception("a handler of %r awaited what was cancelled", event.name)
+                if has_failed(exc, self._rt, self._task):
+                    log_failure(log, exc, "a handler of %r %s", event.name, verb(exc))
+                pass_on(exc, self._rt, self._task)
 
     async def finish(self) -> None:
         """Wait until the handlers have seen every event, as long as they get on with it."""

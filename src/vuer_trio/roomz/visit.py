@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from .._errors import ClientClosed, VuerError
+from .._failures import shown
 from .._link.box import Box
 from .._link.policy import DropOldest
 from .._runtime import Runtime
@@ -160,7 +161,7 @@ class Visit:
                     break
         except Exception as exc:  # a fault of ours: told to the user as what it is
             log.exception("the visit to %s failed", self.uri)
-            self._end(ConnectionError(f"the connection to {self.uri} failed: {exc!r}"))
+            self._end(ConnectionError(f"the connection to {self.uri} failed: {shown(exc, repr)}"))
 
     async def _until_lost(self) -> bool:
         """Wait for the end of the socket; whether to connect again."""

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from .._errors import ClientClosed, ConnectionClosed
+from .._failures import shown
 from .._link.changes import Disconnected, Watch
 from .._link.keeper import Keeper
 from .._link.opening import open_connection
@@ -79,7 +80,7 @@ class Life:
                             nursery.start_soon(self._end_with_the_connection, changes)
                             nursery.start_soon(self._run_program)
                         else:
-                            log.debug("%s: the handshake failed: %s", keeper.uri, failure)
+                            log.debug("%s: the handshake failed: %s", keeper.uri, shown(failure))
                             nursery.cancel_scope.cancel()
                 except BaseException:
                     keeper.abort()
@@ -110,7 +111,7 @@ class Life:
         session.program_begins()
         if program is not None:
             self._program_runs = True
-            await guarded(session, program.run, session, self._rt, name=program.name)
+            await guarded(session, self._rt, program.run, session, self._rt, name=program.name)
             self._program_ended.set()
             session.cancel_scope.cancel()
 

@@ -47,14 +47,14 @@ class Spawned:
             raise TypeError(f"spawn({fn!r}): it yields, so pass it to bind")
         self.name = name_of(fn)
         self._fn = fn
-        self._filters = filters
+        self._filters = {name: str(pattern) for name, pattern in filters.items()}
 
     def matches(self, info: object) -> bool:
         """Whether it is for a client that tells so of itself."""
         if not self._filters:
             return True
         return isinstance(info, Mapping) and all(
-            isinstance(info.get(name), _PLAIN) and fnmatchcase(str(info[name]), str(pattern))
+            isinstance(info.get(name), _PLAIN) and fnmatchcase(str(info[name]), pattern)
             for name, pattern in self._filters.items()
         )
 

@@ -270,7 +270,7 @@ class VuerSession(Verbs):
         Raises ConnectionClosed, or ClientClosed, when the session has ended.
         """
         check_function("start_soon", fn)
-        self._tasks.start_soon(guarded, self, fn, *args)
+        self._tasks.start_soon(guarded, self, self._rt, fn, *args)
 
     async def start(self, fn: Callable[..., Awaitable[object]], *args: Any) -> Any:
         """As `start_soon`, and wait until ``fn`` calls ``task_status.started(value)``.
@@ -279,7 +279,7 @@ class VuerSession(Verbs):
         Raises ConnectionClosed, or ClientClosed, when the session has ended.
         """
         check_function("start", fn)
-        return await self._tasks.start(guarded, self, fn, *args)
+        return await self._tasks.start(guarded, self, self._rt, fn, *args)
 
     def spawn_task(
         self, fn: Callable[..., Awaitable[object]] | Coroutine[Any, Any, object], *args: Any
@@ -322,10 +322,6 @@ class VuerSession(Verbs):
     def lost(self, error: VuerError) -> None:
         """The connection has ended with ``error``: no reply can come."""
         self._intake.waiting.fail(error)
-
-    def is_foreign(self, exc: BaseException) -> bool:
-        """Whether it is the cancellation of something that the running task has awaited."""
-        return self._rt.is_foreign(exc)
 
     async def finish(self) -> None:
         """Wait until every event that was read has been handled."""

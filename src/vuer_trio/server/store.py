@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final, Protocol, Self
 
+from .._failures import pass_on
 from .._runtime import Runtime, protected, runtime
 from ..codec import decode, make_encoder
 from ..events import ServerEvent, Set
@@ -106,7 +107,7 @@ class Subscription:
         self._session = session
         self._rt: Runtime | None = None  # while it is entered
         self._scope: Any = None
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
 
     async def __aenter__(self) -> Self:
         rt = runtime()
@@ -123,7 +124,8 @@ class Subscription:
     def _tell(self, change: ServerEvent) -> None:
         try:
             self._session.send_nowait(change)
-        except Exception as error:  # whatever it is: the others must not miss the change
+        except BaseException as error:  # whatever it is: the others must not miss the change
+            pass_on(error)
             self._error = error
             self._unsubscribe()
             self._scope.cancel()

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from .._errors import ClientClosed, ConnectionClosed
+from .._failures import has_failed, log_failure, pass_on, verb
 from .._runtime import Runtime
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ INTERNAL_ERROR = 1011
 
 async def guarded(
     session: VuerSession,
+    rt: Runtime,
     fn: Callable[..., Awaitable[object]],
     *args: Any,
     name: str | None = None,
@@ -35,16 +37,18 @@ async def guarded(
     """
     status = None if task_status is None else _Status(task_status)
     options = {} if status is None else {"task_status": status}
+    task = rt.current_task()
     try:
         await fn(*args, **options)
     except BaseException as exc:
-        if not (isinstance(exc, Exception) or session.is_foreign(exc)):
-            raise
         if status is not None and not status.has_started:
-            raise
-        if session.connected or not isinstance(exc, ConnectionClosed | ClientClosed):
-            shown = name or name_of(fn)
-            log.error("%s raised, so the session of %s ends", shown, session.peer, exc_info=exc)
+            raise  # to whoever starts it
+        if has_failed(exc, rt, task) and (
+            session.connected or not isinstance(exc, ConnectionClosed | ClientClosed)
+        ):
+            shown, message = name or name_of(fn), "%s %s, so the session of %s ends"
+            log_failure(log, exc, message, shown, verb(exc), session.peer)
+        pass_on(exc, rt, task)
         try:
             await session.aclose(INTERNAL_ERROR, "the server's program failed")
         except ConnectionClosed as lost:
@@ -61,7 +65,10 @@ def check_function(verb: str, fn: object) -> None:
 
 def name_of(fn: object) -> str:
     """Of a function, for logs and errors."""
-    return getattr(fn, "__qualname__", None) or repr(fn)
+    try:
+        return getattr(fn, "__qualname__", None) or repr(fn)
+    except Exception:  # of its own
+        return f"a {type(fn).__qualname__}"
 
 
 class _Status:
@@ -89,6 +96,7 @@ class SessionTask:
         if not (callable(fn) or inspect.iscoroutine(fn)) or (args and inspect.iscoroutine(fn)):
             raise TypeError(f"spawn_task({fn!r}): pass an async function and its arguments")
         self._session = session
+        self._rt = rt
         self._fn = fn
         self._args = args
         self._scope = rt.CancelScope()
@@ -109,21 +117,23 @@ class SessionTask:
 
     async def run(self) -> None:
         """Its life. Raises nothing but a cancellation from outside."""
-        fn = self._fn
+        fn, task = self._fn, self._rt.current_task()
         try:
             with self._scope:
                 await (fn(*self._args) if callable(fn) else fn)
-        except Exception as exc:
-            if isinstance(exc, ConnectionClosed | ClientClosed) and not self._session.connected:
-                log.debug("the connection ended under %r", fn)
-            else:  # such an error of another connection, too
-                log.exception("%r raised", fn)
         except BaseException as exc:
-            if not self._session.is_foreign(exc):
-                raise
-            log.exception("%r awaited what was cancelled", fn)
+            if has_failed(exc, self._rt, task):
+                self._tell(exc)
+            pass_on(exc, self._rt, task)
         finally:
             self.drop()
+
+    def _tell(self, failure: BaseException) -> None:
+        ended = not self._session.connected
+        if ended and isinstance(failure, ConnectionClosed | ClientClosed):
+            log.debug("the connection ended under %s", name_of(self._fn))
+        else:  # such an error of another connection, too
+            log_failure(log, failure, "%s %s", name_of(self._fn), verb(failure))
 
     def drop(self) -> None:
         """It has ended, or will not begin."""

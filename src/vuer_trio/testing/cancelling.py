@@ -91,7 +91,7 @@ class CancelHere:
         self._act: Callable[[], object] | None = None
         self._left = place
         self._armed = self._entered = False
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._scope: Any = None
         self._task: asyncio.Task[Any] | None = None
         self._requests = 0
@@ -166,7 +166,7 @@ class CancelHere:
                 self._task.cancel()
             else:
                 self._scope.cancel()
-        except Exception as exc:  # in the loop's own code nobody would hear of it
+        except BaseException as exc:  # in the loop's own code nobody would hear of it
             self.fired, self._failure = True, exc
 
     def _look_back(self) -> None:
