@@ -22,6 +22,7 @@ LAYERS = [
     ["_runtime.py"],
     ["_nursery.py", "_block.py"],
     ["_transport/"],
+    ["_hosting/"],
     ["_link/"],
     ["codec.py"],
     ["schemas/"],
