@@ -22,6 +22,7 @@ LAYERS = [
     ["_runtime.py"],
     ["_nursery.py", "_block.py", "_failures.py"],
     ["_transport/"],
+    ["_hosting/"],
     ["_link/"],
     ["codec.py"],
     ["schemas/"],

@@ -1,4 +1,4 @@
-"""The options of a server, and which pages may connect."""
+"""The options of a server."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import pytest
 
 from vuer_trio import DropOldest, Vuer
 from vuer_trio.server.options import ServerOptions
-from vuer_trio.server.origins import DEFAULT, allows
 
 
 def test_the_environment_fills_in_port_and_max_size(monkeypatch):
@@ -34,6 +33,14 @@ def test_without_the_environment(monkeypatch):
         ({"max_size": 0}, "max_size=0: write a positive number"),
         ({"max_size": "1"}, "max_size='1': write a number"),
         ({"max_sessions": 0}, "max_sessions=0: write a positive number"),
+        ({"max_sessions_per_host": 0}, "max_sessions_per_host=0: write a positive number"),
+        ({"max_sessions_per_host": "1"}, "max_sessions_per_host='1': write a number"),
+        ({"init_timeout": 0}, "init_timeout=0: write positive seconds"),
+        ({"init_timeout": None}, "init_timeout=None: write seconds, or math.inf"),
+        ({"hosts": "robot"}, "hosts must be a list of names, got 'robot'"),
+        ({"hosts": None}, "hosts must be a list of names, got None"),
+        ({"hosts": ["http://robot"]}, "hosts must be names without scheme, .*'http://robot'"),
+        ({"domain": "x"}, "a server has no option 'domain'; the nearest is 'hosts'"),
         ({"handshake_timeout": "1"}, "handshake_timeout='1': write seconds"),
         ({"close_timeout": -1}, "close_timeout=-1: write positive seconds"),
         ({"heartbeat": 0}, "heartbeat=0: write positive seconds"),
@@ -65,49 +72,18 @@ def test_what_can_be():
     assert app.sessions == ()
 
 
-@pytest.mark.parametrize(
-    ("origin", "host"),
-    [
-        (None, "localhost:8012"),
-        ("https://vuer.ai", "localhost:8012"),
-        ("http://localhost:3000", "robot.local:8012"),
-        ("https://127.0.0.1", "robot.local:8012"),
-        ("http://[::1]:5000", None),
-        ("http://robot.local:8012", "robot.local:8012"),
-        ("https://Robot.local:8012", "robot.LOCAL:8012"),
-    ],
-)
-def test_pages_that_may_connect(origin, host):
-    assert allows(DEFAULT, origin, host)
-
-
-@pytest.mark.parametrize(
-    ("origin", "host"),
-    [
-        ("http://evil.example", "localhost:8012"),
-        ("http://localhost.evil.example", "localhost:8012"),
-        ("https://vuer.ai.evil.example", "localhost:8012"),
-        ("http://vuer.ai", "localhost:8012"),
-        ("http://robot.local:8013", "robot.local:8012"),
-        ("null", "localhost:8012"),
-        ("", "localhost:8012"),
-        ("file://localhost", "localhost:8012"),
-        ("http://[", "localhost:8012"),
-    ],
-)
-def test_pages_that_may_not(origin, host):
-    assert not allows(DEFAULT, origin, host)
-    assert allows(None, origin, host)
-
-
-def test_a_list_of_ones_own():
-    assert allows(["https://a.example"], "https://a.example", "robot:1")
-    assert not allows(["https://a.example"], "https://vuer.ai", "robot:1")
-    assert allows([], "http://localhost:1", "robot:1")
-
-
 def test_a_list_that_can_be_read_only_once_is_kept():
-    options = ServerOptions.gather({"host": None, "origins": iter(["https://a.example"])})
+    options = ServerOptions.gather(
+        {"host": None, "origins": iter(["https://a.example"]), "hosts": iter(["a.example"])}
+    )
     for _ in range(2):
-        assert allows(options.origins, "https://a.example", "here")
-        assert not allows(options.origins, "https://b.example", "here")
+        assert (*options.origins, *options.hosts) == ("https://a.example", "a.example")
+
+
+@pytest.mark.parametrize(
+    ("most", "per_host", "found"),
+    [(1000, None, 250), (1, None, 1), (2, None, 1), (5, None, 2), (1000, 7, 7), (5, 100, 100)],
+)
+def test_one_address_has_a_quarter_of_the_sessions(most, per_host, found):
+    given = {"host": None, "max_sessions": most, "max_sessions_per_host": per_host}
+    assert ServerOptions.gather(given).sessions_per_host == found

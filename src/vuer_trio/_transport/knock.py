@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -21,6 +21,9 @@ LINGER = 1.0
 #: bytes; the step of a long body
 _SLICE = 65_536
 
+#: gives the next bytes of a body
+Read = Callable[[], Awaitable[bytes]]
+
 
 class Knock:
     """Either `answer` or `accept` it, once; or neither, and the stream is closed."""
@@ -35,10 +38,13 @@ class Knock:
         early: bytes,
         peer: str,
         secure: bool,
+        host: str | None = None,
     ) -> None:
         self.request = request
         #: for logs: "127.0.0.1:51234"
         self.peer = peer
+        #: the address alone; None for a stream that has none
+        self.host = host
         #: whether TLS is spoken
         self.secure = secure
         #: what `answer` or `accept` raised, if anything
@@ -80,7 +86,7 @@ class Knock:
         reply was taken for ``handshake_timeout``) and, for a header that is none, ValueError.
         Cancelled: the reply may be cut.
         """
-        head = response(status, headers, body, head_only=True)
+        head = response(status, headers, len(body))
         if self.request.method == "HEAD":
             body = b""
         self._begin()
@@ -89,6 +95,40 @@ class Knock:
         except OSError as exc:
             self.failure = exc
             raise
+
+    async def send(
+        self,
+        status: int,
+        headers: Sequence[tuple[str, str]],
+        size: int,
+        read: Read | None = None,
+    ) -> None:
+        """Send a reply whose body has ``size`` bytes, slice by slice; `part` is to follow.
+
+        ``read()`` gives the next bytes; without it only the head is sent, as HEAD wants it. Raises
+        as `answer`, and OSError when ``read`` does or has no more too early. Cancelled: the reply
+        is cut.
+        """
+        data = response(status, headers, size)
+        timeout = self._listening.handshake_timeout
+        self._begin()
+        try:
+            while size > 0 and read is not None:
+                body = (await read())[:size]
+                if not body:
+                    raise ConnectionAbortedError("the body is shorter than it was")
+                size -= len(body)
+                await _write(self._rt, self._wire, data + body, timeout)
+                data = b""
+            if data:
+                await _write(self._rt, self._wire, data, timeout)
+        except OSError as exc:
+            self.failure = exc
+            raise
+
+    async def part(self) -> None:
+        """After `send`: wait a moment for the peer to leave."""
+        await _linger(self._rt, self._wire)
 
     async def accept(
         self, sink: Sink, nursery: Any, headers: Sequence[tuple[str, str]] = ()
@@ -149,12 +189,21 @@ class Knock:
 
 async def reply(rt: Runtime, wire: Wire, head: bytes, timeout: float, body: bytes = b"") -> None:
     """Write a last reply; ``timeout`` bounds the seconds without progress. Raises OSError."""
-    for start in range(0, len(body) or 1, _SLICE):  # not joined: a body may be large
-        part = body[start : start + _SLICE]
+    await _write(rt, wire, head + body[:_SLICE], timeout)
+    await _write(rt, wire, body[_SLICE:], timeout)
+    await _linger(rt, wire)
+
+
+async def _write(rt: Runtime, wire: Wire, data: bytes, timeout: float) -> None:
+    view = memoryview(data)
+    for start in range(0, len(data), _SLICE):  # not in one: a body may be large
         with rt.move_on_after(timeout) as scope:
-            await wire.send_all(part if start else head + part)
+            await wire.send_all(view[start : start + _SLICE])
         if scope.cancelled_caught:
             raise TimeoutError("the peer did not take the reply")
+
+
+async def _linger(rt: Runtime, wire: Wire) -> None:
     # Closing with unread data would reset the stream, and destroy what was just sent (RFC 9112
     # §9.6): what the peer still sends, a body perhaps, is read and dropped.
     with suppress(OSError), rt.move_on_after(LINGER):

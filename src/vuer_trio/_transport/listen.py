@@ -117,6 +117,8 @@ class _Door:
                     continue  # the client has left the queue
                 except OSError as exc:
                     self._warn(exc)
+                    if exc.errno in _NO_ROOM:
+                        self._make_room(1)
                     await self._rt.sleep(_PAUSE)
                     break
                 sock.setblocking(False)
@@ -136,13 +138,19 @@ class _Door:
         async def open_wire() -> Wire:
             return await self.io.open_accepted(sock, context)  # type: ignore[no-any-return]
 
-        await self.meet(open_wire, _shown(address), context is not None)
+        await self.meet(open_wire, _shown(address), context is not None, _host(address))
 
-    async def meet(self, open_wire: Callable[[], Awaitable[Wire]], peer: str, secure: bool) -> None:
+    async def meet(
+        self,
+        open_wire: Callable[[], Awaitable[Wire]],
+        peer: str,
+        secure: bool,
+        host: str | None = None,
+    ) -> None:
         """One connection's life."""
         wires: list[Wire] = []
         try:
-            knock = await self._handshake(open_wire, wires, peer, secure)
+            knock = await self._handshake(open_wire, wires, peer, secure, host)
             if knock is not None:
                 await self._welcome(knock)
         finally:
@@ -157,11 +165,12 @@ class _Door:
         wires: list[Wire],
         peer: str,
         secure: bool,
+        host: str | None,
     ) -> Knock | None:
         """Of one connection; None if nothing came of it. ``wires`` gets what is to be closed."""
         timeout = self._listening.handshake_timeout
         with self._rt.move_on_after(timeout) as scope:
-            self._make_room()
+            self._make_room(HANDSHAKES)
             self._opening[scope] = None
             try:
                 wire = await open_wire()
@@ -170,10 +179,18 @@ class _Door:
                     request, early = await read_request(wire)
                 except BadRequest as exc:
                     log.debug("%s sent no HTTP request (%d): %s", peer, exc.status, exc)
-                    await reply(self._rt, wire, response(exc.status, (), b""), timeout)
+                    await reply(self._rt, wire, response(exc.status, (), 0), timeout)
                     return None
                 return Knock(
-                    self._rt, self._listening, self._transport, wire, request, early, peer, secure
+                    self._rt,
+                    self._listening,
+                    self._transport,
+                    wire,
+                    request,
+                    early,
+                    peer,
+                    secure,
+                    host,
                 )
             except OSError as exc:  # of TLS, too
                 log.debug("%s left during the handshake: %r", peer, exc)
@@ -183,9 +200,10 @@ class _Door:
         log.debug("%s was given up: no HTTP request", peer)
         return None
 
-    def _make_room(self) -> None:
+    def _make_room(self, most: int) -> None:
+        """Of so many handshakes under way the oldest is given up."""
         waiting = [scope for scope in self._opening if not scope.cancel_called]
-        if len(waiting) >= HANDSHAKES:
+        if len(waiting) >= most:
             waiting[0].cancel()
 
     async def _welcome(self, knock: Knock) -> None:
@@ -210,6 +228,10 @@ def _shown(address: Any) -> str:
         host = f"[{address[0]}]" if ":" in address[0] else address[0]
         return f"{host}:{address[1]}"
     return str(address) or "a local socket"
+
+
+def _host(address: Any) -> str | None:
+    return address[0] if isinstance(address, tuple) and len(address) >= 2 else None
 
 
 def _io(rt: Runtime) -> ModuleType:

@@ -69,20 +69,20 @@ def plain_request(request: HttpRequest) -> bytes:
     ).encode("ascii")
 
 
-def response(status: int, headers: Fields, body: bytes, *, head_only: bool = False) -> bytes:
-    """A whole reply, after which the stream ends. ``head_only``: as HEAD wants it.
+def response(status: int, headers: Fields, size: int) -> bytes:
+    """The head of a reply with a body of ``size`` bytes, after which the stream ends.
 
     Raises ValueError for a header that is none.
     """
     fields = [("date", formatdate(usegmt=True))]
     if status >= 200 and status not in (204, 304):
-        fields.append(("content-length", str(len(body))))
-    elif body:
+        fields.append(("content-length", str(size)))
+    elif size:
         raise ValueError(f"a reply with status {status} has no body")
     tokens = [value for name, value in headers if name.lower() == "connection"]
     fields += [field for field in headers if field[0].lower() != "connection"]
     fields.append(("connection", ", ".join(["close", *tokens])))
-    return _head(status, fields) + (b"" if head_only else body)
+    return _head(status, fields)
 
 
 def _head(status: int, headers: Fields) -> bytes:

@@ -33,11 +33,11 @@ class Account:
         return registration
 
 
-def check_token(token: object) -> None:
+def check_token(token: object, name: str = "token") -> None:
     """Of something that fits into a header. Raises TypeError, ValueError; neither shows it."""
     if token is None:
         return
     if not isinstance(token, str):
-        raise TypeError(f"token is a string; got {type(token).__name__}")
+        raise TypeError(f"{name} is a string; got {type(token).__name__}")
     if not token or not token.isascii() or any(c <= " " or c == "\x7f" for c in token):
-        raise ValueError("token holds what no token can: it is printable ASCII without spaces")
+        raise ValueError(f"{name} holds what no token can: it is printable ASCII without spaces")

@@ -42,9 +42,10 @@ class ARCClient(Conversation, Connection):
     ``relay_url`` (``ARC_RELAY_URL``, ``http://localhost:8080``) is ``http(s)://``, ``ws(s)://`` or
     a bare host. ``token`` falls back to ``ARC_TOKEN``; it goes into a header, or, if the relay does
     not see that, into the query. ``register_url`` is the relay's own origin, and the next port
-    when that answers 404 or 426. ``rate_limit`` makes `send` wait, so that never more than 100
-    messages leave in any 60 s; None switches it off. ``filter``, a `Filter` or any function of a
-    message, keeps others out. Commands wait ``reply_timeout`` seconds for the relay.
+    when that answers 404 or 426; ``register_secret`` is for a relay that asks for one.
+    ``rate_limit`` makes `send` wait, so that never more than 100 messages leave in any 60 s; None
+    switches it off. ``filter``, a `Filter` or any function of a message, keeps others out. Commands
+    wait ``reply_timeout`` seconds for the relay.
 
     ``reconnect``, True or a `Backoff`, dials again after every end that this side did not ask for,
     subscribes anew, and checks after ``check_every`` seconds of silence that the relay still
@@ -61,6 +62,7 @@ class ARCClient(Conversation, Connection):
         agent_id: str | None = None,
         token: str | None = None,
         register_url: str | None = None,
+        register_secret: str | None = None,
         reconnect: bool | Backoff | None = None,
         rate_limit: RateLimit | None = RateLimit(100, per=60),
         reregister: bool = False,
@@ -88,6 +90,7 @@ class ARCClient(Conversation, Connection):
             raise TypeError(f"agent_id={agent_id!r}: write a string")
         token = token if token is not None else os.environ.get("ARC_TOKEN") or None
         check_token(token)
+        check_token(register_secret, "register_secret")
         self._options = Options.gather(
             {
                 "uri": address.uri,
@@ -118,7 +121,9 @@ class ARCClient(Conversation, Connection):
         urls = [f"{address.base}/register", f"{address.next_base}/register"]
         if register_url is not None:
             urls = [parse_register_url(register_url)]
-        registrar = Registrar(tuple(urls), ssl_context, self._options.ssl_verify, proxy)
+        registrar = Registrar(
+            tuple(urls), ssl_context, self._options.ssl_verify, proxy, register_secret
+        )
         self._account = Account(registrar, agent_id, token)
         self._subscriptions: dict[str, None] = {}
         self._membership: Membership | None = None

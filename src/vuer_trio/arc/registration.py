@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import ssl
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .._errors import ConnectionFailed
@@ -25,6 +26,8 @@ class Registrar:
     tls: ssl.SSLContext | None = None
     verify: bool = True
     proxy: str | Literal[True] | None = None
+    #: what a relay may want to hear of who registers
+    secret: str | None = field(default=None, repr=False)
 
     async def register(self, agent_id: str | None) -> dict[str, str]:
         """``{"agent_id": ..., "token": ...}``, with the relay's choice of an id for None.
@@ -33,7 +36,10 @@ class Registrar:
         ``httpx2``. Cancelled: the relay may have registered the agent.
         """
         body = b"{}" if agent_id is None else json.dumps({"agent_id": agent_id}).encode()
-        url, answer = await self._ask("POST", self.urls, body)
+        headers = []
+        if self.secret is not None:
+            headers.append(("authorization", f"Bearer {self.secret}"))
+        url, answer = await self._ask("POST", self.urls, body, headers)
         found = answer.json
         given, token = found.get("agent_id"), found.get("token")
         if answer.status == 200 and isinstance(given, str) and isinstance(token, str):
@@ -49,13 +55,23 @@ class Registrar:
         return answer.json
 
     async def _ask(
-        self, method: str, urls: tuple[str, ...], body: bytes | None
+        self,
+        method: str,
+        urls: tuple[str, ...],
+        body: bytes | None,
+        headers: Sequence[tuple[str, str]] = (),
     ) -> tuple[str, Answer]:
         answered: tuple[str, Answer] | None = None
         for url in urls:
             try:
                 answer = await ask(
-                    method, url, body=body, tls=self.tls, verify=self.verify, proxy=self.proxy
+                    method,
+                    url,
+                    body=body,
+                    headers=headers,
+                    tls=self.tls,
+                    verify=self.verify,
+                    proxy=self.proxy,
                 )
             except ImportError:
                 raise ImportError(
@@ -98,6 +114,8 @@ def _refused(url: str, answer: Answer, agent_id: str | None, what: str = "token"
             f"{url} lets no agent be {agent_id!r}{told}", status=status, code=code
         )
     hint = "; give register_url=" if status in (*_ELSEWHERE, 400, 405, 200) and not code else ""
+    if status == 401:
+        hint = "; give the register_secret= of that relay"
     if 300 <= status < 400:
         hint = f": it redirects to {answer.headers.get('location', '')[:200]!r}; write that URL"
     return RegistrationError(

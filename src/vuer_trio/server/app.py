@@ -8,6 +8,7 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any, Literal, TypeVar, overload
 
+from .._hosting.origins import DEFAULT
 from .._link.policy import Fifo, Policy
 from .._nursery import beside
 from .._runtime import runtime
@@ -16,7 +17,6 @@ from ..events import ClientEvent
 from ..handlers import Handlers, register
 from .broadcast import Broadcast
 from .options import ServerOptions
-from .origins import DEFAULT
 from .programs import Binding, Program, Spawned
 from .running import run_blocking
 from .serving import Serving
@@ -35,14 +35,17 @@ class Vuer:
     ``host`` None listens on every interface; ``port`` falls back to ``VUER_PORT`` (8012), 0 is
     any free one; ``max_size`` (bytes of one received message) to ``WEBSOCKET_MAX_SIZE`` (2**28).
     ``inbox`` and ``outbox`` are the delivery policies of each session. ``max_sessions`` refuses
-    more with 503. Times are seconds: ``handshake_timeout`` for TLS and the opening request,
-    ``heartbeat`` for a silence before a ping, and as much again before a session is lost,
-    ``close_timeout`` for the time without progress while a session is closed. ``origins`` are the
-    web pages that may connect, beside those of this host and of localhost; None lets all. With
-    ``cert`` and ``key`` (files) it serves TLS, with ``ca_cert`` only clients whose certificate
-    that authority has signed. ``client_root`` is the folder of a built web client, served at the
-    same port. ``backend`` is the library of `start`. ``floats="single"`` halves the size of
-    floats, as the reference does.
+    more with 503, ``max_sessions_per_host`` (a quarter of them) more from one address; those
+    without an INIT give way. Times are seconds: ``handshake_timeout`` for TLS and the opening
+    request, ``init_timeout`` for INIT, ``heartbeat`` for a silence before a ping, and as much again
+    before a session is lost, ``close_timeout`` for the time without progress while a session is
+    closed. ``origins`` are the web pages that may connect, beside those of this server and of
+    localhost; None lets all. ``hosts`` are the names of this server, ``"*.example.com"`` for all
+    under one, beside its addresses, localhost and ``*.local``: a browser that asks for another is
+    refused, unless TLS vouches for it. With ``cert`` and ``key`` (files) it serves TLS, with
+    ``ca_cert`` only clients whose certificate that authority has signed. ``client_root`` is the
+    folder of a built web client, served at the same port. ``backend`` is the library of `start`.
+    ``floats="single"`` halves the size of floats, as the reference does.
 
     Raises TypeError and ValueError for options that can not be.
     """
@@ -56,10 +59,13 @@ class Vuer:
         outbox: Policy = Fifo(65_536),
         max_size: int | None = None,
         max_sessions: int = 1000,
+        max_sessions_per_host: int | None = None,
         handshake_timeout: float = 10.0,
+        init_timeout: float = 10.0,
         close_timeout: float = 1.0,
         heartbeat: float = 20.0,
         origins: Iterable[str] | None = DEFAULT,
+        hosts: Iterable[str] = (),
         cert: str | PathLike[str] | None = None,
         key: str | PathLike[str] | None = None,
         ca_cert: str | PathLike[str] | None = None,

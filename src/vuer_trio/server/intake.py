@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._errors import ProtocolError
@@ -46,6 +46,8 @@ class Intake:
         self._nursery: Any = None
         self._caller: Caller | None = None
         self.waiting = Waiting(keeper.rt, self._hurry)
+        #: called when the first INIT has been read
+        self.on_init: Callable[[], None] = lambda: None
         #: the first INIT, once it is there
         self.init: ClientEvent | None = None
         #: what was read from INIT on, until the program's first step is over, if one waits for INIT
@@ -99,6 +101,7 @@ class Intake:
                 break
             if self.init is None and event.etype == "INIT":
                 self.init = event
+                self.on_init()
                 if self.holds_at_init:
                     self.hold()
                     self.early = list(messages[messages.index(message) :])

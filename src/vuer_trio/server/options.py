@@ -10,10 +10,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from .._hosting.origins import DEFAULT, check_hosts, check_origins
+from .._hosting.places import quarter
 from .._link.policy import Fifo, Policy
 from .._transport.base import TransportName
 from ..options import check_policies, check_seconds, check_size, environment_int
-from .origins import DEFAULT, check_origins
 
 __all__ = ["ServerOptions"]
 
@@ -24,14 +25,14 @@ _NEAREST = {
     "static_root": "client_root",
     "cors": "origins",
     "cors_origins": "origins",
-    "domain": "origins",
+    "domain": "hosts",
     "uri": "host",
     "WEBSOCKET_MAX_SIZE": "max_size",
     "REQUEST_MAX_SIZE": "max_size",
     "free_port": "port",
     "workspace": "client_root",
 }
-_SECONDS = ("handshake_timeout", "close_timeout", "heartbeat")
+_SECONDS = ("handshake_timeout", "init_timeout", "close_timeout", "heartbeat")
 Path_ = str | os.PathLike[str]
 
 
@@ -45,10 +46,13 @@ class ServerOptions:
     inbox: Policy = Fifo(1024)
     outbox: Policy = Fifo(65_536)
     max_sessions: int = 1000
+    max_sessions_per_host: int | None = None
     handshake_timeout: float = 10.0
+    init_timeout: float = 10.0
     close_timeout: float = 1.0
     heartbeat: float = 20.0
     origins: Iterable[str] | None = DEFAULT
+    hosts: Iterable[str] = ()
     cert: Path_ | None = None
     key: Path_ | None = None
     ca_cert: Path_ | None = None
@@ -71,9 +75,10 @@ class ServerOptions:
             options["port"] = environment_int("VUER_PORT", DEFAULT_PORT)
         if options.get("max_size") is None:
             options["max_size"] = environment_int("WEBSOCKET_MAX_SIZE", 2**28)
-        origins = options.get("origins")
-        if isinstance(origins, Iterable) and not isinstance(origins, str):
-            options["origins"] = tuple(origins)  # it is asked more than once
+        for name in ("origins", "hosts"):
+            names = options.get(name)
+            if isinstance(names, Iterable) and not isinstance(names, str):
+                options[name] = tuple(names)  # it is asked more than once
         made = cls(**options)
         made._check()
         return made
@@ -87,9 +92,12 @@ class ServerOptions:
             raise ValueError(f"port={self.port}: write a number below 65536, 0 for any")
         check_size("max_size", self.max_size)
         check_size("max_sessions", self.max_sessions)
-        check_seconds(self, _SECONDS)
+        if self.max_sessions_per_host is not None:
+            check_size("max_sessions_per_host", self.max_sessions_per_host)
+        check_seconds(self, _SECONDS, positive=("heartbeat", "init_timeout"))
         check_policies(self)
         check_origins(self.origins)
+        check_hosts(self.hosts)
         for name, allowed in (
             ("backend", ("trio", "asyncio")),
             ("floats", ("double", "single")),
@@ -105,6 +113,11 @@ class ServerOptions:
             raise ValueError(
                 f"client_root={str(self.client_root)!r}: there is no index.html in that folder"
             )
+
+    @property
+    def sessions_per_host(self) -> int:
+        """How many one address may have."""
+        return self.max_sessions_per_host or quarter(self.max_sessions)
 
     def tls(self) -> ssl.SSLContext | None:
         """The server's side of TLS, if there is a certificate. Raises OSError, ssl.SSLError."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import html
 import mimetypes
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
+from .._hosting.turns import Turn, Turns
 from .._runtime import Runtime
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ _TYPES = {
     ".hdr": "image/vnd.radiance",
     ".woff2": "font/woff2",
 }
+_HTML = "text/html; charset=utf-8"
+#: files at a time that are being sent, and bytes of one that are in memory
+_SENDING, _SLICE = 64, 262_144
 _LINK = """<!doctype html>
 <meta charset="utf-8">
 <title>Vuer</title>
@@ -35,58 +40,104 @@ _LINK = """<!doctype html>
 
 
 class Pages:
-    """The files of one folder, and nothing outside it; without a folder, one short page."""
+    """The files of one folder, and nothing outside it; without a folder, one short page.
+
+    A file is looked at before it is read, and read in slices while it is sent: what a slow reader
+    costs is one slice, and `_SENDING` of them are served at a time.
+    """
 
     def __init__(self, rt: Runtime, root: str | PathLike[str] | None) -> None:
         self._rt = rt
         self._root = None if root is None else Path(root).resolve()
-        # What is being sent, and to how many: slow readers of a large file share its bytes.
-        self._sending: dict[object, tuple[bytes, int]] = {}
+        self.turns = Turns(rt, _SENDING)
 
-    async def answer(self, knock: Knock) -> None:
-        """Answer a plain HTTP request. Raises OSError when the stream breaks."""
+    async def answer(self, knock: Knock, more: Sequence[tuple[str, str]] = ()) -> None:
+        """Answer a plain HTTP request; ``more`` are headers of the answer.
+
+        Raises OSError when the stream breaks. Cancelled: the answer may be cut.
+        """
         request = knock.request
         if request.method not in ("GET", "HEAD"):
             return await knock.answer(405, [("allow", "GET, HEAD")], b"")
         path = _path(request.target)
         if path is None:
-            found = None
+            found: File | None = None
         elif self._root is None:
-            found = _link(knock) if path == "/" else None
+            if path == "/":
+                return await knock.answer(200, _headers(_HTML, more), _link(knock))
+            found = None
         else:
-            found = await self._rt.run_in_thread(self._file, self._root, path)
+            found = await self._rt.run_in_thread(_find, self._root, path)
         if found is None:
             return await knock.answer(404, [("content-type", "text/plain")], b"not here\n")
-        kind, body, identity = found
-        headers = [
-            ("content-type", kind),
-            ("cache-control", "no-cache"),
-            ("x-content-type-options", "nosniff"),
-        ]
-        del found  # with what it holds of a file whose bytes are there already
-        body, readers = self._sending.get(identity, (body, 0))
-        self._sending[identity] = body, readers + 1
-        try:
-            await knock.answer(200, headers, body)
-        finally:
-            body, readers = self._sending.pop(identity)
-            if readers > 1:
-                self._sending[identity] = body, readers - 1
+        headers = _headers(found.kind, more)
+        if request.method == "HEAD":
+            await knock.send(200, headers, found.size)
+        else:
+            async with self.turns.turn() as turn:
+                if turn is None:
+                    retry = [("content-type", "text/plain"), ("retry-after", "10")]
+                    return await knock.answer(503, retry, b"too many pages are being read\n")
+                await self._send(knock, headers, found, turn)
+            if turn.gave_way:
+                return
+        await knock.part()
 
-    def _file(self, root: Path, path: str) -> tuple[str, bytes, object] | None:
-        """Type and content of a file, and what tells it from others; None if there is none."""
+    async def _send(
+        self, knock: Knock, headers: Sequence[tuple[str, str]], found: File, turn: Turn
+    ) -> None:
+        opened: list[BinaryIO] = []  # filled by a thread, whatever becomes of this task
+
+        async def read() -> bytes:
+            data: bytes = await self._rt.run_in_thread(_read, found.path, opened)
+            turn.taken += len(data)
+            return data
+
         try:
-            file = (root / path.lstrip("/")).resolve()
-            if file.is_dir():
-                file = (file / "index.html").resolve()
-            if not (file.is_relative_to(root) and file.is_file()):
-                return None
-            changed_at = file.stat().st_mtime_ns
-            body = file.read_bytes()
-        except (OSError, ValueError):  # not there, a name that can not be
+            await knock.send(200, headers, found.size, read)
+        finally:
+            for file in opened:
+                file.close()
+
+
+def _headers(kind: str, more: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [
+        ("content-type", kind),
+        ("cache-control", "no-cache"),
+        ("x-content-type-options", "nosniff"),
+        ("cross-origin-resource-policy", "same-origin"),  # of what is shown without an Origin
+        *more,
+    ]
+
+
+class File(NamedTuple):
+    """What is known of a file that has not been read. ``size`` is in bytes."""
+
+    path: Path
+    size: int
+    kind: str
+
+
+def _find(root: Path, path: str) -> File | None:
+    """None if there is none. In a thread."""
+    try:
+        file = (root / path.lstrip("/")).resolve()
+        if file.is_dir():
+            file = (file / "index.html").resolve()
+        if not (file.is_relative_to(root) and file.is_file()):
             return None
-        kind = _TYPES.get(file.suffix) or mimetypes.guess_type(file.name)[0]
-        return kind or "application/octet-stream", body, (file, changed_at, len(body))
+        size = file.stat().st_size
+    except (OSError, ValueError):  # not there, a name that cannot be
+        return None
+    kind = _TYPES.get(file.suffix) or mimetypes.guess_type(file.name)[0]
+    return File(file, size, kind or "application/octet-stream")
+
+
+def _read(path: Path, opened: list[BinaryIO]) -> bytes:
+    """The next slice. Raises OSError. In a thread."""
+    if not opened:
+        opened.append(path.open("rb", buffering=0))
+    return opened[0].read(_SLICE)
 
 
 def _path(target: str) -> str | None:
@@ -97,9 +148,8 @@ def _path(target: str) -> str | None:
         return None
 
 
-def _link(knock: Knock) -> tuple[str, bytes, object]:
+def _link(knock: Knock) -> bytes:
     host = knock.request.header("host") or "localhost"
     uri = f"{'wss' if knock.secure else 'ws'}://{host}"
     link = f"https://vuer.ai?ws={quote(uri, safe=':/')}"
-    page = _LINK.format(link=html.escape(link), uri=html.escape(uri))
-    return "text/html; charset=utf-8", page.encode(), page
+    return _LINK.format(link=html.escape(link), uri=html.escape(uri)).encode()

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._errors import ConnectionClosed
+from .._hosting.origins import Origins
+from .._hosting.places import NoPlace, Places
+from .._hosting.visits import Visits
 from .._runtime import Runtime
 from .._transport.base import Prepared
 from .._transport.framing import prepare
@@ -15,7 +19,6 @@ from ..events import ServerEvent
 from ..handlers import kind
 from .life import Life
 from .options import ServerOptions
-from .origins import allows
 from .pages import Pages
 from .session import VuerSession
 
@@ -34,6 +37,10 @@ _GOING_AWAY = (1001, "the server is going away")
 _PAGE_TIMEOUT, _REFUSAL_TIMEOUT = 600.0, 30.0
 #: seconds, beyond ``close_timeout``, until a server that was cancelled leaves its clients
 _PATIENCE = 1.0
+#: plain HTTP requests at a time, answered and refused
+_VISITS = 256
+#: sessions at a time that have lost their place to others, and are being closed
+_GIVING_WAY = 64
 
 
 class Serving:
@@ -50,6 +57,14 @@ class Serving:
         #: those, and what is about to be one, or still leaving
         self.lives: dict[VuerSession, None] = {}
         self.closing = False
+        #: who counts against ``max_sessions``: those, but who has given way and is about to go
+        self._places: Places[VuerSession] = Places(
+            rt, options.max_sessions, options.sessions_per_host
+        )
+        self._giving_way: dict[VuerSession, None] = {}
+        self._origins = Origins(options.origins, options.hosts, options.host)
+        self._visits = Visits(rt, _VISITS)
+        self._refusals = Visits(rt, _VISITS)
         self._left = rt.Event()  # set by the next one that is gone
         self._pages = Pages(rt, options.client_root)
         #: where it listens: host and port, one for each address of ``host``
@@ -103,9 +118,9 @@ class Serving:
         self._status.started(self)
 
     async def close_at_the_end(self) -> None:
-        """Wait to be cancelled, then close every session with 1001."""
+        """Turn out who does not say INIT, until cancelled; then close every session with 1001."""
         try:
-            await self.rt.Event().wait()
+            await self._places.watch(self.options.init_timeout, self._turn_out)
         finally:
             self.closing = True
             patience = self.options.close_timeout + _PATIENCE
@@ -129,30 +144,64 @@ class Serving:
 
     async def greet(self, knock: Knock) -> None:
         """Let somebody in, or say why not."""
-        request, limit = knock.request, self.options.max_sessions
-        origin = request.header("origin")
-        if not knock.wants_websocket:
-            with self.rt.move_on_after(_PAGE_TIMEOUT):
-                await self._pages.answer(knock)
-        elif not allows(self.options.origins, origin, request.header("host")):
-            log.warning("%s: refused a page of %s; see origins=", knock.peer, origin)
-            await self._refuse(knock, 403, f"pages of {origin} may not connect to this server\n")
-        elif len(self.lives) >= limit:
-            log.warning("%s: refused, there are %d sessions; see max_sessions=", knock.peer, limit)
-            await self._refuse(knock, 503, "this server has as many sessions as it takes\n")
+        refusal = self._origins.refusal(knock.request, secure=knock.secure)
+        if refusal is not None:
+            log.warning("%s: refused: %s", knock.peer, refusal)
+            await self._refuse(knock, 403, f"{refusal}\n")
+        elif not knock.wants_websocket:
+            with self._visits.visit(_PAGE_TIMEOUT):
+                await self._pages.answer(knock, self._origins.cors(knock.request))
         elif self.closing:
             await self._refuse(knock, 503, "this server is going away\n")
         else:
+            await self._let_in(knock)
+
+    async def _let_in(self, knock: Knock) -> None:
+        life = Life(self, knock)
+        session = life.session
+        try:
+            out = self._places.enter(session, knock.host)
+        except NoPlace as exc:
+            log.warning(
+                "%s: refused: %s sessions; see max_sessions= and max_sessions_per_host=",
+                knock.peer,
+                exc,
+            )
+            await self._refuse(knock, 503, "this server has as many sessions as it takes\n")
+            return
+        if out is not None:
+            self._give_way(out)
+        session.introduced(partial(self._places.settle, session))
+        self.lives[session] = None
+        try:
             # A session ends by its own close, in order, when the server is cancelled.
-            life = Life(self, knock)
-            self.lives[life.session] = None
-            try:
-                with self.rt.CancelScope(shield=True):
-                    await life.run()
-            finally:
-                del self.lives[life.session]
-                self._left.set()
+            with self.rt.CancelScope(shield=True):
+                await life.run()
+        finally:
+            del self.lives[session]
+            self._places.leave(session)
+            self._giving_way.pop(session, None)
+            self._left.set()
+
+    def _give_way(self, session: VuerSession) -> None:
+        """A session has lost its place to another: it may say so, but not keep its memory."""
+        log.info("%s has sent no INIT, and gives way to another", session.peer)
+        if len(self._giving_way) >= _GIVING_WAY:
+            oldest = next(iter(self._giving_way))
+            del self._giving_way[oldest]
+            oldest.abort()
+        self._giving_way[session] = None
+        session.turn_out("it has sent no INIT, and gives way to another")
+
+    def _turn_out(self, session: VuerSession) -> None:
+        timeout = self.options.init_timeout
+        log.warning(
+            "%s has sent no INIT within %g s, so its session ends; see init_timeout=",
+            session.peer,
+            timeout,
+        )
+        session.turn_out(f"no INIT within {timeout:g} s")
 
     async def _refuse(self, knock: Knock, status: int, text: str) -> None:
-        with self.rt.move_on_after(_REFUSAL_TIMEOUT):
+        with self._refusals.visit(_REFUSAL_TIMEOUT):
             await knock.answer(status, [("content-type", "text/plain")], text.encode())

@@ -82,6 +82,7 @@ class Member:
         self.agent_id = self._relay.registry.owner(token)
         self._why = INVALID_TOKEN
         if self.agent_id is not None:
+            self._relay.joined(self)
             self._relay.switch.join(self.agent_id, self)
 
     def _token(self) -> str | None:

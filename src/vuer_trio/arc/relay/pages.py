@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..._hosting.places import network
 from ..._runtime import Runtime
 from ..._transport.http_request import BadRequest
-from ..rate_limit import Window
 from .reading import Unreadable, read_json
 from .registry import Refusal, Registry
+from .windows import Windows
 
 if TYPE_CHECKING:
     from ..._transport.knock import Knock
@@ -22,36 +24,45 @@ __all__ = ["Pages"]
 _LIMIT = 65_536
 #: seconds that a client has to read an answer
 _TIMEOUT = 30.0
-_ANY_ORIGIN = [
-    ("access-control-allow-origin", "*"),
+_PAGES_MAY = [
     ("access-control-allow-methods", "GET, POST, OPTIONS"),
-    ("access-control-allow-headers", "Content-Type"),
+    ("access-control-allow-headers", "Content-Type, Authorization"),
+]
+#: of all that is answered: no page is to read or show it that the relay does not let
+_GUARDS = [
+    ("x-content-type-options", "nosniff"),
+    ("cross-origin-resource-policy", "same-origin"),
 ]
 
 
 class Pages:
-    """``window`` limits registrations, if there is one."""
+    """``windows`` limit registrations, if there are any; a ``secret`` is asked for by them."""
 
     def __init__(
         self,
         rt: Runtime,
         registry: Registry,
-        window: Window | None,
+        windows: Windows | None,
+        secret: str | None,
         stats: Callable[[], Mapping[str, Any]],
     ) -> None:
         self._rt = rt
         self._registry = registry
-        self._window = window
+        self._windows = windows
+        self._secret = None if secret is None else secret.encode()
         self._stats = stats
 
-    async def answer(self, knock: Knock) -> None:
-        """Answer one request. Raises OSError. Cancelled: the answer may be cut."""
+    async def answer(self, knock: Knock, cors: Sequence[tuple[str, str]] = ()) -> None:
+        """Answer one request; ``cors`` are the headers that let a page read the answer.
+
+        Raises OSError. Cancelled: the answer may be cut.
+        """
         with self._rt.move_on_after(_TIMEOUT):
             try:
                 status, kind, body, headers = await self._find(knock)
             except BadRequest as exc:
                 status, kind, body, headers = exc.status, "text/plain", str(exc), ()
-            fields = [*_ANY_ORIGIN, *headers]
+            fields = [*cors, *_GUARDS, *headers]
             if body:
                 fields.append(("content-type", kind))
             await knock.answer(status, fields, body.encode())
@@ -59,7 +70,7 @@ class Pages:
     async def _find(self, knock: Knock) -> tuple[int, str, str, Sequence[tuple[str, str]]]:
         method, target = knock.request.method, knock.request.target
         if method == "OPTIONS":
-            return 204, "", "", ()
+            return 204, "", "", _PAGES_MAY
         if target == "/register" and method == "POST":
             return await self._register(knock)
         if target == "/stats" and method in ("GET", "HEAD"):
@@ -74,16 +85,27 @@ class Pages:
         headers: list[tuple[str, str]] = []
         status = 200
         try:
-            if self._window is not None and not self._window.try_admit():
-                seconds = math.ceil(self._window.wait_time())
+            window = None if self._windows is None else self._windows.of(knock.host)
+            if window is not None and not window.try_admit():
+                seconds = math.ceil(window.wait_time())
                 headers.append(("retry-after", str(seconds)))
                 raise Refusal(429, "rate_limited", f"Try again in {seconds} s")
-            agent_id, token = self._registry.register(_wanted(body))
+            self._check_secret(knock.request.header("authorization") or "")
+            agent_id, token = self._registry.register(_wanted(body), network(knock.host))
         except Refusal as exc:
             status, found = exc.status, {"error": exc.code, "message": str(exc)}
         else:
             found = {"agent_id": agent_id, "token": token}
         return status, "application/json", json.dumps(found, separators=(",", ":")), headers
+
+    def _check_secret(self, given: str) -> None:
+        """Raises Refusal. It takes as long for a secret that is nearly right as for any other."""
+        if self._secret is None:
+            return
+        kind, _, secret = given.partition(" ")
+        right = hmac.compare_digest(secret.encode("latin-1"), self._secret)
+        if kind.lower() != "bearer" or not right:
+            raise Refusal(401, "unauthorized", "This relay registers who knows its register_secret")
 
 
 def _wanted(body: bytes) -> object:

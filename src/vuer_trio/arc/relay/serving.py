@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
+from ..._hosting.origins import Origins, check_hosts, check_origins
+from ..._hosting.places import NoPlace, Places, quarter
+from ..._hosting.visits import Visits
 from ..._link.policy import Fifo, Latest, Policy
 from ..._nursery import beside, open_plain_nursery
 from ..._runtime import Runtime, runtime
 from ..._transport.base import TransportName
 from ...options import check_choice, check_seconds, check_size
-from ..rate_limit import RateLimit, Window
+from ..account import check_token
+from ..rate_limit import RateLimit
 from .member import BAD_TOKEN, INVALID_TOKEN, Member
 from .pages import Pages
 from .registry import Registry
 from .switch import Switch
+from .windows import Windows
 
 if TYPE_CHECKING:
     from ..._transport.knock import Knock
@@ -31,6 +36,10 @@ GOING_AWAY = (1001, "the relay is going away")
 #: seconds, beyond ``close_timeout``, until a relay that was cancelled leaves its agents
 _PATIENCE = 1.0
 _VERSION = "0.1.0"  # of the protocol
+#: plain HTTP requests at a time, answered and refused, and seconds that one may take
+_VISITS, _VISIT_TIMEOUT = 256, 30.0
+#: registrations of one address: a swarm on one machine may start at once
+_REGISTER_LIMIT = RateLimit(1000, per=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +50,17 @@ class RelayOptions:
     port: int = 8080
     max_message_size: int = 100 << 20
     rate_limit: RateLimit | None = None
-    register_limit: RateLimit | None = None
+    register_limit: RateLimit | None = _REGISTER_LIMIT
+    register_secret: str | None = None
+    register_timeout: float = 3600.0
     outbox: Policy = Fifo(65_536)
     max_agents: int = 10_000
+    max_agents_per_host: int | None = None
     heartbeat: float = 20.0
     close_timeout: float = 1.0
     handshake_timeout: float = 10.0
+    origins: Iterable[str] | None = ()
+    hosts: Iterable[str] = ()
     ssl_context: ssl.SSLContext | None = None
     transport: TransportName = "auto"
 
@@ -57,7 +71,16 @@ class RelayOptions:
             raise ValueError(f"port={self.port}: write a number below 65536, 0 for any")
         check_size("max_message_size", self.max_message_size)
         check_size("max_agents", self.max_agents)
-        check_seconds(self, ("heartbeat", "close_timeout", "handshake_timeout"))
+        if self.max_agents_per_host is not None:
+            check_size("max_agents_per_host", self.max_agents_per_host)
+        check_seconds(
+            self,
+            ("heartbeat", "close_timeout", "handshake_timeout", "register_timeout"),
+            positive=("heartbeat", "register_timeout"),
+        )
+        check_token(self.register_secret, "register_secret")
+        check_origins(self.origins)
+        check_hosts(self.hosts)
         check_choice("transport", self.transport, get_args(TransportName))
         for name in ("rate_limit", "register_limit"):
             value = getattr(self, name)
@@ -66,6 +89,11 @@ class RelayOptions:
         if not isinstance(self.outbox, Policy) or isinstance(self.outbox, Latest):
             raise TypeError(f"outbox={self.outbox!r}: write Fifo(...) or DropOldest(...)")
 
+    @property
+    def agents_per_host(self) -> int:
+        """How many one address may have."""
+        return self.max_agents_per_host or quarter(self.max_agents)
+
 
 class Relay:
     """A relay that runs. ``url`` is what `ARCClient` takes."""
@@ -73,7 +101,9 @@ class Relay:
     def __init__(self, rt: Runtime, options: RelayOptions) -> None:
         self.rt = rt
         self.options = options
-        self.registry = Registry(options.max_agents)
+        self.registry = Registry(
+            options.max_agents, options.agents_per_host, options.register_timeout, rt.current_time
+        )
         self.switch = Switch(
             {
                 "relay": "vuer-trio",
@@ -86,11 +116,14 @@ class Relay:
         #: where it listens: host and port, one for each address of ``host``
         self.addresses: Sequence[tuple[str, int]] = ()
         self._members: dict[Member, None] = {}
+        self._places: Places[Member] = Places(rt, options.max_agents, options.agents_per_host)
+        self._origins = Origins(options.origins, options.hosts, options.host)
+        self._visits, self._refusals = Visits(rt, _VISITS), Visits(rt, _VISITS)
         self._closing = False
         self._nursery: Any = None
         limit = options.register_limit
-        window = None if limit is None else Window(rt, limit)
-        self._pages = Pages(rt, self.registry, window, self.stats)
+        windows = None if limit is None else Windows(rt, limit)
+        self._pages = Pages(rt, self.registry, windows, options.register_secret, self.stats)
         self._status: Any = None
 
     @property
@@ -175,21 +208,48 @@ class Relay:
 
     async def _greet(self, knock: Knock) -> None:
         request = knock.request
-        if not knock.wants_websocket:
-            await self._pages.answer(knock)
+        refusal = self._origins.refusal(request, secure=knock.secure)
+        if refusal is not None:
+            log.warning("%s: refused: %s", knock.peer, refusal)
+            await self._refuse(knock, 403, refusal)
+        elif not knock.wants_websocket:
+            with self._visits.visit(_VISIT_TIMEOUT):
+                await self._pages.answer(knock, self._origins.cors(request))
         elif request.target.partition("?")[0] != "/arc":
-            await knock.answer(400, [("content-type", "text/plain")], b"Bad Request")
-        elif self._closing or len(self._members) >= self.options.max_agents:
-            await knock.answer(503, [("content-type", "text/plain")], b"This relay is full")
+            await self._refuse(knock, 400, "Bad Request")
+        elif self._closing:
+            await self._refuse(knock, 503, "This relay is going away")
         else:
-            member = Member(self, knock)
-            self._members[member] = None
-            try:
-                # Its connection ends by its own close, in order, when the relay is cancelled.
-                with self.rt.CancelScope(shield=True):
-                    await member.run()
-            finally:
-                del self._members[member]
+            await self._let_in(knock)
+
+    async def _let_in(self, knock: Knock) -> None:
+        member = Member(self, knock)
+        try:
+            out = self._places.enter(member, knock.host)
+        except NoPlace as exc:
+            log.warning(
+                "%s: refused: %s agents; see max_agents= and max_agents_per_host=", knock.peer, exc
+            )
+            await self._refuse(knock, 503, "This relay is full")
+            return
+        if out is not None:  # without a token that is good
+            out.abort()
+        self._members[member] = None
+        try:
+            # Its connection ends by its own close, in order, when the relay is cancelled.
+            with self.rt.CancelScope(shield=True):
+                await member.run()
+        finally:
+            del self._members[member]
+            self._places.leave(member)
+
+    def joined(self, member: Member) -> None:
+        """Its token is good."""
+        self._places.settle(member)
+
+    async def _refuse(self, knock: Knock, status: int, text: str) -> None:
+        with self._refusals.visit(_VISIT_TIMEOUT):
+            await knock.answer(status, [("content-type", "text/plain")], text.encode())
 
 
 class _Ignored:
@@ -203,12 +263,17 @@ async def serve_arc_relay(
     *,
     max_message_size: int = 100 << 20,
     rate_limit: RateLimit | None = None,
-    register_limit: RateLimit | None = None,
+    register_limit: RateLimit | None = _REGISTER_LIMIT,
+    register_secret: str | None = None,
+    register_timeout: float = 3600.0,
     outbox: Policy = Fifo(65_536),
     max_agents: int = 10_000,
+    max_agents_per_host: int | None = None,
     heartbeat: float = 20.0,
     close_timeout: float = 1.0,
     handshake_timeout: float = 10.0,
+    origins: Iterable[str] | None = (),
+    hosts: Iterable[str] = (),
     ssl_context: ssl.SSLContext | None = None,
     transport: TransportName = "auto",
     task_status: Any = None,
@@ -219,10 +284,14 @@ async def serve_arc_relay(
     every interface, ``port`` 0 is any free one; ``/register``, ``/stats`` and ``/arc`` are all
     there. ``max_message_size`` is in bytes: a larger message closes its connection with 1009.
     ``rate_limit`` is of each connection, which is closed with 4029 when it sends more;
-    ``register_limit`` of all registrations together, answered with 429. ``outbox`` is what may wait
-    for one connection: a full `Fifo` closes it with 1008, a `DropOldest` drops. ``max_agents``
-    bounds the registered ones, and the connections. Times are seconds, as `vuer_trio.Vuer` has
-    them. Tokens are kept in memory: a restart forgets them.
+    ``register_limit`` of the registrations of each address, answered with 429. With
+    ``register_secret`` only who sends it may register. An id that has not connected within
+    ``register_timeout`` seconds is forgotten; until then it gives way to others when there is no
+    room. ``outbox`` is what may wait for one connection: a full `Fifo` closes it with 1008, a
+    `DropOldest` drops. ``max_agents`` bounds the registered ones, and the connections;
+    ``max_agents_per_host`` (a quarter) those of one address. ``origins`` and ``hosts`` are as
+    `vuer_trio.Vuer` has them, and so are times, in seconds. Tokens are kept in memory: a restart
+    forgets them.
 
     Raises TypeError and ValueError for options that can not be, OSError if it can not listen.
     Cancelled: every connection is closed with 1001, within a second more than ``close_timeout``.

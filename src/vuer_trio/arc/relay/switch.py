@@ -21,6 +21,9 @@ __all__ = ["Seat", "Switch"]
 _MOST_SUBSCRIPTIONS = 10_000
 #: copies of one message for an agent that its ``to`` names again and again
 _MOST_COPIES = 2
+#: connections of one agent, and how the oldest ends for one more (RFC 6455 §7.4.1)
+_MOST_SEATS = 16
+_TOO_MANY_SEATS = (1008, "this agent has connected again, and again")
 #: characters of what can be subscribed to; no agent id is longer
 _LONGEST = 64
 _MISSING = "Missing required fields: to, payload"
@@ -31,6 +34,9 @@ class Seat(Protocol):
 
     def put(self, frame: Prepared) -> None:
         """Enqueue a frame. A connection that takes no more is not the caller's concern."""
+
+    def end(self, code: int, reason: str) -> None:
+        """Close the connection, beside what the caller does."""
 
 
 class Switch:
@@ -58,7 +64,10 @@ class Switch:
 
     def join(self, agent_id: str, seat: Seat) -> None:
         """An agent has connected: welcome it."""
-        self._seats.setdefault(agent_id, []).append(seat)
+        seats = self._seats.setdefault(agent_id, [])
+        if len(seats) >= _MOST_SEATS:
+            seats.pop(0).end(*_TOO_MANY_SEATS)
+        seats.append(seat)
         self._newest[agent_id] = seat
         seat.put(_from_relay(agent_id, "welcome", self._info))
 

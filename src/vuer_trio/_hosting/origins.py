@@ -1,0 +1,217 @@
+"""Which web pages may talk to a server, and by which names they may call it.
+
+A browser names the origin of the page that asks (RFC 6454), and the host that it asks (RFC 9110
+§7.2). A page's owner chooses both: he may let the name of his own site lead to this machine (DNS
+rebinding), and then the two agree. So that they agree is worth something only for a name that
+cannot be his: an address, `localhost`, `*.local`, or one that this server was told.
+
+Of the requests of a browser only GET and HEAD that are no WebSocket may lack an Origin: a page that
+was opened, or what is shown in one. All else without an Origin comes from a program.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from .._transport.http_request import HttpRequest
+
+__all__ = ["DEFAULT", "Origin", "Origins", "check_hosts", "check_origins", "shown"]
+
+#: what ``origins=`` of a Vuer server is unless it is given: the page of the web client. Pages of
+#: this machine, and of the server itself, are allowed with every list
+DEFAULT = ("https://vuer.ai",)
+
+_PORTS = {"http": 80, "https": 443}
+_HOST = r"\[[0-9a-f:.]{2,45}\]|[a-z0-9_](?:[a-z0-9._-]{0,252}[a-z0-9_.])?"
+_ORIGIN = re.compile(rf"([a-z][a-z0-9+.-]*)://({_HOST})(?::([0-9]{{1,5}}))?")
+_AUTHORITY = re.compile(rf"({_HOST})(?::([0-9]{{1,5}}))?")
+_PATTERN = re.compile(r"(?:\*\.)?(?:[^\s*:/@\\\[\]]+)|\*|\[?[0-9a-f:.]+\]?", re.IGNORECASE)
+#: characters of a header that are shown
+_SHOWN = 100
+
+
+class Origin(NamedTuple):
+    """``host`` in lower case, without brackets and without the root's dot."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+def parse_origin(text: str) -> Origin | None:
+    """Of a header's value; None for what no browser sends, and for "null"."""
+    found = _ORIGIN.fullmatch(text.lower()) if text.isascii() else None
+    if found is None:
+        return None
+    scheme, name, digits = found.groups()
+    host, port = _host(name), int(digits) if digits else _PORTS.get(scheme, 0)
+    return None if host is None or port > 65_535 else Origin(scheme, host, port)
+
+
+def parse_authority(text: str) -> tuple[str, int | None] | None:
+    """Name and port of a Host header; None for what is none."""
+    found = _AUTHORITY.fullmatch(text.lower()) if text.isascii() else None
+    if found is None:
+        return None
+    host, port = _host(found[1]), int(found[2]) if found[2] else None
+    return None if host is None or (port or 0) > 65_535 else (host, port)
+
+
+def _host(name: str) -> str | None:
+    if name.startswith("["):
+        try:
+            return str(ipaddress.IPv6Address(name[1:-1]))
+        except ValueError:
+            return None
+    name = name.removesuffix(".")
+    return None if not name or ".." in name or name.endswith(".") else name
+
+
+def shown(value: str) -> str:
+    """A header's value as it may be logged: escaped, and short."""
+    return ascii(value if len(value) <= _SHOWN else value[:_SHOWN] + "...")
+
+
+class Origins:
+    """One server's rules. ``host`` is where it listens; None for every interface.
+
+    ``origins`` None lets all in; ``hosts`` are names of this server, ``*.example.com`` among them.
+    """
+
+    def __init__(
+        self,
+        origins: Iterable[str] | None,
+        hosts: Iterable[str] = (),
+        host: str | None = None,
+    ) -> None:
+        self._open = origins is None
+        self._pages = {parse_origin(origin) for origin in origins or ()}
+        own = socket.gethostname()
+        names = [_name(name) for name in (*hosts, host or "", own, own.partition(".")[0])]
+        self._names = {name for name in names if name}
+        self._ends = tuple(name[1:] for name in self._names if name.startswith("*"))
+
+    def refusal(self, request: HttpRequest, *, secure: bool) -> str | None:
+        """Why a request is not answered, with the cure; None for one that is. ``secure``: over
+        TLS, which only the names of this server's certificate get through."""
+        if self._open:
+            return None
+        origin, host = request.header("origin"), request.header("host")
+        if origin is not None:
+            return self._refuse_page(origin, host)
+        by_a_browser = request.method in ("GET", "HEAD") and host is not None
+        if by_a_browser and "websocket" not in request.tokens("upgrade"):
+            return self._refuse_name(host or "", secure)
+        return None
+
+    def cors(self, request: HttpRequest) -> list[tuple[str, str]]:
+        """The headers that let the page read the answer to a request that was not refused."""
+        fields = [("vary", "Origin")]
+        origin = request.header("origin")
+        if origin is not None and (origin == "null" or parse_origin(origin) is not None):
+            fields.append(("access-control-allow-origin", origin))
+        return fields
+
+    def _refuse_page(self, origin: str, host: str | None) -> str | None:
+        page = parse_origin(origin)
+        if page is None:
+            what = "a page without a site of its own" if origin == "null" else "no origin"
+            return f"Origin: {shown(origin)} is {what}; origins=None lets every page in"
+        if page in self._pages:
+            return None
+        if page.scheme in _PORTS:
+            if _is_this_machine(page.host):
+                return None
+            called = None if host is None else parse_authority(host)
+            if called == (page.host, page.port) or (
+                called == (page.host, None) and page.port == _PORTS[page.scheme]
+            ):
+                if page.scheme == "https" or self._knows(page.host):
+                    return None
+                return _unknown(page.host)
+        return (
+            f"pages of {shown(origin)} may not talk to this server; if they are to, write "
+            f"origins=[{shown(origin)}]"
+        )
+
+    def _refuse_name(self, host: str, secure: bool) -> str | None:
+        called = parse_authority(host)
+        if called is None:
+            return f"Host: {shown(host)} is no host"
+        return None if secure or self._knows(called[0]) else _unknown(called[0])
+
+    def _knows(self, name: str) -> bool:
+        """Whether nobody else can have that name."""
+        return (
+            _is_this_machine(name)
+            or _is_address(name)
+            or (name.endswith(".local") and name != ".local")
+            or name in self._names
+            or "*" in self._names
+            or name.endswith(self._ends)
+        )
+
+
+def _unknown(name: str) -> str:
+    return (
+        f"this server does not know itself by the name {shown(name)}, and any web site could lead "
+        f"its own name here; if it is a name of this server's, write hosts=[{shown(name)}]"
+    )
+
+
+def _name(name: str) -> str:
+    """As `parse_authority` has it."""
+    name = name.lower().strip("[]").removesuffix(".")
+    if not name.isascii():
+        with suppress(UnicodeError):
+            name = name.encode("idna").decode("ascii")
+    return str(ipaddress.ip_address(name)) if _is_address(name) else name
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_this_machine(name: str) -> bool:
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    return _is_address(name) and ipaddress.ip_address(name).is_loopback
+
+
+def check_origins(origins: Iterable[str] | None) -> None:
+    """Raises TypeError and ValueError."""
+    if origins is None:
+        return
+    if isinstance(origins, str):
+        raise TypeError(f"origins={origins!r}: write a list, [{origins!r}]")
+    for origin in origins:
+        if not isinstance(origin, str):
+            raise TypeError(f"origins: {origin!r}: write strings, 'https://example.com'")
+        if parse_origin(origin) is None:
+            raise ValueError(
+                f"origins: {origin!r}: write scheme, host and port only, 'https://example.com'"
+            )
+
+
+def check_hosts(hosts: Iterable[str]) -> None:
+    """Raises TypeError and ValueError."""
+    if isinstance(hosts, str) or not isinstance(hosts, Iterable):
+        raise TypeError(f"hosts must be a list of names, got {hosts!r}: write ['robot.example']")
+    for host in hosts:
+        if not isinstance(host, str):
+            raise TypeError(f"hosts must be names, got {host!r}: write 'robot.example'")
+        if not _PATTERN.fullmatch(host):
+            raise ValueError(
+                f"hosts must be names without scheme, port and path, got {host!r}: write "
+                "'robot.example', '*.example.com' for all under it, or '*' for any"
+            )

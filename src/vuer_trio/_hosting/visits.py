@@ -1,0 +1,37 @@
+"""Those who ask by plain HTTP: not many at a time, and never in the way of a WebSocket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .._runtime import Runtime
+
+__all__ = ["Visits"]
+
+
+class Visits:
+    """At most ``most`` at a time; for one more the oldest is given up."""
+
+    def __init__(self, rt: Runtime, most: int) -> None:
+        self._rt = rt
+        self._most = most
+        self._scopes: dict[Any, None] = {}  # the oldest first
+
+    def __len__(self) -> int:
+        return len(self._scopes)
+
+    @contextmanager
+    def visit(self, seconds: float) -> Iterator[None]:
+        """The block is a visit, of so many seconds at most; it is cancelled when it gives way."""
+        if len(self._scopes) >= self._most:
+            oldest = next(iter(self._scopes))
+            del self._scopes[oldest]
+            oldest.cancel()
+        with self._rt.move_on_after(seconds) as scope:
+            self._scopes[scope] = None
+            try:
+                yield
+            finally:
+                self._scopes.pop(scope, None)
