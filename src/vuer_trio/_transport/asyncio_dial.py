@@ -19,7 +19,7 @@ async def open_wire(dialing: Dialing) -> Wire:
     given = dialing.stream if dialing.stream is not None else await open_inside(address.host)
     if given is not None:
         return AnyioWire(given)
-    name = dialing.server_hostname or address.host
+    name = dialing.server_name
     if proxy is None:
         hostname = None if context is None else name
         return await LoopWire.connect(

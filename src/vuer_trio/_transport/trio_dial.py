@@ -38,8 +38,9 @@ async def open_wire(dialing: Dialing) -> Wire:
         if proxy is not None:
             await open_tunnel(wire, address, authorization)
         if context is not None:
-            name = dialing.server_hostname or address.host
-            secure = trio.SSLStream(stream, context, server_hostname=name, https_compatible=True)
+            secure = trio.SSLStream(
+                stream, context, server_hostname=dialing.server_name, https_compatible=True
+            )
             wire = StreamWire(secure)
             await wire.do_handshake()
     except BaseException:
