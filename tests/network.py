@@ -48,7 +48,9 @@ class Network:
             await self._changed.wait()
         return await self._peers[index].connection()
 
-    async def dial(self, dial_stream: Any, options: Any, link: Any, nursery: Any) -> Any:
+    async def dial(
+        self, dial_stream: Any, options: Any, link: Any, nursery: Any, *more: Any
+    ) -> Any:
         self.times.append(round(trio.current_time() - self._began, 6))
         self._plan = next(self._plans, self._plan)
         if isinstance(self._plan, Exception):
@@ -64,7 +66,7 @@ class Network:
         self._changed.set()
         self._changed = trio.Event()
         with_stream = dataclasses.replace(options, stream=self.streams[-1])
-        return await dial_stream(with_stream, link, nursery)
+        return await dial_stream(with_stream, link, nursery, *more)
 
 
 @asynccontextmanager
@@ -76,8 +78,8 @@ async def network(*plans: Plan) -> AsyncIterator[Network]:
                 net = Network(nursery, plans)
                 dial_stream = connecting._dial_now
 
-                async def dial(options: Any, link: Any, nursery: Any) -> Any:
-                    return await net.dial(dial_stream, options, link, nursery)
+                async def dial(options: Any, link: Any, nursery: Any, *more: Any) -> Any:
+                    return await net.dial(dial_stream, options, link, nursery, *more)
 
                 patch.setattr(connecting, "_dial_now", dial)
                 yield net

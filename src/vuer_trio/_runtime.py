@@ -35,6 +35,8 @@ class Runtime:
     sleep: Callable[[float], Awaitable[None]]
     sleep_until: Callable[[float], Awaitable[None]]
     current_time: Callable[[], float]
+    #: when the nearest scope around the caller cancels it, on that clock
+    effective_deadline: Callable[[], float]
     #: `current_time` of this loop, bound: for who asks for each read
     clock: Callable[[], Callable[[], float]]
     checkpoint: Callable[[], Awaitable[None]]
@@ -64,6 +66,7 @@ _TRIO = Runtime(
     sleep=trio.sleep,
     sleep_until=trio.sleep_until,
     current_time=trio.current_time,
+    effective_deadline=trio.current_effective_deadline,
     clock=lambda: trio.lowlevel.current_clock().current_time,
     checkpoint=trio.lowlevel.checkpoint,
     checkpoint_if_cancelled=trio.lowlevel.checkpoint_if_cancelled,
@@ -137,6 +140,7 @@ def _asyncio() -> Runtime:
         sleep_until=anyio.sleep_until,
         # anyio's asks which library runs, and in a callback of the loop's nobody can tell
         current_time=lambda: asyncio.get_running_loop().time(),
+        effective_deadline=anyio.current_effective_deadline,
         clock=lambda: asyncio.get_running_loop().time,
         checkpoint=anyio.lowlevel.checkpoint,
         checkpoint_if_cancelled=nothing,

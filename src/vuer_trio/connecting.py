@@ -17,6 +17,7 @@ from ._link.policy import open_inbox
 from ._received import ReceivedServerEvent
 from ._runtime import Runtime
 from ._transport.base import Text, Transport
+from ._transport.handshake import way_of
 from .codec import decode, make_encoder
 from .events import Event, ServerEvent
 from .options import Options
@@ -56,12 +57,17 @@ async def _dial(options: Options, link: Link, nursery: Any) -> Transport:
     raise TimeoutError(f"it was not open within {options.connect_timeout:g} s")
 
 
-async def dial_now(options: Options, link: Any, nursery: Any) -> Transport:
-    """One dial, without a deadline. ``link`` is a `Sink` that knows its runtime as ``rt``."""
-    return await _dial_now(options, link, nursery)
+async def dial_now(
+    options: Options, link: Any, nursery: Any, *, stays: str | None = None
+) -> Transport:
+    """One dial, without a deadline. ``link`` is a `Sink` that knows its runtime as ``rt``;
+    ``stays`` is why no redirect to another origin is followed, if none is."""
+    return await _dial_now(options, link, nursery, stays)
 
 
-async def _dial_now(options: Options, link: Any, nursery: Any) -> Transport:
+async def _dial_now(
+    options: Options, link: Any, nursery: Any, stays: str | None = None
+) -> Transport:
     from ._transport.dial import dial
     from ._transport.dialing import Dialing
 
@@ -80,6 +86,7 @@ async def _dial_now(options: Options, link: Any, nursery: Any) -> Transport:
             subprotocols=options.subprotocols,
             origin=options.origin,
             stream=options.stream,
+            stays=stays,
         ),
         link,
         nursery,
@@ -90,14 +97,14 @@ def connection_failed(uri: str, exc: Exception, what: str = "a Vuer server") -> 
     """What opening raises for what the dial failed with."""
     if isinstance(exc, VuerError | TypeError) or type(exc) is ValueError:
         return exc  # a fault of the caller's
-    reason = shown(exc)
+    reason, where = shown(exc), uri + way_of(exc)
     certificate = next((e for e in (exc, exc.__cause__) if isinstance(e, SSLError)), None)
     if certificate is not None:
         reason = f"{certificate}; ssl_verify=False accepts a self-signed certificate"
     elif isinstance(exc, OSError) and not isinstance(exc, TimeoutError):
         reason = f"{_innermost(exc)}; is {what} running there?"
     return ConnectionFailed(
-        f"could not connect to {uri}: {reason}", uri=uri, status=getattr(exc, "status", None)
+        f"could not connect to {where}: {reason}", uri=uri, status=getattr(exc, "status", None)
     )
 
 

@@ -30,7 +30,7 @@ _NAMES = {
 #: for the ends that have no close frame
 _NEVER_SENT = (1005, 1006)
 #: HTTP statuses that dialling again would not change
-_FINAL = (401, 403, 404)
+_FINAL = (401, 403, 404, 407)
 #: TLS that was cut off, which is a loss like any other
 _CUT_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
@@ -87,7 +87,7 @@ def unsent_error(
 def is_final(exc: Exception) -> bool:
     """Whether a dial that failed so would fail again: refused, not trusted, a caller's fault."""
     if isinstance(exc, Rejected):
-        return exc.status in _FINAL
+        return exc.location is not None or exc.status in _FINAL
     for error in (exc, exc.__cause__):
         if isinstance(error, ssl.SSLError):
             return not isinstance(error, _CUT_OFF)

@@ -13,7 +13,8 @@ _SAFE = ":/?#[]@!$&'()*+,;=%"
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """``host`` without brackets; ``resource`` is path and query, as the request line has it."""
+    """``host`` without brackets, with the zone of an IPv6 address as the system writes it
+    (``fe80::1%eth0``); ``resource`` is path and query, as the request line has it."""
 
     uri: str
     secure: bool
@@ -28,9 +29,14 @@ class Address:
         return without_password(self.uri)
 
     @property
+    def bare_host(self) -> str:
+        """The host without its zone, which means nothing to another machine (RFC 6874 §4)."""
+        return self.host.partition("%")[0] if ":" in self.host else self.host
+
+    @property
     def host_header(self) -> str:
         """The Host header: the port only where it is not the scheme's own (RFC 9110 §7.2)."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = f"[{self.bare_host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
 
@@ -41,6 +47,15 @@ def without_password(uri: str) -> str:
     user, at, host = authority.rpartition("@")
     name = user.partition(":")[0]
     return scheme + slashes + (f"{name}:***@" if at else "") + host + slash + path
+
+
+def _with_zone(host: str) -> str:
+    """An IPv6 address with its zone as the system writes it: RFC 6874 puts %25 before it, and
+    quotes it; people put the bare % there."""
+    ip, percent, zone = host.partition("%")
+    if zone.startswith("25") and zone != "25":
+        zone = unquote(zone[2:])
+    return ip + percent + zone
 
 
 def parse_address(uri: str) -> Address:
@@ -66,6 +81,8 @@ def parse_address(uri: str) -> Address:
         raise wrong("it has white space")
     secure = parts.scheme == "wss"
     host = parts.hostname
+    if ":" in host:
+        host = _with_zone(host)
     try:
         host.encode("ascii")
     except UnicodeEncodeError:

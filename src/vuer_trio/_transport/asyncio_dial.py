@@ -37,7 +37,7 @@ async def open_wire(dialing: Dialing) -> Wire:
             raise
     if context is None:
         return wire
-    name = dialing.server_hostname or address.host
+    name = dialing.server_name
     return await TlsWire.open(wire, context, asyncio.Event, server_hostname=name)
 
 

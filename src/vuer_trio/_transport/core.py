@@ -82,15 +82,8 @@ class Frames(Protocol):
 class Core(Frames, Protocol):
     """A client's protocol: `Frames`, and before them the handshake."""
 
-    @property
-    def opened(self) -> bool:
-        """The handshake came to something good."""
-
     def request(self) -> bytes:
         """The request of the handshake."""
 
-    def receive_head(self, data: bytes) -> None:
-        """Bytes of the handshake's reply, not beyond its head if it is good. Raises Rejected."""
-
-    def receive_nothing(self) -> None:
-        """The stream ended during the handshake. Raises Rejected."""
+    def receive_head(self, head: bytes) -> None:
+        """The handshake's reply, checked and plain: see `plain_switching`. Raises Rejected."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
 from importlib.util import find_spec
 from typing import Any
 
@@ -10,16 +12,39 @@ from .base import Sink, Transport
 from .choosing import choose_transport
 from .core import Request
 from .dialing import Dialing
+from .handshake import REDIRECTED, Rejected
+from .redirect import follow, shown
 from .wire import Wire
 
 __all__ = ["dial"]
 
+log = logging.getLogger("vuer_trio.link")
+
 
 async def dial(rt: Runtime, dialing: Dialing, sink: Sink, nursery: Any) -> Transport:
-    """Open a WebSocket; ``nursery`` carries what tasks it needs.
+    """Open a WebSocket; ``nursery`` carries what tasks it needs. Redirects are followed.
 
     Raises OSError, ssl.SSLError, Rejected; nothing is left open.
     """
+    way = dialing
+    for count in itertools.count():  # `follow` ends it
+        try:
+            try:
+                return await _dial_once(rt, way, sink, nursery)
+            except Rejected as exc:
+                if exc.location is None:
+                    raise
+                there = follow(way, exc, count)
+        except (OSError, Rejected) as exc:
+            if count:
+                exc.add_note(REDIRECTED + shown(way.address))
+            raise
+        log.info("%s redirects to %s", shown(way.address), shown(there.address))
+        way = there
+    raise AssertionError
+
+
+async def _dial_once(rt: Runtime, dialing: Dialing, sink: Sink, nursery: Any) -> Transport:
     name = _choose(rt.name, dialing)
     # Imported here, and below: a program pays for one of them, and only when it connects.
     if rt.name == "trio":

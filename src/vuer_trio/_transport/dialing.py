@@ -30,11 +30,18 @@ class Dialing:
     subprotocols: Sequence[str] | None = None
     origin: str | None = None
     stream: Any = None
+    #: why no redirect to another origin is followed; None: they are, without credentials
+    stays: str | None = None
 
     @property
     def proxy_url(self) -> str | None:
         """The proxy to go through, if any."""
         return find_proxy(self.address) if self.proxy is True else self.proxy
+
+    @property
+    def server_name(self) -> str:
+        """What the server's certificate is to be for."""
+        return self.server_hostname or self.address.bare_host
 
     @property
     def context(self) -> ssl.SSLContext | None:

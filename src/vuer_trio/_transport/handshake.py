@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 import base64
-from http import HTTPStatus
 
-__all__ = ["Rejected", "basic_authorization", "refusal"]
+__all__ = ["GUID", "REDIRECTED", "Rejected", "basic_authorization", "way_of"]
+
+#: what a key is answered with (RFC 6455 §1.3)
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+#: how a note begins on what a dial fails with after it was sent elsewhere
+REDIRECTED = "redirected to "
 
 
 class Rejected(Exception):
-    """The server answered, but not with a WebSocket. ``status`` is the HTTP status, if any."""
+    """The server answered, but not with a WebSocket. ``status`` is the HTTP status, if any.
+
+    ``location`` is where it sends its clients instead, as it said so: empty if it did not, None
+    for an answer that is no redirect.
+    """
 
     def __init__(
-        self, message: str, *, status: int | None = None, cause: BaseException | None = None
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        location: str | None = None,
+        cause: BaseException | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
+        self.location = location
         self.__cause__ = cause
 
 
-def refusal(
-    status: int, phrase: str, body: bytes, *, cause: BaseException | None = None
-) -> Rejected:
-    """For an HTTP response that is not 101."""
-    if not phrase:
-        try:
-            phrase = HTTPStatus(status).phrase
-        except ValueError:
-            phrase = ""
-    shown = body[:200].decode(errors="replace").strip()
-    message = f"the server answered HTTP {status} {phrase}".rstrip()
-    return Rejected(message + (f": {shown}" if shown else ""), status=status, cause=cause)
+def way_of(exc: BaseException) -> str:
+    """Where a dial that failed with ``exc`` was sent, for messages; empty if it was not."""
+    notes: list[str] = getattr(exc, "__notes__", [])
+    return next((f", {note}" for note in notes if note.startswith(REDIRECTED)), "")
 
 
 def basic_authorization(user: str, password: str) -> str:

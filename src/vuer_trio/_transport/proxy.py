@@ -1,4 +1,4 @@
-"""HTTP proxies: a tunnel by CONNECT (RFC 9110 §9.3.6), spoken by h11."""
+"""HTTP proxies: a tunnel by CONNECT (RFC 9110 §9.3.6)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from .address import Address, without_password
 from .handshake import Rejected, basic_authorization
+from .reply import read_reply
 from .wire import Wire
 
 __all__ = ["find_proxy", "open_tunnel", "parse_proxy"]
@@ -45,31 +46,12 @@ async def open_tunnel(wire: Wire, address: Address, authorization: str | None) -
 
     Raises Rejected when it says no or hangs up, and OSError.
     """
-    import h11
-
-    host = f"[{address.host}]" if ":" in address.host else address.host
+    host = f"[{address.bare_host}]" if ":" in address.host else address.host
     target = f"{host}:{address.port}"
-    fields = [("Host", target)]
+    lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
     if authorization is not None:
-        fields.append(("Proxy-Authorization", authorization))
-    http = h11.Connection(h11.CLIENT)
-    data = http.send(h11.Request(method="CONNECT", target=target, headers=fields))
-    await wire.send_all((data or b"") + (http.send(h11.EndOfMessage()) or b""))
-    try:
-        while True:
-            event = http.next_event()
-            if event is h11.NEED_DATA:
-                data = bytes(await wire.receive())
-                if not data:
-                    raise Rejected("the proxy closed the stream before it answered")
-                http.receive_data(data)
-            elif isinstance(event, h11.Response):
-                break
-    except h11.RemoteProtocolError as exc:
-        raise Rejected(f"the proxy's answer is not HTTP: {exc}", cause=exc) from exc
-    if not 200 <= event.status_code < 300:
-        reason = event.reason.decode("latin-1")
-        raise Rejected(
-            f"the proxy answered HTTP {event.status_code} {reason}".rstrip(),
-            status=event.status_code,
-        )
+        lines.append(f"Proxy-Authorization: {authorization}")
+    await wire.send_all("\r\n".join([*lines, "", ""]).encode("ascii"))
+    reply = await read_reply(wire, "the proxy", tunnel=True)
+    if reply.rest:  # a server that is asked first has nothing to say yet
+        raise Rejected("the proxy sent something behind its answer, before it was asked for more")

@@ -20,6 +20,7 @@ from .framing import (
     header16,
     new_key,
 )
+from .reply import plain_switching, read_reply
 from .splitter import Splitter
 from .wire import Wire
 
@@ -69,26 +70,16 @@ class SansIO:
     async def open(self) -> None:
         """Do the opening handshake. Raises Rejected, or OSError when the stream breaks."""
         core = cast(Core, self._core)
-        await self._wire.send_all(core.request())
-        seen = b""
-        while not core.opened:
-            data = bytes(await self._wire.receive())
-            if not data:
-                core.receive_nothing()
-            # The first frame may share a segment with the reply; it is the splitter's.
-            end = (seen + data).find(b"\r\n\r\n")
-            cut = len(data) if end < 0 else end + 4 - len(seen)
-            seen = (seen + data)[-3:]
-            core.receive_head(data[:cut])
-            self._compressed = core.opened and core.compressed
-            if cut == len(data):
-                continue
-            if self._compressed:
-                self._other(data[cut:])
-            elif core.opened:
-                self._split(memoryview(data)[cut:])
-            else:
-                core.receive_head(data[cut:])
+        request = core.request()
+        await self._wire.send_all(request)
+        reply = await read_reply(self._wire)
+        core.receive_head(plain_switching(request, reply))
+        self._compressed = core.compressed
+        # The first frames may share a segment with the reply.
+        if reply.rest and self._compressed:
+            self._other(bytes(reply.rest))
+        elif reply.rest:
+            self._split(memoryview(reply.rest))
 
     # ---- reading
 

@@ -13,7 +13,6 @@ peer's, and it can offer no extension.
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -27,15 +26,14 @@ from .base import Ending, Message, Outgoing, Ping, Sink, Text
 from .core import Request
 from .farewell import farewell
 from .framing import CLOSE, PONG, close_payload, frame
-from .handshake import Rejected, refusal
+from .handshake import Rejected
+from .reply import plain_switching, read_reply
 from .wire import Wire
 
 __all__ = ["Cork", "PackagedWebSocket", "TrioWebSocket"]
 
 #: bytes in the cork before it is emptied in the middle of a batch
 _CHUNK = 65_536
-#: bytes of a handshake's reply, after which it is refused
-_REPLY = 1 << 20
 _CLOSE_BYTE, _PONG_BYTE = CLOSE.to_bytes(), PONG.to_bytes()
 #: bytes that wait for a peer to read, with which a pong waits apart
 _REPLIES = 131_072
@@ -52,10 +50,9 @@ class Cork(trio.abc.Stream):
         self.buffer = bytearray()
         self._pong = b""  # the newest of those for which there was no room
         self.corked = False  # not during the handshake, when there is no writer yet
+        self.said = b""  # during the handshake
         self.owned = False  # the writer is at work, and need not be woken
         self.flushing = False  # bytes are on their way: the stream may be in the middle of a frame
-        self._size = 0  # of the handshake's reply
-        self.head = b""  # the beginning of the handshake's reply
         self.error: OSError | None = None
         self.ended = trio.Event()
         self.close_sent = False
@@ -72,6 +69,7 @@ class Cork(trio.abc.Stream):
         if data[:1] == _CLOSE_BYTE:
             self.close_sent = True
         if not self.corked:
+            self.said += data
             await self.flush()
         elif not self.owned:
             self._sink.wake_writer()
@@ -100,12 +98,6 @@ class Cork(trio.abc.Stream):
             raise trio.BrokenResourceError from exc
         if not data:
             self.ended.set()
-        elif not self.corked:
-            self.head = (self.head + data)[:1024]
-            self._size += len(data)
-            if self._size > _REPLY:
-                self.ended.set()
-                return b""
         self._sink.heard(len(data))
         return data
 
@@ -331,18 +323,52 @@ class PackagedWebSocket:
         await self._wire.aclose()
 
 
+class _ClientCork(Cork):
+    """Reads the reply for the package, which gets it plain, and then the first frames."""
+
+    def __init__(self, wire: Wire, sink: Sink) -> None:
+        super().__init__(wire, sink)
+        self._answered = False
+        self._early = b""
+        self.rejected: Rejected | None = None
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        if not self._answered:
+            return await self._read_head()
+        if self._early:
+            early, self._early = self._early, b""
+            self._sink.heard(len(early))
+            return early
+        return await super().receive_some(max_bytes)
+
+    async def _read_head(self) -> bytes:
+        try:
+            reply = await read_reply(self._wire)
+            head = plain_switching(self.said, reply)
+        except (OSError, Rejected) as exc:
+            if isinstance(exc, Rejected):
+                self.rejected = exc
+            else:
+                self.error = exc
+            self.ended.set()
+            raise trio.BrokenResourceError from exc
+        self._answered, self._early = True, bytes(reply.rest)
+        return head
+
+
 class TrioWebSocket(PackagedWebSocket):
     """A client."""
 
     def __init__(self, nursery: trio.Nursery, wire: Wire, request: Request, sink: Sink) -> None:
-        super().__init__(nursery, wire, sink, Cork(wire, sink), request.max_size)
+        self._client_cork = _ClientCork(wire, sink)
+        super().__init__(nursery, wire, sink, self._client_cork, request.max_size)
         self._request = request
         self._host_header, self._fields = request.fields()
 
     async def _handshake(self) -> Any:
         return await package.wrap_client_stream(
             self._tasks,
-            self._cork,  # type: ignore[arg-type]  # any stream will do
+            self._client_cork,  # type: ignore[arg-type]  # any stream will do
             self._host_header,
             self._request.address.resource,
             subprotocols=self._request.subprotocols,
@@ -353,18 +379,11 @@ class TrioWebSocket(PackagedWebSocket):
 
     def _raise_failure(self) -> NoReturn:
         exc = _innermost(self._failure)
+        if self._client_cork.rejected is not None:
+            raise self._client_cork.rejected
         if self._cork.error is not None:
             raise self._cork.error
-        status = re.match(rb"HTTP/1\.\d (\d{3})([^\r\n]*)", self._cork.head)
-        if status is not None and status[1] != b"101":
-            phrase = status[2].decode("latin-1").strip()
-            body = getattr(exc, "body", None) or self._cork.head.partition(b"\r\n\r\n")[2]
-            raise refusal(int(status[1]), phrase, body, cause=exc)
-        if exc is not None:
-            raise Rejected(f"the handshake failed: {exc or type(exc).__name__}", cause=exc)
-        if self._cork.head:
-            raise Rejected("the handshake failed: the reply is not a WebSocket's")
-        raise Rejected("the server closed the stream before it answered")
+        raise Rejected(f"the handshake failed: {exc or 'cancelled'}", cause=exc)
 
 
 def _innermost(exc: BaseException | None) -> BaseException | None:

@@ -10,11 +10,11 @@ from hashlib import sha1
 from http import HTTPStatus
 from typing import NamedTuple
 
+from .handshake import GUID
 from .http_request import HttpRequest
 
 __all__ = ["Refusal", "find_fault", "plain_request", "response", "switching"]
 
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 Fields = Sequence[tuple[str, str]]
 
 
@@ -55,7 +55,7 @@ def find_fault(request: HttpRequest) -> Refusal | None:
 def switching(request: HttpRequest, headers: Fields = ()) -> bytes:
     """The answer to a good upgrade."""
     key = request.header("sec-websocket-key") or ""
-    accepted = b64encode(sha1(key.encode() + _GUID).digest()).decode()
+    accepted = b64encode(sha1(key.encode() + GUID).digest()).decode()
     fields = [("upgrade", "websocket"), ("connection", "Upgrade")]
     return _head(101, [*fields, ("sec-websocket-accept", accepted), *headers])
 

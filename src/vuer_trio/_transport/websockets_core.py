@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidHandshake, InvalidStatus, PayloadTooBig
+from websockets.exceptions import PayloadTooBig
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN, Protocol
@@ -13,7 +13,7 @@ from websockets.uri import WebSocketURI
 from .base import Ending, Message, Text
 from .core import Request
 from .framing import close_reason
-from .handshake import Rejected, refusal
+from .handshake import Rejected
 
 __all__ = ["WebsocketsCore", "WebsocketsFrames"]
 
@@ -102,7 +102,7 @@ class WebsocketsCore(WebsocketsFrames):
         self._client = ClientProtocol(
             WebSocketURI(
                 address.secure,
-                address.host,
+                address.bare_host,
                 address.port,
                 *address.resource.partition("?")[::2],
                 *(address.user or ()),
@@ -117,7 +117,6 @@ class WebsocketsCore(WebsocketsFrames):
             max_size=request.max_size,
         )
         super().__init__(self._client, request.max_size)
-        self.opened = False
 
     def request(self) -> bytes:
         request = self._client.connect()
@@ -128,24 +127,9 @@ class WebsocketsCore(WebsocketsFrames):
         self._client.send_request(request)
         return b"".join(self._client.data_to_send())
 
-    def receive_head(self, data: bytes) -> None:
-        self._client.receive_data(data)
+    def receive_head(self, head: bytes) -> None:
+        self._client.receive_data(head)
         self._client.events_received()  # the response
-        if self._client.handshake_exc is not None:
-            raise _rejected(self._client.handshake_exc)
-        self.opened = self._client.state is OPEN
-
-    def receive_nothing(self) -> None:
-        self._client.receive_eof()
-        raise _rejected(self._client.handshake_exc)
-
-
-def _rejected(exc: Exception | None) -> Rejected:
-    if isinstance(exc, InvalidStatus):
-        response = exc.response
-        return refusal(
-            response.status_code, response.reason_phrase, bytes(response.body or b""), cause=exc
-        )
-    if isinstance(exc, InvalidHandshake) and not isinstance(exc.__cause__, EOFError):
-        return Rejected(f"the handshake failed: {exc.__cause__ or exc}", cause=exc)
-    return Rejected("the server closed the stream before it answered", cause=exc)
+        exc = self._client.handshake_exc
+        if exc is not None:  # of its extensions: the rest is known to be good
+            raise Rejected(f"the handshake failed: {exc.__cause__ or exc}", cause=exc)

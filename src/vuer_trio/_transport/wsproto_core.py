@@ -11,8 +11,6 @@ from wsproto.events import (
     Event,
     Ping,
     Pong,
-    RejectConnection,
-    RejectData,
     TextMessage,
 )
 from wsproto.events import Request as Handshake
@@ -21,7 +19,7 @@ from wsproto.utilities import RemoteProtocolError
 from .base import Ending, Message, Text
 from .core import Request
 from .framing import CLOSE, close_payload, frame
-from .handshake import Rejected, refusal
+from .handshake import Rejected
 
 __all__ = ["WsprotoCore", "WsprotoFrames"]
 
@@ -95,9 +93,6 @@ class WsprotoCore(WsprotoFrames):
     def __init__(self, request: Request) -> None:
         super().__init__(WSConnection(ConnectionType.CLIENT), request.max_size)
         self._request = request
-        self.opened = False
-        self._refusal: RejectConnection | None = None
-        self._body = b""
 
     def request(self) -> bytes:
         host, fields = self._request.fields()
@@ -110,31 +105,11 @@ class WsprotoCore(WsprotoFrames):
             )
         )
 
-    def receive_head(self, data: bytes) -> None:
+    def receive_head(self, head: bytes) -> None:
         try:
-            self._protocol.receive_data(data)
-            for event in self._protocol.events():
-                self._answered(event)
+            self._protocol.receive_data(head)
         except RemoteProtocolError as exc:
             raise Rejected(f"the handshake failed: {exc}", cause=exc) from exc
-
-    def receive_nothing(self) -> None:
-        if self._refusal is not None:
-            raise self._refused()
-        raise Rejected("the server closed the stream before it answered")
-
-    def _answered(self, event: Event) -> None:
-        if isinstance(event, AcceptConnection):
-            self.opened = True
-            self.subprotocol = event.subprotocol
-        elif isinstance(event, RejectConnection):
-            self._refusal = event
-            if not event.has_body:
-                raise self._refused()
-        elif isinstance(event, RejectData):
-            self._body += event.data  # the beginning will do
-            raise self._refused()
-
-    def _refused(self) -> Rejected:
-        assert self._refusal is not None
-        return refusal(self._refusal.status_code, "", self._body)
+        for event in self._protocol.events():
+            if isinstance(event, AcceptConnection):
+                self.subprotocol = event.subprotocol

@@ -27,6 +27,10 @@ log = logging.getLogger("vuer_trio.arc")
 BAD_TOKEN, TOO_MANY = 4001, 4029
 
 
+#: a relay that does not get it lets nobody in
+_STAYS = "the token is sent to no other server; open the client with relay_url= of that place"
+
+
 class Refused(Exception):
     """The relay has closed the connection because of its token."""
 
@@ -150,7 +154,7 @@ class Dialler:
     async def _enter(self, link: Link, nursery: Any, in_query: bool) -> Transport:
         gate = self.gate = Gate(link)
         rt = link.rt
-        transport = await dial_now(self._with_token(in_query), gate, nursery)
+        transport = await dial_now(self._with_token(in_query), gate, nursery, stays=_STAYS)
         try:
             ending = await gate.first(transport, self._welcome_timeout)
             if ending is None:

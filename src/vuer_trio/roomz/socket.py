@@ -87,6 +87,7 @@ class Socket:
             _MAX_SIZE,
             transport,
             headers=(("Cookie", f"session_token={cookie}"),),
+            stays="the session is sent to no other server; open the client with that place's URL",
         )
         self._deliver = deliver
         self._calls: Calls[Any] = Calls(rt)
