@@ -7,6 +7,7 @@ is sent: IPv6 that leads nowhere, or a robot's second network.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from typing import Any
 
@@ -82,6 +83,8 @@ class _Race:
             sock.setblocking(False)
             await self._loop.sock_connect(sock, address)
         except OSError as exc:
+            if exc.errno is not None:  # the loop's own words tell the address, and not the reason
+                exc = OSError(exc.errno, os.strerror(exc.errno))
             self._errors.append(exc)
             failed.set()
             sock.close()
