@@ -15,10 +15,12 @@ from vuer_trio.events import ClientEvent, ServerEvent
 from vuer_trio.schemas import Box, DefaultScene
 from vuer_trio.testing import (
     FakeHeadset,
+    Stall,
     assert_no_leaks,
     camera_move,
     cancel_everywhere,
     controller_move,
+    faulty,
     hand_move,
     small_jpeg,
     wave,
@@ -117,6 +119,47 @@ async def test_a_connection_that_ends_ends_the_script(new_server, vuer_server, l
                 await headset.played()
             assert headset.client.close_code == 1000
             assert headset.sent < 7200
+
+
+@pytest.mark.parametrize("when", ["in the block", "while leaving"])
+async def test_what_an_ended_connection_did_not_carry_is_no_error(
+    new_server, vuer_server, leg, when
+):
+    app, enough = new_server(), anyio.Event()
+
+    @app.spawn
+    async def main(session):
+        await enough.wait()
+
+    def wrap(stream):  # the line carries no more than a few events of the headset's
+        return faulty(stream, Stall(at=2000, on="sending"))
+
+    async with vuer_server(app, wrap=wrap) as server:
+        script = wave(seconds=60, rate=1000)
+        async with FakeHeadset(server, script, transport=leg.transport) as headset:
+            with anyio.fail_after(20):
+                while headset.client.statistics().outbox < 3:
+                    await anyio.sleep(0.001)
+            enough.set()
+            if when == "in the block":
+                with pytest.raises(ConnectionClosed):
+                    await headset.played()
+    assert headset.client.close_code == 1000
+
+
+async def test_a_line_that_is_stuck_while_the_headset_leaves_is_an_error(
+    new_server, vuer_server, leg
+):
+    def wrap(stream):
+        return faulty(stream, Stall(at=2000, on="sending"))
+
+    async with vuer_server(new_server(), wrap=wrap) as server:
+        script, options = wave(seconds=60, rate=1000), {"close_timeout": 0.1}
+        with pytest.raises(ConnectionClosed, match="not sent"):
+            async with FakeHeadset(server, script, transport=leg.transport, **options) as headset:
+                with anyio.fail_after(20):
+                    while headset.client.statistics().outbox < 3:
+                        await anyio.sleep(0.001)
 
 
 async def test_the_exception_of_the_block_leaves_as_it_is(vuer_server):

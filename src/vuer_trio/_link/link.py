@@ -194,6 +194,7 @@ class Link:
     @protected
     async def _write(self, transport: Transport) -> None:
         """The owner: nobody else writes."""
+        task = self.rt.current_task()
         try:
             await self._write_all(transport)
         except OSError as exc:
@@ -201,6 +202,9 @@ class Link:
             with self.rt.move_on_after(self.keeper.close_timeout):
                 await self._ended.wait()
             self.lose(f"a write failed: {exc}", exc)
+        except BaseException as exc:
+            self._report("the writer", exc, task)
+            self._reading.cancel()
 
     async def _write_all(self, transport: Transport) -> None:
         keeper, outbox = self.keeper, self.keeper.outbox

@@ -22,7 +22,7 @@ from ..events import ClientEvent, GetWebXRMesh, GrabRender, ServerEvent, ServerR
 from ..handlers import Handlers
 from .change import Change, Prepare
 from .intake import Intake
-from .tasks import SessionTask, check_function, guarded
+from .tasks import NotStarted, SessionTask, check_function, guarded
 from .verbs import Verbs
 
 if TYPE_CHECKING:
@@ -281,7 +281,10 @@ class VuerSession(Verbs):
         Raises ConnectionClosed, or ClientClosed, when the session has ended.
         """
         check_function("start", fn)
-        return await self._tasks.start(guarded, self, self._rt, fn, *args)
+        value = await self._tasks.start(guarded, self, self._rt, fn, *args)
+        if isinstance(value, NotStarted):
+            value.throw()
+        return value
 
     def spawn_task(
         self, fn: Callable[..., Awaitable[object]] | Coroutine[Any, Any, object], *args: Any

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .._errors import ClientClosed, ConnectionClosed
 from .._failures import has_failed, log_failure, pass_on, verb
@@ -14,7 +14,7 @@ from .._runtime import Runtime
 if TYPE_CHECKING:
     from .session import VuerSession
 
-__all__ = ["SessionTask", "check_function", "guarded", "name_of"]
+__all__ = ["NotStarted", "SessionTask", "check_function", "guarded", "name_of"]
 
 log = logging.getLogger("vuer_trio.server")
 
@@ -33,7 +33,7 @@ async def guarded(
     """Run a task that the session depends on. What it raises ends the session with 1011.
 
     ``name`` is for the log, if not that of ``fn``. With ``task_status``, as of a nursery's
-    ``start``: only once it has started.
+    ``start``: only once it has started; what it raises before is a `NotStarted` for the starter.
     """
     status = None if task_status is None else _Status(task_status)
     options = {} if status is None else {"task_status": status}
@@ -41,11 +41,13 @@ async def guarded(
     try:
         await fn(*args, **options)
     except BaseException as exc:
-        if status is not None and not status.has_started:
-            raise  # to whoever starts it
-        if has_failed(exc, rt, task) and (
-            session.connected or not isinstance(exc, ConnectionClosed | ClientClosed)
-        ):
+        failed = has_failed(exc, rt, task)
+        if failed and status is not None and not status.has_started:
+            # Not raised: Trio formats what a task of a nursery raises, and if that fails all ends.
+            status.started(NotStarted(exc))
+            pass_on(exc, rt, task)
+            return
+        if failed and (session.connected or not isinstance(exc, ConnectionClosed | ClientClosed)):
             shown, message = name or name_of(fn), "%s %s, so the session of %s ends"
             log_failure(log, exc, message, shown, verb(exc), session.peer)
         pass_on(exc, rt, task)
@@ -69,6 +71,22 @@ def name_of(fn: object) -> str:
         return getattr(fn, "__qualname__", None) or repr(fn)
     except Exception:  # of its own
         return f"a {type(fn).__qualname__}"
+
+
+class NotStarted:
+    """What a task has raised instead of starting."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error: BaseException | None = error
+
+    def throw(self) -> NoReturn:
+        """Raise it, once."""
+        error, self._error = self._error, None
+        assert error is not None
+        try:
+            raise error
+        finally:
+            del error  # whose traceback holds this frame
 
 
 class _Status:
