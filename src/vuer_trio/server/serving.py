@@ -161,7 +161,7 @@ class Serving:
             out = self._places.enter(life, knock.host)
         except NoPlace as exc:
             log.warning(
-                "%s: refused: %s sessions; see max_sessions= and max_sessions_per_host=",
+                "%s: refused: %s; see max_sessions= and max_sessions_per_host=",
                 knock.peer,
                 exc,
             )
