@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import tracemalloc
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import anyio
 import pytest
@@ -48,13 +50,13 @@ def root(tmp_path):
     return folder
 
 
-async def ask(server, target, method="GET", *headers):
+async def ask(server, target, method="GET", *headers, within=5.0):
     """Status, headers and body."""
     async with raw(server.port) as client:
-        lines = [f"{method} {target} HTTP/1.1", *(headers or ("Host: here:1",))]
+        lines = [f"{method} {target} HTTP/1.1", *(headers or ("Host: here.local:1",))]
         await client.send(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
         await client.end()
-        await client.read_to_the_end()
+        await client.read_to_the_end(within)
     head, _, body = client.received.partition(b"\r\n\r\n")
     first, *fields = head.decode("latin-1").split("\r\n")
     return int(first.split()[1]), dict(field.split(": ", 1) for field in fields), body
@@ -71,7 +73,7 @@ async def test_the_files_of_a_folder(new_server, root):
             status, headers, body = await ask(server, target, "HEAD")
             assert (status, body) == (200, b"")
             assert headers["content-length"] == str(len(content))
-        for target in ("/", "/?ws=ws://localhost:1", "http://here:1/"):
+        for target in ("/", "/?ws=ws://localhost:1", "http://here.local:1/"):
             assert (await ask(server, target))[::2] == (200, b"<p>the client")
         assert (await ask(server, "/sub/"))[2] == b"<p>sub"
         assert (await ask(server, "/inner.js"))[2] == b"go()"
@@ -90,7 +92,7 @@ OUTSIDE = [
     "///etc/passwd",
     "/%2fetc%2fpasswd",
     "/%2f%2fetc/passwd",
-    "http://here:1/../secret.txt",
+    "http://here.local:1/../secret.txt",
     "/link.txt",
     "/linked/",
     "/linked/index.html",
@@ -139,7 +141,7 @@ async def test_without_a_folder_there_is_one_page(new_server, caplog):
     async with open_vuer_server(new_server()) as server:
         status, headers, body = await ask(server, "/?a=b")
         assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
-        assert b'<a href="https://vuer.ai?ws=ws://here:1">' in body
+        assert b'<a href="https://vuer.ai?ws=ws://here.local:1">' in body
         assert (await ask(server, "/", "HEAD"))[2] == b""
         for target in ("/index.html", "/..", "//[", "/etc/passwd", "*"):
             assert (await ask(server, target))[0] == 404
@@ -151,7 +153,12 @@ async def test_without_a_folder_there_is_one_page(new_server, caplog):
     ['"><script>alert(1)</script>', "a'b&c<d>", 'x" onclick="y', "ünï", "{uri}", "a b", ""],
 )
 async def test_a_host_is_text_wherever_it_is_shown(new_server, host):
+    """Where any is taken; by default these are refused."""
     async with open_vuer_server(new_server()) as server:
+        status, headers, body = await ask(server, "/", "GET", f"Host: {host}")
+        assert status in (400, 403)
+        assert headers.get("content-type") in (None, "text/plain")
+    async with open_vuer_server(new_server(origins=None)) as server:
         status, _, body = await ask(server, "/", "GET", f"Host: {host}")
     assert status in (200, 400)
     page = body.decode()
@@ -172,23 +179,132 @@ async def test_an_http_1_0_request_without_a_host(new_server):
         assert b"ws://localhost" in client.received
 
 
-async def test_slow_readers_of_a_large_file_share_its_bytes(new_server, root):
-    size = 12 << 20
-    (root / "large.bin").write_bytes(bytes(size))
+SIZE = 12 << 20
+
+
+async def begin(server, client, target="/large.bin"):
+    """Ask for a file, and read no more than its status."""
+    await client.send(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    with anyio.fail_after(30):
+        return (await client.stream.receive(15)).decode()
+
+
+async def test_slow_readers_of_large_files_cost_a_slice_each(new_server, root):
+    names = [f"large{n}.bin" for n in range(20)]
+    for name in names:
+        with (root / name).open("wb") as file:
+            file.truncate(SIZE)
+    async with open_vuer_server(new_server(client_root=root)) as server, AsyncExitStack() as stack:
+        clients = []
+        tracemalloc.start()
+        try:
+            for name in names:  # sockets without a loop: nobody reads for them
+                client = socket.create_connection(("127.0.0.1", server.port))
+                clients.append(stack.enter_context(client))
+                client.sendall(f"GET /{name} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+                await anyio.wait_readable(client)
+                assert client.recv(15) == b"HTTP/1.1 200 OK"
+            used, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert used < 20 * 400_000
+        assert most < 20 * 600_000
+        assert len(server._pages.turns) == 20
+        for client in clients:
+            client.close()
+        await eventually(lambda: len(server._pages.turns) == 0)
+
+
+async def test_a_head_opens_no_file(new_server, root, monkeypatch):
+    with (root / "large.bin").open("wb") as file:
+        file.truncate(100 << 30)  # with nothing in it
+    opened, open_ = [], Path.open
+    monkeypatch.setattr(Path, "open", lambda path, *a, **k: opened.append(path) or open_(path, *a))
     async with open_vuer_server(new_server(client_root=root)) as server:
-        async with AsyncExitStack() as stack:
-            tracemalloc.start()
-            try:
-                for _ in range(20):
-                    client = await stack.enter_async_context(raw(server.port))
-                    await client.send(b"GET /large.bin HTTP/1.1\r\nHost: x\r\n\r\n")
-                    with anyio.fail_after(10):
-                        assert await client.stream.receive(15) == b"HTTP/1.1 200 OK"
-                used, _ = tracemalloc.get_traced_memory()
-            finally:
-                tracemalloc.stop()
-            assert used < 3 * size
-            assert [readers for _, readers in server._pages._sending.values()] == [20]
-            (root / "large.bin").write_bytes(b"another" * 10)
-            assert (await ask(server, "/large.bin"))[2] == b"another" * 10
-        await eventually(lambda: server._pages._sending == {})
+        status, headers, body = await ask(server, "/large.bin", "HEAD")
+        assert (status, headers["content-length"], body) == (200, str(100 << 30), b"")
+        assert opened == []
+        assert (await ask(server, "/index.html"))[2] == b"<p>the client"
+        assert opened == [root / "index.html"]
+
+
+async def test_an_empty_file(new_server, root):
+    (root / "empty.txt").touch()
+    async with open_vuer_server(new_server(client_root=root)) as server:
+        status, headers, body = await ask(server, "/empty.txt")
+        assert (status, headers["content-length"], body) == (200, "0", b"")
+
+
+async def test_a_file_that_changes_while_it_is_sent(new_server, root, caplog):
+    """It is cut where it ends, and never longer than was said: nobody takes it for whole."""
+    for name in ("shrinks.bin", "grows.bin"):
+        (root / name).write_bytes(b"a" * SIZE)
+    async with (
+        open_vuer_server(new_server(client_root=root)) as server,
+        raw(server.port) as shrinks,
+        raw(server.port) as grows,
+    ):
+        for client, name in ((shrinks, "shrinks.bin"), (grows, "grows.bin")):
+            assert await begin(server, client, f"/{name}") == "HTTP/1.1 200 OK"
+        os.truncate(root / "shrinks.bin", SIZE // 2)
+        with (root / "grows.bin").open("ab") as file:
+            file.write(b"b" * SIZE)
+        for client in (shrinks, grows):
+            await client.read_to_the_end(30)
+            head, _, client.received = client.received.partition(b"\r\n\r\n")
+            assert f"content-length: {SIZE}".encode() in head
+        assert len(shrinks.received) < SIZE
+        assert grows.received == b"a" * SIZE
+    assert "Traceback" not in caplog.text
+
+
+async def test_readers_that_stay_keep_nobody_from_a_session_or_a_page(
+    new_server, open_client, root
+):
+    """As many as there are turns do not read, and more wait for one. One of the slow gives way."""
+    with (root / "large.bin").open("wb") as file:
+        file.truncate(SIZE)
+    app = new_server(client_root=root)
+    async with open_vuer_server(app) as server, AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(raw(server.port)) for _ in range(80)]
+        for client in clients:
+            await client.send(b"GET /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await eventually(lambda: len(server._visits) == 80, 30)
+        assert len(server._pages.turns) == 64
+        async with open_client(server.uri) as client:
+            await client.flush(timeout=20)
+        _, _, body = await ask(server, "/index.html", within=30)
+        assert body == b"<p>the client"
+
+
+async def test_pages_of_others_get_none(new_server, root, caplog):
+    async with open_vuer_server(new_server(client_root=root)) as server:
+        here = "Host: localhost"
+        for more in (
+            ["Host: evil.test"],
+            [f"Host: evil.test:{server.port}"],
+            [f"Host: evil.test:{server.port}", f"Origin: http://evil.test:{server.port}"],
+            [here, "Origin: http://evil.test"],
+            [here, "Origin: null"],
+            [here, "Origin: http://evil@localhost"],
+            [here, "Origin: http://evil\\@localhost"],
+        ):
+            for method in ("GET", "HEAD"):
+                status, headers, body = await ask(server, "/", method, *more)
+                assert status == 403
+                assert "access-control-allow-origin" not in headers
+                assert b"client" not in body
+        assert "hosts=['evil.test']" in caplog.text
+        assert "origins=['http://evil.test']" in caplog.text
+        for origin in ("http://localhost:3000", "https://vuer.ai"):
+            status, headers, _ = await ask(server, "/", "GET", here, f"Origin: {origin}")
+            assert status == 200
+            assert headers["access-control-allow-origin"] == origin
+            assert headers["vary"] == "Origin"
+        _, headers, _ = await ask(server, "/", "GET", here)
+        assert headers["vary"] == "Origin"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+    app = new_server(client_root=root, hosts=["*.ngrok.app"])
+    async with open_vuer_server(app) as server:
+        for more in (["Host: a.ngrok.app"], ["Host: a.ngrok.app", "Origin: https://a.ngrok.app"]):
+            assert (await ask(server, "/", "GET", *more))[0] == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tracemalloc
 from dataclasses import replace
 
@@ -151,7 +152,8 @@ async def test_a_stalled_reader_is_told_at_the_call_and_lost_by_the_heartbeat(
     transport, autojump_clock
 ):
     before = task_count()
-    app = Vuer(transport=transport, outbox=Fifo(100, max_bytes=4 * MIB), heartbeat=20)
+    outbox = Fifo(100, max_bytes=4 * MIB)
+    app = Vuer(transport=transport, outbox=outbox, heartbeat=20, init_timeout=math.inf)
     told, ended = [], []
 
     @app.add_handler("FLOOD")
@@ -218,7 +220,7 @@ async def test_of_pings_whose_answers_are_not_read_the_newest_is_answered(
 @pytest.mark.trio
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_half_open_connection_ends(transport, autojump_clock):
-    app = Vuer(transport=transport, heartbeat=20)
+    app = Vuer(transport=transport, heartbeat=20, init_timeout=math.inf)
     async with memory_server(app) as server:
         line = Line(server.connect())
         await line.handshake()
@@ -234,7 +236,8 @@ async def test_a_half_open_connection_ends(transport, autojump_clock):
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_a_client_that_goes_while_nothing_is_read_is_found_out(transport, autojump_clock):
     """A full queue of handlers has stopped the reader; the heartbeat's pings meet the end."""
-    app, ended = Vuer(transport=transport, heartbeat=20, inbox=Fifo(4)), []
+    app = Vuer(transport=transport, heartbeat=20, inbox=Fifo(4), init_timeout=math.inf)
+    ended = []
 
     @app.add_handler("STUCK")
     async def stuck(event, session):
@@ -271,7 +274,7 @@ async def test_a_page_may_be_read_slowly_but_not_never(autojump_clock, tmp_path)
         server.serving._pages._rt = replace(server.rt, run_in_thread=at_once)
         slow, stuck = Line(server.connect(lockstep)), Line(server.connect(lockstep))
         for line in (slow, stuck):
-            await line.stream.send_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await line.stream.send_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         began = trio.current_time()
         await stuck.read(20_000)
         while await slow.read(20_000):
@@ -303,7 +306,7 @@ async def test_a_slow_loris_has_the_time_of_a_handshake(transport, autojump_cloc
 async def test_a_slow_reader_does_not_keep_a_server_that_ends(transport, autojump_clock):
     """Neither while its program runs, nor when that has returned and its messages go out."""
     for returns in (False, True):
-        app = Vuer(transport=transport, close_timeout=2)
+        app = Vuer(transport=transport, close_timeout=2, init_timeout=math.inf)
 
         @app.bind
         async def main(session, returns=returns):
@@ -337,7 +340,8 @@ async def test_a_slow_reader_does_not_keep_a_server_that_ends(transport, autojum
 async def test_a_client_that_does_not_take_its_handshake_does_not_keep_a_server(
     transport, autojump_clock
 ):
-    app = Vuer(transport=transport, close_timeout=2, handshake_timeout=500)
+    patient = {"handshake_timeout": 500, "init_timeout": math.inf}
+    app = Vuer(transport=transport, close_timeout=2, **patient)
     async with memory_server(app) as server:
         stream = server.connect(lockstep)
         await stream.send_all(request())

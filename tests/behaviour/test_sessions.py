@@ -762,7 +762,8 @@ async def until_noop(client):
 async def test_too_many_sessions(new_server, open_client, caplog):
     app = new_server(max_sessions=1)
     async with open_vuer_server(app) as server:
-        async with open_client(server.uri):
+        async with open_client(server.uri) as first:
+            await first.flush(timeout=5)  # its INIT has been read
             with pytest.raises(ConnectionFailed, match="503"):
                 async with open_client(server.uri):
                     pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,6 @@ _FLAGS = (
     "--enable-unsafe-swiftshader",
     "--use-gl=angle",
     "--use-angle=swiftshader",
-    # The page asks for fonts and packages of other hosts. They fail at once: nothing waits.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--no-proxy-server",
 )
 #: milliseconds; a loaded machine may need a tenth of it
@@ -39,8 +37,14 @@ def executable() -> str | None:
 
 
 @contextmanager
-def chromium(path: str, width: int = 720, height: int = 450) -> Iterator[BrowserContext]:
-    """A browser with nothing in its past. Sizes in pixels, of each page."""
+def chromium(
+    path: str, width: int = 720, height: int = 450, names: Iterable[str] = ()
+) -> Iterator[BrowserContext]:
+    """A browser with nothing in its past. Sizes in pixels, of each page. All ``names``, addresses
+    among them, lead to this machine."""
+    # The page asks for fonts and packages of other hosts. They fail at once: nothing waits.
+    rules = [*(f"MAP {name} 127.0.0.1" for name in names), "MAP * ~NOTFOUND"]
+    rules += ["EXCLUDE 127.0.0.1", "EXCLUDE localhost"]
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
@@ -50,7 +54,7 @@ def chromium(path: str, width: int = 720, height: int = 450) -> Iterator[Browser
                 executable_path=path,
                 headless=True,
                 viewport={"width": width, "height": height},
-                args=_FLAGS,
+                args=[*_FLAGS, f"--host-resolver-rules={', '.join(rules)}"],
                 timeout=_TIMEOUT,
             )
             context.set_default_timeout(_TIMEOUT)

@@ -48,6 +48,20 @@ def browser() -> Iterator[Any]:
         yield context
 
 
+@pytest.fixture(scope="module")
+def browser_that_is_led_here() -> Iterator[Any]:
+    """Strangers' names lead to this machine, as after DNS rebinding; and so do the server's own."""
+    if missing := _missing():
+        if os.environ.get("CI_BROWSER") == "required":
+            pytest.fail(f"CI_BROWSER=required, and these tests need {missing}")
+        pytest.skip(f"needs {missing}")
+    path = executable()
+    assert path is not None
+    names = ("evil.test", "some-name.tunnel.test", "robot.local", "10.9.8.7")
+    with chromium(path, names=names) as context:
+        yield context
+
+
 @pytest.fixture
 def serve(browser: Any) -> Callable[..., AbstractContextManager[Stage]]:
     """``with serve(app) as stage:`` on Trio, ``serve(app, leg=leg)`` on another runtime."""

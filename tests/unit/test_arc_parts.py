@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import anyio
 import pytest
+import trio
 from doors import serving
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,6 +29,7 @@ from vuer_trio.arc.message import encode_fields, encode_message, parse_message
 from vuer_trio.arc.relay.reading import Unreadable, is_falsy, read_json
 from vuer_trio.arc.relay.registry import Refusal, Registry
 from vuer_trio.arc.relay.switch import Switch
+from vuer_trio.arc.relay.windows import Windows
 from vuer_trio.testing import cancel_everywhere
 
 
@@ -237,16 +239,77 @@ def test_a_registry():
         with pytest.raises(Refusal) as refusal:
             registry.register(bad)
         assert (refusal.value.status, refusal.value.code) == (400, "invalid_agent_id")
-    registry.register("abc")
+    _, other = registry.register("abc")
     with pytest.raises(Refusal, match="already registered"):
         registry.register("abc")
-    registry.register("a" * 64)
+    assert registry.owner(other) == "abc"
+    _, third = registry.register("a" * 64)
+    assert registry.owner(third) == "a" * 64
     with pytest.raises(Refusal) as refusal:
         registry.register(None)
     assert refusal.value.status == 503
     assert registry.revoke("abc")
     assert not registry.revoke("abc")
     assert registry.owner(token) == agent_id
+
+
+def test_ids_that_are_not_used_give_way_and_are_forgotten():
+    now = [0.0]
+    registry = Registry(3, patience=10, clock=lambda: now[0])
+    tokens = {name: registry.register(name)[1] for name in ("used", "oldest", "newest")}
+    assert registry.owner(tokens["used"]) == "used"
+    registry.register("more")
+    assert registry.agents == ["used", "newest", "more"]
+    assert registry.owner(tokens["oldest"]) is None
+    now[0] = 9.9
+    registry.register("late")
+    assert registry.agents == ["used", "more", "late"]
+    now[0] = 10
+    assert registry.agents == ["used", "late"]
+    assert registry.register("newest")[1] != tokens["newest"]
+    now[0] = 1000
+    assert registry.owner(tokens["newest"]) is None
+    assert registry.agents == ["used"]
+    assert registry.owner(tokens["used"]) == "used"
+    for n in range(100_000):
+        registry.register(f"agent-{n}")
+    assert registry.agents == ["used", "agent-99998", "agent-99999"]
+    assert len(registry._tokens) == 3
+
+
+def test_one_address_has_its_share_of_the_ids():
+    registry = Registry(10, 2)
+    tokens = [registry.register(f"his-{n}", "10.0.0.1")[1] for n in range(3)]
+    assert registry.agents == ["his-1", "his-2"]
+    for token in tokens[1:]:
+        registry.owner(token)
+    with pytest.raises(Refusal, match="of your address") as refusal:
+        registry.register("his-3", "10.0.0.1")
+    assert (refusal.value.status, refusal.value.code) == (429, "too_many_agents")
+    registry.register("hers", "10.0.0.2")
+    for n in range(5):
+        registry.register(f"local-{n}")
+    registry.revoke("his-1")
+    registry.register("his-3", "10.0.0.1")
+    assert len(registry.agents) == 8
+
+
+@pytest.mark.trio
+async def test_each_address_has_a_window_of_its_own(autojump_clock):
+    windows = Windows(runtime(), RateLimit(2, per=10))
+
+    def admitted(host):
+        return windows.of(host).try_admit()
+
+    assert [admitted("10.0.0.1") for _ in range(3)] == [True, True, False]
+    assert [admitted("10.0.0.2") for _ in range(3)] == [True, True, False]
+    assert [admitted(f"2001:db8::{n}") for n in range(3)] == [True, True, False]
+    assert [admitted(host) for host in ("127.0.0.1", "::1", None)] == [True, True, False]
+    for n in range(10_000):
+        admitted(f"10.1.{n // 256}.{n % 256}")
+    assert len(windows._windows) == 4096
+    await trio.sleep(10)
+    assert admitted("10.1.39.15")
 
 
 @pytest.mark.trio
@@ -256,6 +319,13 @@ def test_a_registry():
         ({"port": "x"}, TypeError),
         ({"port": 70_000}, ValueError),
         ({"max_message_size": 0}, ValueError),
+        ({"register_limit": 5}, TypeError),
+        ({"register_secret": b"x"}, TypeError),
+        ({"register_secret": "two words"}, ValueError),
+        ({"register_timeout": 0}, ValueError),
+        ({"max_agents_per_host": 0}, ValueError),
+        ({"origins": "https://a.example"}, TypeError),
+        ({"hosts": "a.example"}, TypeError),
         ({"rate_limit": 5}, TypeError),
         ({"outbox": Latest()}, TypeError),
         ({"heartbeat": "x"}, TypeError),

@@ -15,7 +15,7 @@ T = TypeVar("T", bound=Hashable)
 
 
 class NoPlace(Exception):
-    """Nobody gives way. The text says which option bounds it."""
+    """Nobody gives way. The text says which bound it is."""
 
 
 class Places(Generic[T]):
@@ -50,11 +50,11 @@ class Places(Generic[T]):
         if where is not None and self._counts.get(where, 0) >= self._per_host:
             out = next((other for other in self._new if self._inside[other] == where), None)
             if out is None:
-                raise NoPlace(f"there are {self._per_host} from {where}")
+                raise NoPlace(f"{where} has all of its {self._per_host} places")
         elif len(self._inside) >= self._most:
             out = next(iter(self._new), None)
             if out is None:
-                raise NoPlace(f"there are {self._most}")
+                raise NoPlace(f"all of the {self._most} places are taken")
         if out is not None:
             self.leave(out)
         self._inside[who] = where

@@ -12,7 +12,7 @@ __all__ = ["Turn", "Turns"]
 
 #: seconds that a turn may take however slow it is, and bytes a second of one that may take longer
 #: while others wait
-_GRACE, _SLOW = 10.0, 65_536
+_GRACE, _SLOW = 5.0, 65_536
 #: seconds to wait for a turn, and between two looks at who is slow
 _PATIENCE, _LOOK = 30.0, 1.0
 

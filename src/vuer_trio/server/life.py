@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .._errors import ClientClosed, ConnectionClosed
 from .._failures import shown
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["Life"]
 
 log = logging.getLogger("vuer_trio.server")
+
+#: RFC 6455 §7.4.1
+_POLICY = 1008
+#: seconds, beyond ``close_timeout``, for one that is turned out
+_PATIENCE = 1.0
 
 
 class Life:
@@ -55,6 +60,7 @@ class Life:
             serving.prepare,
             knock,
         )
+        self._connection: Any = None  # its nursery, while there is a connection
         self._program_runs = False
         self._program_ended = self._rt.Event()
 
@@ -74,6 +80,7 @@ class Life:
                         )
                         failure = await open_connection(keeper, connection)
                         if failure is None:
+                            self._connection = connection
                             self._serving.sessions[session] = None
                             if self._serving.closing:
                                 nursery.start_soon(self._serving.say_goodbye, session)
@@ -86,11 +93,29 @@ class Life:
                     keeper.abort()
                     raise
                 finally:
+                    self._connection = None
                     self._serving.sessions.pop(session, None)
                     session.stopped()
                 await self._close()
         finally:
             session.end()
+
+    def turn_out(self, reason: str) -> None:
+        """End the session for what it has not done. It takes little more than ``close_timeout``."""
+        if self._connection is None:
+            self.session.abort()
+        else:
+            self._connection.start_soon(self._say_why, reason)
+
+    async def _say_why(self, reason: str) -> None:
+        # The drain alone is bounded by the time without progress, and who reads slowly has some.
+        with self._rt.move_on_after(self._close_timeout + _PATIENCE) as scope:
+            try:
+                await self.session.aclose(_POLICY, reason)
+            except ConnectionClosed as exc:
+                log.debug("%s", exc)
+        if scope.cancelled_caught:
+            self.session.abort()
 
     async def _close(self) -> None:
         try:

@@ -30,7 +30,7 @@ _TYPES = {
 }
 _HTML = "text/html; charset=utf-8"
 #: files at a time that are being sent, and bytes of one that are in memory
-_SENDING, _SLICE = 64, 262_144
+_SENDING, _SLICE = 64, 131_072
 _LINK = """<!doctype html>
 <meta charset="utf-8">
 <title>Vuer</title>

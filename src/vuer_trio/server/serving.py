@@ -58,10 +58,8 @@ class Serving:
         self.lives: dict[VuerSession, None] = {}
         self.closing = False
         #: who counts against ``max_sessions``: those, but who has given way and is about to go
-        self._places: Places[VuerSession] = Places(
-            rt, options.max_sessions, options.sessions_per_host
-        )
-        self._giving_way: dict[VuerSession, None] = {}
+        self._places: Places[Life] = Places(rt, options.max_sessions, options.sessions_per_host)
+        self._giving_way: dict[Life, None] = {}
         self._origins = Origins(options.origins, options.hosts, options.host)
         self._visits = Visits(rt, _VISITS)
         self._refusals = Visits(rt, _VISITS)
@@ -160,10 +158,10 @@ class Serving:
         life = Life(self, knock)
         session = life.session
         try:
-            out = self._places.enter(session, knock.host)
+            out = self._places.enter(life, knock.host)
         except NoPlace as exc:
             log.warning(
-                "%s: refused: %s sessions; see max_sessions= and max_sessions_per_host=",
+                "%s: refused: %s; see max_sessions= and max_sessions_per_host=",
                 knock.peer,
                 exc,
             )
@@ -171,7 +169,7 @@ class Serving:
             return
         if out is not None:
             self._give_way(out)
-        session.introduced(partial(self._places.settle, session))
+        session.introduced(partial(self._places.settle, life))
         self.lives[session] = None
         try:
             # A session ends by its own close, in order, when the server is cancelled.
@@ -179,28 +177,28 @@ class Serving:
                 await life.run()
         finally:
             del self.lives[session]
-            self._places.leave(session)
-            self._giving_way.pop(session, None)
+            self._places.leave(life)
+            self._giving_way.pop(life, None)
             self._left.set()
 
-    def _give_way(self, session: VuerSession) -> None:
-        """A session has lost its place to another: it may say so, but not keep its memory."""
-        log.info("%s has sent no INIT, and gives way to another", session.peer)
+    def _give_way(self, life: Life) -> None:
+        """It has lost its place to another: it may hear of that, but not keep its memory."""
+        log.info("%s has sent no INIT, and gives way to another", life.session.peer)
         if len(self._giving_way) >= _GIVING_WAY:
             oldest = next(iter(self._giving_way))
             del self._giving_way[oldest]
-            oldest.abort()
-        self._giving_way[session] = None
-        session.turn_out("it has sent no INIT, and gives way to another")
+            oldest.session.abort()
+        self._giving_way[life] = None
+        life.turn_out("no INIT was sent, and others want to get in")
 
-    def _turn_out(self, session: VuerSession) -> None:
+    def _turn_out(self, life: Life) -> None:
         timeout = self.options.init_timeout
         log.warning(
             "%s has sent no INIT within %g s, so its session ends; see init_timeout=",
-            session.peer,
+            life.session.peer,
             timeout,
         )
-        session.turn_out(f"no INIT within {timeout:g} s")
+        life.turn_out(f"no INIT was sent within {timeout:g} s")
 
     async def _refuse(self, knock: Knock, status: int, text: str) -> None:
         with self._refusals.visit(_REFUSAL_TIMEOUT):

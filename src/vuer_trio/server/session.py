@@ -32,8 +32,6 @@ __all__ = ["VuerSession"]
 
 log = logging.getLogger("vuer_trio.server")
 
-_POLICY = 1008
-
 
 class VuerSession(Verbs):
     """One client. Handlers and the functions of `Vuer.spawn` and `Vuer.bind` get it.
@@ -327,13 +325,6 @@ class VuerSession(Verbs):
     def introduced(self, fn: Callable[[], None]) -> None:
         """``fn()`` is to be called when its INIT has been read."""
         self._intake.on_init = fn
-
-    def turn_out(self, reason: str) -> None:
-        """End it for what it has not done (RFC 6455 §7.4.1: 1008, a policy is violated)."""
-        if self._keeper.state is State.OPENING:
-            self.abort()
-        else:
-            self._keeper.fail(_POLICY, reason)
 
     def lost(self, error: VuerError) -> None:
         """The connection has ended with ``error``: no reply can come."""

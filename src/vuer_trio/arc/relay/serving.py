@@ -228,7 +228,7 @@ class Relay:
             out = self._places.enter(member, knock.host)
         except NoPlace as exc:
             log.warning(
-                "%s: refused: %s agents; see max_agents= and max_agents_per_host=", knock.peer, exc
+                "%s: refused: %s; see max_agents= and max_agents_per_host=", knock.peer, exc
             )
             await self._refuse(knock, 503, "This relay is full")
             return
