@@ -59,7 +59,12 @@ class ServerSplitter(Splitter):
                         position = end
                     break
                 if stop > end and size < LARGE:  # a small frame is passed on whole
-                    if first & _DATA < 2:
+                    plain = (
+                        first == TEXT
+                        and not self._checked
+                        and apply_mask(data[start:], data[start - 4 : start]).isascii()
+                    )
+                    if first & _DATA < 2 and not plain:
                         self._checked = self._check_part(data, position, first, start, stop)
                         return position if self._checked else end
                     break
