@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 from doors import MAX_SIZE, Talk, serving
-from raw_client import CLOSE, masked, raw
+from raw_client import CLOSE, PONG, masked, raw
 
 from peer import serve_peer
 from vuer_trio._runtime import runtime
@@ -34,12 +34,13 @@ def unmasked(payload: bytes, opcode: int = 2, *, fin: bool = True, bits: int = 0
 class FarEnd:
     """``talk`` is our side's sink."""
 
-    def __init__(self, role: str, talk: Talk, send: Any, answer: Any) -> None:
+    def __init__(self, role: str, talk: Talk, send: Any, answer: Any, pongs: Any) -> None:
         self.talk = talk
         self.frame = masked if role == "server" else unmasked
         self.wrong_frame = unmasked if role == "server" else masked
         self.send = send
         self._answer = answer
+        self._pongs = pongs
 
     async def close_frame(self) -> tuple[int, bytes] | None:
         """Code (1005 for none) and reason of our side's close frame; None for an end without."""
@@ -48,6 +49,12 @@ class FarEnd:
         if payload is None:
             return None
         return (int.from_bytes(payload[:2]) if payload else 1005), payload[2:]
+
+    async def pongs(self, count: int) -> list[bytes]:
+        """That many pongs of our side's."""
+        with anyio.fail_after(PATIENCE):
+            found: list[bytes] = await self._pongs(count)
+        return found
 
     async def until(self, condition: Any) -> None:
         with anyio.fail_after(PATIENCE):
@@ -88,11 +95,16 @@ async def _to_server(server: Any) -> AsyncIterator[FarEnd]:
                     far.received += await far.stream.receive()
             return next((payload for opcode, payload in far.frames() if opcode == CLOSE), None)
 
+        async def pongs(count: int) -> list[bytes]:
+            while sum(opcode == PONG for opcode, _ in far.frames()) < count:
+                far.received += await far.stream.receive()
+            return [payload for opcode, payload in far.frames() if opcode == PONG]
+
         async def send(data: bytes) -> None:
             with suppress(OSError):  # our side has ended it
                 await far.send(data)
 
-        yield FarEnd("server", server.talks[-1], send, answer)
+        yield FarEnd("server", server.talks[-1], send, answer, pongs)
 
 
 @asynccontextmanager
@@ -115,5 +127,10 @@ async def _to_client(peer: Any, leg: Any) -> AsyncIterator[FarEnd]:
             code = b"" if conn.close_code == 1005 else conn.close_code.to_bytes(2)
             return code + conn.close_reason.encode()
 
-        yield FarEnd("client", talk, send, answer)
+        async def pongs(count: int) -> list[bytes]:
+            await conn.wait_until(lambda: len(conn.pongs) >= count)
+            found: list[bytes] = conn.pongs
+            return found
+
+        yield FarEnd("client", talk, send, answer, pongs)
         nursery.cancel_scope.cancel()
