@@ -8,6 +8,7 @@ directly, for ``wsproto``, whose events need more interpretation, through its `C
 
 from __future__ import annotations
 
+import codecs
 import random
 import struct
 from base64 import b64encode
@@ -27,6 +28,7 @@ from vuer_trio._transport.base import LARGE, Text
 from vuer_trio._transport.core import Request
 from vuer_trio._transport.sansio import SansIO
 from vuer_trio._transport.splitter import Splitter
+from vuer_trio._transport.text_check import NOT_UTF8
 from vuer_trio._transport.websockets_core import WebsocketsCore
 from vuer_trio._transport.wsproto_core import WsprotoCore
 
@@ -114,7 +116,7 @@ def written_frames(data: bytes):
     next(server.parser)
     server.receive_data(bytes(data))
     assert server.parser_exc is None, "what was written is not a sequence of frames"
-    return [(f.opcode, f.fin, bytes(f.data)) for f in server.events_received()]
+    return without_reasons((f.opcode, f.fin, bytes(f.data)) for f in server.events_received())
 
 
 def open_over(wire, transport, *, trailing=b""):
@@ -148,6 +150,25 @@ def through_us(chunks, core, *, with_handshake):
     }
 
 
+#: the rule that the library leaves to its users
+UTF8 = codecs.getincrementaldecoder("utf-8")
+
+
+def can_be_text(utf8, frame):
+    try:
+        utf8.decode(bytes(frame.data), frame.fin)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def without_reasons(frames):
+    """A close frame with 1007 without its reason, which is in one's own words."""
+    bad = struct.pack("!H", 1007)
+    close = Opcode.CLOSE
+    return [(o, fin, bad if o is close and data[:2] == bad else data) for o, fin, data in frames]
+
+
 def state_of(protocol):
     error = type(protocol.parser_exc)
     return protocol.state, protocol.close_sent, protocol.close_rcvd, error
@@ -159,6 +180,7 @@ def through_websockets_alone(chunks):
     protocol.parser = super(ClientProtocol, protocol).parse()
     next(protocol.parser)
     messages, pongs, written, parts, text = [], [], bytearray(), [], False
+    utf8, bad_text = UTF8(), False
     for chunk in chunks:
         protocol.receive_data(chunk)
         for frame in protocol.events_received():
@@ -166,14 +188,23 @@ def through_websockets_alone(chunks):
                 pongs.append(bytes(frame.data))
             elif frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
                 if frame.opcode is not Opcode.CONT:
-                    text = frame.opcode is Opcode.TEXT
+                    text, utf8 = frame.opcode is Opcode.TEXT, UTF8()
+                if text and not can_be_text(utf8, frame):
+                    protocol.fail(1007, NOT_UTF8)
+                    bad_text = True
+                    break
                 parts.append(bytes(frame.data))
                 if frame.fin:
                     messages.append((text, b"".join(parts)))
                     parts = []
         written += b"".join(protocol.data_to_send())
+    if bad_text and any(len(chunk) > 1 for chunk in chunks):
+        # The library has read on to the end of the chunk, and answered what it found there.
+        return through_websockets_alone([bytes([byte]) for byte in b"".join(chunks)])
     ending = ("loss", 1006, type(None))
-    if protocol.close_rcvd is not None:
+    if bad_text:
+        ending = ("us", 1007, type(None))
+    elif protocol.close_rcvd is not None:
         ending = ("peer", protocol.close_rcvd.code, type(None))
     elif protocol.parser_exc is not None:
         code = protocol.close_sent.code if protocol.close_sent else 1006
@@ -253,6 +284,27 @@ def fragments(rng):
     return out + make_frame(0, part())
 
 
+def fragmented(rng, text):
+    """A text in fragments that cut it anywhere, with control frames between."""
+    cuts = sorted(rng.randint(0, len(text)) for _ in range(rng.randint(1, 4)))
+    parts = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    out = make_frame(1, parts[0], fin=False)
+    for part in parts[1:-1]:
+        if rng.random() < 0.3:
+            out += make_frame(rng.choice((9, 10)), b"between")
+        out += make_frame(0, part, fin=False)
+    return out + make_frame(0, parts[-1])
+
+
+def bad_text(rng):
+    """Something before and behind what no text holds: or, at its end, half a character."""
+    bad = rng.choice((b"\xff", b"\xed\xa0\xbd", b"\x80", b"\xc0\xaf", b"\xf4\x90\x80\x80"))
+    before = "aé€\N{GRINNING FACE}".encode() * rng.randint(0, 20)
+    if rng.random() < 0.3:
+        return before + rng.choice((b"\xce", b"\xe2\x82", b"\xf0\x9f\x98"))
+    return before + bad + b"x" * rng.randint(0, 20)
+
+
 PIECES = {
     "binary": lambda r: make_frame(2, payload(r)),
     "text": lambda r: make_frame(1, b"t" * r.choice(SMALL)),
@@ -260,6 +312,9 @@ PIECES = {
     "ping": lambda r: make_frame(9, noise(r, r.choice((0, 1, 124, 125)))),
     "pong": lambda r: make_frame(10, noise(r, r.choice((0, 1, 124, 125)))),
     "fragments": fragments,
+    "text in fragments": lambda r: fragmented(
+        r, "aé€\N{GRINNING FACE}".encode() * r.randint(1, 60)
+    ),
     "binary, length not minimal": lambda r: make_frame(
         2, noise(r, r.choice((0, 5, 125))), length_bytes=r.choice((2, 8))
     ),
@@ -279,8 +334,11 @@ FAULTS = {
     "bad opcode": lambda r: make_frame(r.choice((3, 7, 11, 15)), b"abc"),
     "stray continuation": lambda r: make_frame(0, payload(r)),
     "binary within fragments": lambda r: make_frame(2, b"a", fin=False) + make_frame(2, payload(r)),
-    # only that: how much of it came before is in a reason that depends on the cuts
-    "text that is not UTF-8": lambda r: make_frame(1, r.choice((b"\xff", b"\xed\xa0\xbd"))),
+    "text that is not UTF-8": lambda r: make_frame(1, bad_text(r)),
+    "text that is not UTF-8, large": lambda r: make_frame(
+        1, b"t" * r.choice((65_534, 65_536)) + bad_text(r)
+    ),
+    "text that is not UTF-8, in fragments": lambda r: fragmented(r, bad_text(r)),
     "text within fragments": lambda r: make_frame(2, b"a", fin=False) + make_frame(1, b"b"),
     "oversize": lambda r: make_frame(2, noise(r, MAX_SIZE + 1)),
     "oversize in sum": lambda r: (
@@ -341,6 +399,10 @@ def test_whatever_the_cuts_the_outcome_is_the_library_s_own(kind, streams, seed)
         expected = alone(chunks)
         found = through_us(chunks, make_core(make), with_handshake=rng.random() < 0.3)
         if truncated and found["ending"] != expected["ending"]:
+            if found["ending"][:2] == ("us", 1007):  # before the whole of the frame, as it should
+                assert expected["ending"][0] == "loss"
+                assert found["messages"] == expected["messages"]
+                continue
             # The library fails at a header; the splitter waits for the whole of a small frame,
             # which never came.
             assert (expected["ending"][0], found["ending"][0]) == ("us", "loss")
@@ -350,9 +412,15 @@ def test_whatever_the_cuts_the_outcome_is_the_library_s_own(kind, streams, seed)
         assert found == expected, f"{names}, cut into {[len(c) for c in chunks][:50]}"
         endings[expected["ending"]] += 1
     # the streams are worth something only if they go all the ways
-    assert {("loss", 1006), ("peer", 1000), ("peer", 1005), ("us", 1002), ("us", 1009)} <= {
-        (by, code) for by, code, _ in endings
+    ways = {
+        ("loss", 1006),
+        ("peer", 1000),
+        ("peer", 1005),
+        ("us", 1002),
+        ("us", 1007),
+        ("us", 1009),
     }
+    assert ways <= {(by, code) for by, code, _ in endings}
 
 
 @pytest.mark.parametrize(
@@ -395,7 +463,11 @@ class Recorder:
     def __init__(self, max_size=MAX_SIZE, goes_on=True):
         self.whole, self.others = [], []
         self.goes_on = goes_on
-        self.splitter = Splitter(max_size, self.whole.append, self.other)
+        self.bad_texts = 0
+        self.splitter = Splitter(max_size, self.whole.append, self.other, self.bad_text)
+
+    def bad_text(self):
+        self.bad_texts += 1
 
     def other(self, data):
         self.others.append(data)
@@ -426,7 +498,7 @@ def test_a_large_message_that_arrives_in_pieces_is_one_bytearray():
 
 
 def test_other_frames_arrive_unchanged_and_small_ones_whole():
-    frames = [make_frame(1, b"\xff"), make_frame(9, b"ping"), make_frame(1, b"x", fin=False)]
+    frames = [make_frame(1, b"x", rsv=4), make_frame(9, b"ping"), make_frame(1, b"x", fin=False)]
     frames += [make_frame(9, b"ping"), make_frame(1, b"text within fragments")]
     recorder = Recorder()
     for frame in frames:

@@ -44,8 +44,8 @@ class Frames(Protocol):
     """One open connection's protocol, in either role. Sync, and owns no socket.
 
     It is asked for every frame that is not a whole binary message; those it never sees, unless
-    ``compressed``. `receive` adds to the three lists, and sets ``ending``; whoever reads them
-    empties them.
+    ``compressed``. Text is known to be UTF-8 then, unless ``compressed``. `receive` adds to the
+    three lists, and sets ``ending``; whoever reads them empties them.
     """
 
     #: whole messages, in order; shared with who cuts out the others
@@ -74,6 +74,9 @@ class Frames(Protocol):
 
     def close(self, code: int, reason: str) -> None:
         """Queue a close frame. Twice is harmless."""
+
+    def fail(self, code: int, reason: str) -> None:
+        """End it for a fault of the peer's that this side has found."""
 
     def encode(self, payload: bytes) -> bytes:
         """One message, compressed. Raises ConnectionResetError when no message may follow."""

@@ -22,6 +22,7 @@ from .framing import (
 )
 from .reply import plain_switching, read_reply
 from .splitter import Splitter
+from .text_check import NOT_UTF8
 from .wire import Wire
 
 __all__ = ["SansIO"]
@@ -47,7 +48,7 @@ class SansIO:
         self._core = core
         self._sink = sink
         self._messages = core.messages  # whole ones, from both
-        self._split = splitter(max_size, core.messages.append, self._other).feed
+        self._split = splitter(max_size, core.messages.append, self._other, self._bad_text).feed
         self._compressed = False
         self._rest = b""  # of a frame that `write_now` began
         self._begun = False
@@ -134,6 +135,12 @@ class SansIO:
         if self._ending is None:
             self._ending = core.ending
         return goes_on
+
+    def _bad_text(self) -> None:
+        self._core.fail(1007, NOT_UTF8)
+        self._send_replies()
+        if self._ending is None:
+            self._ending = self._core.ending
 
     def _send_replies(self) -> None:
         if self._core.out:

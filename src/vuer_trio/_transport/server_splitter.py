@@ -11,6 +11,7 @@ __all__ = ["ServerSplitter"]
 _BINARY = 0x82  # FIN, no reserved bits, opcode 2
 _FIN = 0x80
 _CONTROL = 0x08
+_DATA = 0x7F
 _MASKED = 0x80
 
 
@@ -18,6 +19,7 @@ class ServerSplitter(Splitter):
     """See `Splitter`. ``whole`` takes unmasked payloads, ``other`` frames as they arrived."""
 
     _key = b""  # of the large message, twice: any rotation of it is a slice
+    _text_key = b""  # of the text frame that is being checked, likewise
 
     def _fill(self, large: bytearray, view: memoryview) -> memoryview:
         part = view[: self._large_size - len(large)]
@@ -56,14 +58,26 @@ class ServerSplitter(Splitter):
                         self._large_size = size
                         position = end
                     break
-                if stop > end and size < LARGE:
-                    break  # a small frame is passed on whole
+                if stop > end and size < LARGE:  # a small frame is passed on whole
+                    plain = (
+                        first == TEXT
+                        and not self._checked
+                        and apply_mask(data[start:], data[start - 4 : start]).isascii()
+                    )
+                    if first & _DATA < 2 and not plain:
+                        self._checked = self._check_part(data, position, first, start, stop)
+                        return position if self._checked else end
+                    break
                 if first == TEXT and not fragmented and stop <= end:
                     text = Text(apply_mask(data[start:stop], data[start - 4 : start]))
                     if is_text(text):
                         whole(text)
                         position = stop
                         continue
+            self._checking = False
+            checked = first & _CONTROL or size > max_size
+            if not (checked or self._check_part(data, position, first, start, stop)):
+                return end
             if not self._other(data[position:stop]):
                 self._over = True
                 return end
@@ -71,4 +85,19 @@ class ServerSplitter(Splitter):
                 self._fragmented = fragmented = not first & _FIN
             self._owed = max(0, stop - end)
             position = min(stop, end)
+        self._checked = False
         return position
+
+    def _payload(self, data: bytes, start: int, stop: int) -> bytes:
+        key = data[start - 4 : start]
+        self._text_key = key + key
+        return self._unmasked(data[start + self._check.seen : stop])
+
+    def _can_be_text(self, part: bytes | memoryview, done: bool) -> bool:
+        if isinstance(part, memoryview):  # of a large frame, as it came
+            part = self._unmasked(part)
+        return super()._can_be_text(part, done)
+
+    def _unmasked(self, part: bytes | memoryview) -> bytes:
+        turn = self._check.seen & 3
+        return apply_mask(part, self._text_key[turn : turn + 4])

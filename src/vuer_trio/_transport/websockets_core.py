@@ -14,6 +14,7 @@ from .base import Ending, Message, Text
 from .core import Request
 from .framing import close_reason
 from .handshake import Rejected
+from .text_check import NOT_UTF8, TextCheck
 
 __all__ = ["WebsocketsCore", "WebsocketsFrames"]
 
@@ -32,6 +33,7 @@ class WebsocketsFrames:
         self.ending: Ending | None = None
         self._begun = bytearray()  # of a fragmented message
         self._text = False  # ... which is text
+        self._check = TextCheck()
 
     @property
     def compressed(self) -> bool:
@@ -45,7 +47,7 @@ class WebsocketsFrames:
         protocol = self._protocol
         protocol.receive_data(data)
         for event in protocol.events_received():
-            if isinstance(event, Frame):
+            if isinstance(event, Frame) and self.ending is None:
                 self._received(event)
         # An empty write asks to half-close the stream, which is the link's to decide.
         self.out += filter(None, protocol.data_to_send())
@@ -64,6 +66,8 @@ class WebsocketsFrames:
         elif opcode is not Opcode.PING:
             if opcode is not Opcode.CONT:
                 self._text = opcode is Opcode.TEXT
+            if self._text and self.compressed and not self._is_text(frame):
+                return self.fail(1007, NOT_UTF8)
             if not frame.fin or self._begun:
                 # Joined as it comes: a list of a million small parts is a hundred times as large.
                 self._begun += frame.data
@@ -71,6 +75,12 @@ class WebsocketsFrames:
                 payload = self._begun or bytes(frame.data)
                 self._begun = bytearray()
                 self.messages.append(Text(payload) if self._text else payload)
+        return None
+
+    def _is_text(self, frame: Frame) -> bool:
+        """What is not compressed has been checked before it came here."""
+        self._check.begin(frame.fin << 7 | frame.opcode, frame.opcode is Opcode.CONT)
+        return self._check.feed(frame.data, True)
 
     def _failed(self, exc: Exception) -> Ending:
         sent = self._protocol.close_sent
@@ -84,6 +94,12 @@ class WebsocketsFrames:
         if self._protocol.state is OPEN:
             self._protocol.send_close(code, close_reason(reason))
             self.out += self._protocol.data_to_send()
+
+    def fail(self, code: int, reason: str) -> None:
+        if self.ending is None:
+            self._protocol.fail(code, reason)
+            self.out += filter(None, self._protocol.data_to_send())
+            self.ending = Ending("us", code, reason)
 
     def encode(self, payload: bytes) -> bytes:
         if self._protocol.state is not OPEN:

@@ -83,6 +83,12 @@ class WsprotoFrames:
         if self._protocol.state is ConnectionState.OPEN and self.ending is None:
             self.out.append(bytes(self._protocol.send(CloseConnection(code, reason or None))))
 
+    def fail(self, code: int, reason: str) -> None:
+        if self.ending is None and self._protocol.state is ConnectionState.OPEN:
+            self._fail(code, reason)
+        elif self.ending is None:  # a close frame is on its way already
+            self.ending = Ending("us", code, reason)
+
     def encode(self, payload: bytes) -> bytes:
         raise NotImplementedError("nothing is compressed here")
 
