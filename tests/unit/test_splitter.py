@@ -56,6 +56,9 @@ class MemoryWire:
     async def receive(self):
         return memoryview(self.incoming.pop(0)) if self.incoming else memoryview(b"")
 
+    async def turn(self):
+        pass
+
     async def pump(self, take):
         while take(await self.receive()):
             pass
@@ -403,7 +406,8 @@ class Recorder:
 
     def feed(self, *chunks):
         for chunk in chunks:
-            self.splitter.feed(memoryview(chunk))
+            more = self.splitter.feed(memoryview(chunk), 1 << 30)
+            assert not more
 
 
 @pytest.mark.parametrize(("opcode", "kind"), [(1, Text), (2, bytes)])

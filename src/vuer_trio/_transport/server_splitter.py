@@ -25,10 +25,12 @@ class ServerSplitter(Splitter):
         super()._fill(large, memoryview(apply_mask(part, self._key[turn : turn + 4])))
         return view[len(part) :]
 
-    def _split(self, data: bytes) -> int:
+    def _split(self, data: bytes, most: int) -> bool:
         whole, max_size, fragmented = self._whole, self._max_size, self._fragmented
-        position, end = 0, len(data)
-        while end - position >= 2:
+        position, end = self._position, len(data)
+        for _ in range(most):
+            if end - position < 2:
+                break
             first = data[position]
             size = data[position + 1] - _MASKED
             start = position + 6
@@ -66,9 +68,14 @@ class ServerSplitter(Splitter):
                         continue
             if not self._other(data[position:stop]):
                 self._over = True
-                return end
+                position = end
+                break
             if not first & _CONTROL:
                 self._fragmented = fragmented = not first & _FIN
             self._owed = max(0, stop - end)
             position = min(stop, end)
-        return position
+        else:
+            self._position = position
+            return position < end
+        self._position = position
+        return False

@@ -23,7 +23,7 @@ _CONTROL = 0x08
 
 
 class Splitter:
-    """Sync, and owns no socket.
+    """Sync, and owns no socket. `feed` it, and then `go_on` while it says that there is more.
 
     ``whole`` takes the payload of a message (``bytes``, or a ``bytearray`` when it is large, and
     a `Text`). ``other`` takes the bytes of other frames, or a part of one, and says whether the
@@ -36,6 +36,8 @@ class Splitter:
         self._max_size = max_size
         self._whole = whole
         self._other = other
+        self._data = b""  # what is being split
+        self._position = 0  # in it: what is before it is done with
         self._tail = b""  # the beginning of a frame
         self._large: bytearray | None = None  # the beginning of a large message
         self._large_size = 0
@@ -43,18 +45,27 @@ class Splitter:
         self._fragmented = False  # between the first and the last frame of a message
         self._over = False
 
-    def feed(self, view: memoryview) -> None:
-        """Split some bytes."""
+    def feed(self, view: memoryview, most: int) -> bool:
+        """Split some bytes, up to ``most`` frames; whether there is more, for `go_on`."""
         if self._over:
-            return
+            return False
         if self._large is not None:
             view = self._fill(self._large, view)
         if self._owed:
             view = self._pass(view)
         if not view:
-            return
-        data = self._tail + view if self._tail else bytes(view)
-        self._tail = data[self._split(data) :]
+            return False
+        self._data = self._tail + view if self._tail else bytes(view)
+        self._position = 0
+        return self.go_on(most)
+
+    def go_on(self, most: int) -> bool:
+        """Split up to ``most`` more frames of what was fed; whether there is still more."""
+        if self._split(self._data, most):
+            return True
+        self._tail = self._data[self._position :]
+        self._data = b""
+        return False
 
     def _fill(self, large: bytearray, view: memoryview) -> memoryview:
         """Add to a large message; what is left of the bytes."""
@@ -72,11 +83,13 @@ class Splitter:
         self._over = not self._other(bytes(part))
         return view[:0] if self._over else view[len(part) :]
 
-    def _split(self, data: bytes) -> int:
-        """Split all whole frames; how many bytes are done with."""
+    def _split(self, data: bytes, most: int) -> bool:
+        """Split up to ``most`` whole frames; whether there may be another."""
         whole, max_size, fragmented = self._whole, self._max_size, self._fragmented
-        position, end = 0, len(data)
-        while end - position >= 2:
+        position, end = self._position, len(data)
+        for _ in range(most):
+            if end - position < 2:
+                break
             first = data[position]
             size = data[position + 1]
             start = position + 2
@@ -113,12 +126,17 @@ class Splitter:
                         continue
             if not self._other(data[position:stop]):
                 self._over = True
-                return end
+                position = end
+                break
             if not first & _CONTROL:
                 self._fragmented = fragmented = not first & _FIN
             self._owed = max(0, stop - end)
             position = min(stop, end)
-        return position
+        else:
+            self._position = position
+            return position < end
+        self._position = position
+        return False
 
 
 def is_text(payload: bytes) -> bool:

@@ -17,16 +17,19 @@ import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from time import perf_counter
 from typing import Any, NoReturn
 
 import trio
 import trio_websocket as package
 
 from .base import Ending, Message, Outgoing, Ping, Sink, Text
+from .budget import WAKE
 from .core import Request
 from .farewell import farewell
 from .framing import CLOSE, PONG, close_payload, frame
 from .handshake import Rejected, refusal
+from .pieces import Pieces
 from .wire import Wire
 
 __all__ = ["Cork", "PackagedWebSocket", "TrioWebSocket"]
@@ -38,6 +41,8 @@ _REPLY = 1 << 20
 _CLOSE_BYTE, _PONG_BYTE = CLOSE.to_bytes(), PONG.to_bytes()
 #: bytes that wait for a peer to read, with which a pong waits apart
 _REPLIES = 131_072
+#: frames that the package gets at a time: it takes some 20 µs for the smallest, in one step
+_FRAMES = 16
 #: steps of the scheduler until a close frame of the package's is in the cork
 _PATIENCE = 10
 
@@ -53,7 +58,13 @@ class Cork(trio.abc.Stream):
         self.corked = False  # not during the handshake, when there is no writer yet
         self.owned = False  # the writer is at work, and need not be woken
         self.flushing = False  # bytes are on their way: the stream may be in the middle of a frame
-        self._size = 0  # of the handshake's reply
+        #: bytes of the handshake's reply, and what may be the beginning of its last line
+        self._size, self._seen = 0, b""
+        self.framed = False  # what comes is frames, and the reply is over
+        self._pieces: deque[bytes] = deque()
+        self._cutter = Pieces(self._pieces.append)
+        self._more = False  # to be cut
+        self._due = 0.0  # when the others are to run
         self.head = b""  # the beginning of the handshake's reply
         self.error: OSError | None = None
         self.ended = trio.Event()
@@ -91,21 +102,45 @@ class Cork(trio.abc.Stream):
             await self._sink.drained()
         if self._closed:
             raise trio.ClosedResourceError
+        if self._more:
+            if perf_counter() > self._due:
+                await trio.lowlevel.checkpoint()
+                self._due = perf_counter() + WAKE
+            self._more = self._cutter.go_on(_FRAMES)
+            return self._pieces.popleft()
         try:
             data = bytes(await self._wire.receive())
         except OSError as exc:
             self.error = exc
             self.ended.set()
             raise trio.BrokenResourceError from exc
+        self._sink.heard(len(data))
         if not data:
             self.ended.set()
-        elif not self.corked:
+            return data
+        return self._read(data)
+
+    def _read(self, data: bytes) -> bytes:
+        """What the package is to have now, of what was read."""
+        if not self.corked:
             self.head = (self.head + data)[:1024]
             self._size += len(data)
             if self._size > _REPLY:
                 self.ended.set()
                 return b""
-        self._sink.heard(len(data))
+        cut = 0
+        if not self.framed:
+            end = (self._seen + data).find(b"\r\n\r\n")
+            if end < 0:
+                self._seen = (self._seen + data)[-3:]
+                return data
+            self.framed = True
+            cut = end + 4 - len(self._seen)
+        self._due = perf_counter() + WAKE
+        if cut < len(data):
+            self._more = self._cutter.feed(memoryview(data)[cut:], _FRAMES)
+            self._pieces[0] = data[:cut] + self._pieces[0]
+            return self._pieces.popleft()
         return data
 
     async def wait_send_all_might_not_block(self) -> None:

@@ -31,6 +31,7 @@ class _ServerCork(Cork):
         self._request = request
         self._early = early
         self._accepted = trio.Event()
+        self.framed = True
 
     def let_in(self) -> None:
         """The handshake is done, and the writer writes from now on."""
@@ -45,7 +46,7 @@ class _ServerCork(Cork):
         if self._early:
             early, self._early = self._early, b""
             self._sink.heard(len(early))
-            return early
+            return self._read(early)
         return await super().receive_some(max_bytes)
 
 

@@ -16,6 +16,8 @@ from typing import Protocol
 
 import trio
 
+from .budget import WAKE
+
 __all__ = ["READ", "SocketWire", "StreamWire", "Take", "Wire", "read_buffer"]
 
 #: bytes; one read. Larger ones gain nothing for small messages and cost cache for large ones.
@@ -56,6 +58,9 @@ class Wire(Protocol):
 
     async def pump(self, take: Take) -> None:
         """Read and hand over, until ``take`` wants no more. May be called again."""
+
+    async def turn(self) -> None:
+        """Let the other tasks run. Cancelled: nothing has changed."""
 
     def try_send(self, data: bytes) -> int:
         """Send what the system takes at once; how many bytes that was."""
@@ -104,14 +109,15 @@ class SocketWire:
         read_at = -inf
         while True:
             await self._readable()
+            woken = perf_counter()
             for _ in range(_BURST):
                 data = self._receive_nowait()
                 if data is None:
                     break
                 if not take(data):
                     return
-                if len(data) < READ:
-                    break  # there is no more
+                if len(data) < READ or perf_counter() - woken > WAKE:
+                    break  # there is no more, or the others are to run first
             last, read_at = read_at, perf_counter()
             if read_at - last < _QUICK:
                 # Whoever was woken answers first, and the socket is armed while the peer works:
@@ -119,6 +125,9 @@ class SocketWire:
                 # is not enough. A slow peer would only cost the turns.
                 await trio.lowlevel.checkpoint()
                 await trio.lowlevel.checkpoint()
+
+    async def turn(self) -> None:
+        await trio.lowlevel.checkpoint()
 
     def try_send(self, data: bytes | memoryview) -> int:
         try:
@@ -174,6 +183,9 @@ class StreamWire:
     async def pump(self, take: Take) -> None:
         while take(await self.receive()):
             pass
+
+    async def turn(self) -> None:
+        await trio.lowlevel.checkpoint()
 
     async def do_handshake(self) -> None:
         """Of TLS. Raises ssl.SSLError, OSError."""
