@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tracemalloc
 from dataclasses import replace
 
@@ -151,7 +152,8 @@ async def test_a_stalled_reader_is_told_at_the_call_and_lost_by_the_heartbeat(
     transport, autojump_clock
 ):
     before = task_count()
-    app = Vuer(transport=transport, outbox=Fifo(100, max_bytes=4 * MIB), heartbeat=20)
+    outbox = Fifo(100, max_bytes=4 * MIB)
+    app = Vuer(transport=transport, outbox=outbox, heartbeat=20, stall_timeout=math.inf)
     told, ended = [], []
 
     @app.add_handler("FLOOD")

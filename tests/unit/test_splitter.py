@@ -56,9 +56,6 @@ class MemoryWire:
     async def receive(self):
         return memoryview(self.incoming.pop(0)) if self.incoming else memoryview(b"")
 
-    async def turn(self):
-        pass
-
     async def pump(self, take):
         while take(await self.receive()):
             pass
@@ -93,6 +90,9 @@ class RecordingSink:
         self.pongs.append(payload)
 
     def wake_writer(self):
+        pass
+
+    async def turn(self):
         pass
 
 

@@ -365,6 +365,18 @@ class Keeper:
             assert self._link is not None
             self._link.fail(code, reason)
 
+    def dismiss(self, code: int, reason: str) -> None:
+        """End it for what the peer does not do, whatever waits to be written: what is being
+        written, and the close frame, have ``close_timeout``."""
+        if self.state is State.OPEN and self._link is not None:
+            self._link.dismiss(code, reason)
+
+    @property
+    def writing_since(self) -> float | None:
+        """When a byte left last, of what is being written; None while nothing is."""
+        open_ = self.state is State.OPEN and self._link is not None
+        return self._link.writing_since if open_ and self._link is not None else None
+
     def lose(self, reason: str) -> None:
         """Give the link up: the protocol above has no sign of life from its peer."""
         if self.state is State.OPEN and self._link is not None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import anyio
 import anyio.abc
-import anyio.lowlevel
 
 from .wire import READ, SLICE, Take, read_buffer
 
@@ -154,9 +153,6 @@ class LoopWire(asyncio.BufferedProtocol):
             self._raise_error()
             take(memoryview(b""))
 
-    async def turn(self) -> None:
-        await asyncio.sleep(0)
-
     def try_send(self, data: bytes) -> int:
         if not self._writable.is_set() or self._ended:
             return 0
@@ -202,9 +198,6 @@ class AnyioWire:
     async def pump(self, take: Take) -> None:
         while take(await self.receive()):
             pass
-
-    async def turn(self) -> None:
-        await anyio.lowlevel.checkpoint()
 
     def try_send(self, data: bytes) -> int:
         return 0

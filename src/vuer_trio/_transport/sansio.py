@@ -101,7 +101,7 @@ class SansIO:
             if self._sink.full:
                 await self._sink.drained()
             elif self._more:
-                await self._wire.turn()
+                await self._sink.turn()
             if self._more:
                 self._budget.begin()
                 self._parse(self._splitter.go_on(self._budget.step))

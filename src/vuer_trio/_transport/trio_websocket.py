@@ -289,7 +289,7 @@ class PackagedWebSocket:
         try:
             self._batch.extend(batch)
             await cork.flush()
-            while self._batch:
+            while self._batch and self._fault is None:  # behind a close frame comes nothing
                 payload = self._batch[0]
                 if type(payload) is Ping:
                     self.ping(payload)

@@ -59,9 +59,6 @@ class Wire(Protocol):
     async def pump(self, take: Take) -> None:
         """Read and hand over, until ``take`` wants no more. May be called again."""
 
-    async def turn(self) -> None:
-        """Let the other tasks run. Cancelled: nothing has changed."""
-
     def try_send(self, data: bytes) -> int:
         """Send what the system takes at once; how many bytes that was."""
 
@@ -126,9 +123,6 @@ class SocketWire:
                 await trio.lowlevel.checkpoint()
                 await trio.lowlevel.checkpoint()
 
-    async def turn(self) -> None:
-        await trio.lowlevel.checkpoint()
-
     def try_send(self, data: bytes | memoryview) -> int:
         try:
             return self._sock.send(data)
@@ -183,9 +177,6 @@ class StreamWire:
     async def pump(self, take: Take) -> None:
         while take(await self.receive()):
             pass
-
-    async def turn(self) -> None:
-        await trio.lowlevel.checkpoint()
 
     async def do_handshake(self) -> None:
         """Of TLS. Raises ssl.SSLError, OSError."""

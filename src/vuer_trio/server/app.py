@@ -37,7 +37,9 @@ class Vuer:
     ``inbox`` and ``outbox`` are the delivery policies of each session. ``max_sessions`` refuses
     more with 503. Times are seconds: ``handshake_timeout`` for TLS and the opening request,
     ``heartbeat`` for a silence before a ping, and as much again before a session is lost,
-    ``close_timeout`` for the time without progress while a session is closed. ``origins`` are the
+    ``close_timeout`` for the time without progress while a session is closed. A session of which
+    nothing that waits for it is taken for ``stall_timeout`` ends with 1008, whatever it sends
+    meanwhile. ``origins`` are the
     web pages that may connect, beside those of this host and of localhost; None lets all. With
     ``cert`` and ``key`` (files) it serves TLS, with ``ca_cert`` only clients whose certificate
     that authority has signed. ``client_root`` is the folder of a built web client, served at the
@@ -59,6 +61,7 @@ class Vuer:
         handshake_timeout: float = 10.0,
         close_timeout: float = 1.0,
         heartbeat: float = 20.0,
+        stall_timeout: float = 10.0,
         origins: Iterable[str] | None = DEFAULT,
         cert: str | PathLike[str] | None = None,
         key: str | PathLike[str] | None = None,

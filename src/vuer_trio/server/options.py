@@ -31,7 +31,7 @@ _NEAREST = {
     "free_port": "port",
     "workspace": "client_root",
 }
-_SECONDS = ("handshake_timeout", "close_timeout", "heartbeat")
+_SECONDS = ("handshake_timeout", "close_timeout", "heartbeat", "stall_timeout")
 Path_ = str | os.PathLike[str]
 
 
@@ -48,6 +48,7 @@ class ServerOptions:
     handshake_timeout: float = 10.0
     close_timeout: float = 1.0
     heartbeat: float = 20.0
+    stall_timeout: float = 10.0
     origins: Iterable[str] | None = DEFAULT
     cert: Path_ | None = None
     key: Path_ | None = None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._errors import ConnectionClosed
+from .._link.keeper import Keeper
+from .._link.stalls import end_stalled
 from .._runtime import Runtime
 from .._transport.base import Prepared
 from .._transport.framing import prepare
@@ -103,9 +105,9 @@ class Serving:
         self._status.started(self)
 
     async def close_at_the_end(self) -> None:
-        """Wait to be cancelled, then close every session with 1001."""
+        """End sessions that stall until it is cancelled, then close every one with 1001."""
         try:
-            await self.rt.Event().wait()
+            await end_stalled(self.rt, self._keepers, self.options.stall_timeout)
         finally:
             self.closing = True
             patience = self.options.close_timeout + _PATIENCE
@@ -119,6 +121,9 @@ class Serving:
                     await self._left.wait()
             for session in list(self.lives):
                 session.abort()
+
+    def _keepers(self) -> Iterable[Keeper]:
+        return [session._keeper for session in self.sessions]
 
     async def say_goodbye(self, session: VuerSession) -> None:
         """Close it because the server ends."""

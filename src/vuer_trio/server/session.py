@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from .._errors import CallTimeout, ClientClosed, VuerError, renew
+from .._link.box import Ticket
 from .._link.endings import check_close
 from .._link.keeper import Keeper
 from .._link.link import State
@@ -20,6 +21,7 @@ from ..codec import make_encoder
 from ..connecting import received
 from ..events import ClientEvent, GetWebXRMesh, GrabRender, ServerEvent, ServerRPC
 from ..handlers import Handlers
+from ..statistics import Statistics, measure
 from .change import Change, Prepare
 from .intake import Intake
 from .tasks import SessionTask, check_function, guarded
@@ -60,6 +62,8 @@ class VuerSession(Verbs):
         self._nursery: Any = None
         self._prepare = prepare
         self._over = False  # its nursery is
+        self._skipped = 0  # broadcasts that it did not get
+        self._lags = False  # it was skipped, and has not caught up since
         self._gone = rt.Event()
         #: path and query that the client asked for, "/" as a rule
         self.path: str = knock.request.target
@@ -104,6 +108,18 @@ class VuerSession(Verbs):
     def close_code(self) -> int | None:
         """How the connection ended (RFC 6455 §7.4.1), None while it is open."""
         return self._keeper.ending.code if self._keeper.ending else None
+
+    def statistics(self) -> Statistics:
+        """Counts, depths and times, as they are now."""
+        keeper = self._keeper
+        return measure(
+            keeper.counters,
+            keeper.outbox,
+            keeper.inbox,
+            keeper.boxes,
+            silence=self._rt.current_time() - keeper.heard_at,
+            skipped=self._skipped,
+        )
 
     @property
     def _tasks(self) -> Any:
@@ -351,15 +367,41 @@ class VuerSession(Verbs):
         return self._keeper.outbox.has_room
 
     def offer(self, message: bytes) -> bool:
-        """Enqueue an encoded message; False if there is no room. A closed session takes all."""
+        """Enqueue a broadcast; False if there is no room. A closed session takes all."""
         outbox = self._keeper.outbox
-        return outbox.closed is not None or outbox.offer(message)
+        if outbox.closed is not None:
+            return True
+        if not outbox.offer(message):
+            return False
+        if self._lags and outbox.is_half_empty:
+            self._lags = False
+        return True
 
-    async def enqueue(self, message: bytes) -> None:
-        """Wait for room, then enqueue an encoded message. Cancelled: it is not sent."""
-        outbox, size = self._keeper.outbox, len(message)
-        await outbox.reserve(size)
-        outbox.put_reserved((message,), size)
+    def offer_later(self, message: bytes) -> Ticket | None:
+        """After `offer` said no: a place in the line; None for a session that was skipped, and has
+        not caught up since: it is skipped again."""
+        if self._lags:
+            self.skip()
+            return None
+        return self._keeper.outbox.put_later(message)
+
+    def withdraw(self, ticket: Ticket) -> bool:
+        """Give up a place in the line; whether it was still one."""
+        return self._keeper.outbox.withdraw(ticket)
+
+    def skip(self) -> None:
+        """It does not get a broadcast, as its outbox is full."""
+        self._skipped += 1
+        if not self._lags:
+            self._lags = True
+            outbox = self._keeper.outbox
+            log.warning(
+                "%s reads too slowly, and broadcasts leave it out when its outbox is full (%d "
+                "messages, %d bytes), until that is half empty: what it shows may be out of date",
+                self.peer,
+                outbox.count,
+                outbox.bytes,
+            )
 
     # ---- closing
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
+from ..._link.keeper import Keeper
 from ..._link.policy import Fifo, Latest, Policy
+from ..._link.stalls import end_stalled
 from ..._nursery import beside, open_plain_nursery
 from ..._runtime import Runtime, runtime
 from ..._transport.base import TransportName
@@ -45,6 +47,7 @@ class RelayOptions:
     outbox: Policy = Fifo(65_536)
     max_agents: int = 10_000
     heartbeat: float = 20.0
+    stall_timeout: float = 10.0
     close_timeout: float = 1.0
     handshake_timeout: float = 10.0
     ssl_context: ssl.SSLContext | None = None
@@ -57,7 +60,7 @@ class RelayOptions:
             raise ValueError(f"port={self.port}: write a number below 65536, 0 for any")
         check_size("max_message_size", self.max_message_size)
         check_size("max_agents", self.max_agents)
-        check_seconds(self, ("heartbeat", "close_timeout", "handshake_timeout"))
+        check_seconds(self, ("heartbeat", "stall_timeout", "close_timeout", "handshake_timeout"))
         check_choice("transport", self.transport, get_args(TransportName))
         for name in ("rate_limit", "register_limit"):
             value = getattr(self, name)
@@ -161,7 +164,7 @@ class Relay:
 
     async def _close_at_the_end(self) -> None:
         try:
-            await self.rt.Event().wait()
+            await end_stalled(self.rt, self._keepers, self.options.stall_timeout)
         finally:
             self._closing = True
             patience = self.options.close_timeout + _PATIENCE
@@ -172,6 +175,9 @@ class Relay:
                         nursery.start_soon(member.close, *GOING_AWAY)
             for member in list(self._members):
                 member.abort()
+
+    def _keepers(self) -> Iterable[Keeper]:
+        return [member._keeper for member in self._members]
 
     async def _greet(self, knock: Knock) -> None:
         request = knock.request
@@ -207,6 +213,7 @@ async def serve_arc_relay(
     outbox: Policy = Fifo(65_536),
     max_agents: int = 10_000,
     heartbeat: float = 20.0,
+    stall_timeout: float = 10.0,
     close_timeout: float = 1.0,
     handshake_timeout: float = 10.0,
     ssl_context: ssl.SSLContext | None = None,
@@ -220,9 +227,10 @@ async def serve_arc_relay(
     there. ``max_message_size`` is in bytes: a larger message closes its connection with 1009.
     ``rate_limit`` is of each connection, which is closed with 4029 when it sends more;
     ``register_limit`` of all registrations together, answered with 429. ``outbox`` is what may wait
-    for one connection: a full `Fifo` closes it with 1008, a `DropOldest` drops. ``max_agents``
-    bounds the registered ones, and the connections. Times are seconds, as `vuer_trio.Vuer` has
-    them. Tokens are kept in memory: a restart forgets them.
+    for one connection: a full `Fifo` closes it with 1008, a `DropOldest` drops. A connection of
+    which nothing that waits for it is taken for ``stall_timeout`` ends with 1008, too.
+    ``max_agents`` bounds the registered ones, and the connections. Times are seconds, as
+    `vuer_trio.Vuer` has them. Tokens are kept in memory: a restart forgets them.
 
     Raises TypeError and ValueError for options that can not be, OSError if it can not listen.
     Cancelled: every connection is closed with 1001, within a second more than ``close_timeout``.
