@@ -29,8 +29,7 @@ __all__ = ["Keeper"]
 log = logging.getLogger("vuer_trio.link")
 
 #: seconds that a full inbox stops the reader before pending flushes fail, and before a warning
-_FLUSH_PATIENCE = 1.0
-_WARN_AFTER = 10.0
+_FLUSH_PATIENCE, _WARN_AFTER = 1.0, 10.0
 
 
 class Keeper:
@@ -359,28 +358,20 @@ class Keeper:
             what = "sent to" if self.replay is None else "confirmed by"
             raise unsent_error(count, what, self.uri, self.ending, self.outbox.closed)
 
+    @property
+    def open_link(self) -> Link | None:
+        """The link, while it is open."""
+        return self._link if self.state is State.OPEN else None
+
     def fail(self, code: int, reason: str) -> None:
         """End it for a fault of the peer's: the close frame goes out before all that waits."""
-        if self.state is State.OPEN:
-            assert self._link is not None
-            self._link.fail(code, reason)
-
-    def dismiss(self, code: int, reason: str) -> None:
-        """End it for what the peer does not do, whatever waits to be written: what is being
-        written, and the close frame, have ``close_timeout``."""
-        if self.state is State.OPEN and self._link is not None:
-            self._link.dismiss(code, reason)
-
-    @property
-    def writing_since(self) -> float | None:
-        """When a byte left last, of what is being written; None while nothing is."""
-        open_ = self.state is State.OPEN and self._link is not None
-        return self._link.writing_since if open_ and self._link is not None else None
+        if self.open_link is not None:
+            self.open_link.fail(code, reason)
 
     def lose(self, reason: str) -> None:
         """Give the link up: the protocol above has no sign of life from its peer."""
-        if self.state is State.OPEN and self._link is not None:
-            self._link.lose(reason)
+        if self.open_link is not None:
+            self.open_link.lose(reason)
 
     def abort(self) -> None:
         """End it at once. What is enqueued is offered to the system, without waiting."""
@@ -390,8 +381,7 @@ class Keeper:
             count = _messages(self.outbox.items) + _messages(batch)
             if count:
                 log.warning(
-                    "left %s with %d messages enqueued; those that the system did not take at "
-                    "once are lost",
+                    "left %s with %d messages enqueued; what the system did not take is lost",
                     self.uri,
                     count,
                 )

@@ -32,8 +32,9 @@ async def end_stalled(rt: Runtime, keepers: Callable[[], Iterable[Keeper]], time
         now = rt.current_time()
         then = now + min(_LOOK, timeout / _PART)
         for keeper in list(keepers()):
-            since = keeper.writing_since
-            if since is None:
+            link = keeper.open_link
+            since = None if link is None else link.writing_since
+            if link is None or since is None:
                 continue
             if since + timeout > now:
                 then = min(then, since + timeout)
@@ -46,5 +47,5 @@ async def end_stalled(rt: Runtime, keepers: Callable[[], Iterable[Keeper]], time
                 keeper.outbox.count,
                 keeper.outbox.bytes,
             )
-            keeper.dismiss(_POLICY, f"nothing of what was sent was taken for {timeout:g} s")
+            link.dismiss(_POLICY, f"nothing of what was sent was taken for {timeout:g} s")
         await rt.sleep_until(then)

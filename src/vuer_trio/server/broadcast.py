@@ -11,8 +11,8 @@ from .verbs import Verbs
 
 if TYPE_CHECKING:
     from .._link.box import Ticket
+    from .audience import Listener
     from .serving import Serving
-    from .session import VuerSession
 
 __all__ = ["Broadcast"]
 
@@ -50,8 +50,8 @@ class Broadcast(Verbs):
             return
         message = serving.prepare(event)
         for session in serving.sessions:
-            if not session.offer(message):
-                session.skip()
+            if not session.listener.offer(message):
+                session.listener.skip()
 
     async def send(self, event: ServerEvent) -> None:
         """Enqueue the event in every session, and wait until all have had room for it.
@@ -74,14 +74,15 @@ class Broadcast(Verbs):
             self._due = perf_counter() + max(_PAUSE, len(serving.sessions) * _PAUSE_EACH)
         waiting = []
         for session in serving.sessions:
-            if not session.offer(message):
-                ticket = session.offer_later(message)
+            listener = session.listener
+            if not listener.offer(message):
+                ticket = listener.offer_later(message)
                 if ticket is not None:
-                    waiting.append((session, ticket))
+                    waiting.append((listener, ticket))
         if waiting:
             await self._wait(serving, waiting)
 
-    async def _wait(self, serving: Serving, waiting: Sequence[tuple[VuerSession, Ticket]]) -> None:
+    async def _wait(self, serving: Serving, waiting: Sequence[tuple[Listener, Ticket]]) -> None:
         late = False
         try:
             with serving.rt.move_on_after(serving.options.stall_timeout):
@@ -90,6 +91,6 @@ class Broadcast(Verbs):
                 return
             late = True
         finally:
-            for session, ticket in waiting:
-                if session.withdraw(ticket) and late:
-                    session.skip()
+            for listener, ticket in waiting:
+                if listener.withdraw(ticket) and late:
+                    listener.skip()

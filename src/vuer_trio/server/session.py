@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from .._errors import CallTimeout, ClientClosed, VuerError, renew
-from .._link.box import Ticket
 from .._link.endings import check_close
 from .._link.keeper import Keeper
 from .._link.link import State
@@ -22,6 +21,7 @@ from ..connecting import received
 from ..events import ClientEvent, GetWebXRMesh, GrabRender, ServerEvent, ServerRPC
 from ..handlers import Handlers
 from ..statistics import Statistics, measure
+from .audience import Listener
 from .change import Change, Prepare
 from .intake import Intake
 from .tasks import SessionTask, check_function, guarded
@@ -62,13 +62,13 @@ class VuerSession(Verbs):
         self._nursery: Any = None
         self._prepare = prepare
         self._over = False  # its nursery is
-        self._skipped = 0  # broadcasts that it did not get
-        self._lags = False  # it was skipped, and has not caught up since
         self._gone = rt.Event()
         #: path and query that the client asked for, "/" as a rule
         self.path: str = knock.request.target
         #: the address of the client, for logs
         self.peer: str = knock.peer
+        #: as a broadcast sees it
+        self.listener = Listener(keeper.outbox, knock.peer)
         #: ``send @ e``, ``await send(e)``; ``await send`` returns a permit
         self.send: Sender[ServerEvent] = Sender(keeper.outbox, encode, pace, keeper.uri)
         self._receiver: Receiver[ClientEvent] = Receiver(
@@ -118,7 +118,7 @@ class VuerSession(Verbs):
             keeper.inbox,
             keeper.boxes,
             silence=self._rt.current_time() - keeper.heard_at,
-            skipped=self._skipped,
+            skipped=self.listener.skipped,
         )
 
     @property
@@ -365,43 +365,6 @@ class VuerSession(Verbs):
     def has_room(self) -> bool:
         """Whether an event can be enqueued without waiting."""
         return self._keeper.outbox.has_room
-
-    def offer(self, message: bytes) -> bool:
-        """Enqueue a broadcast; False if there is no room. A closed session takes all."""
-        outbox = self._keeper.outbox
-        if outbox.closed is not None:
-            return True
-        if not outbox.offer(message):
-            return False
-        if self._lags and outbox.is_half_empty:
-            self._lags = False
-        return True
-
-    def offer_later(self, message: bytes) -> Ticket | None:
-        """After `offer` said no: a place in the line; None for a session that was skipped, and has
-        not caught up since: it is skipped again."""
-        if self._lags:
-            self.skip()
-            return None
-        return self._keeper.outbox.put_later(message)
-
-    def withdraw(self, ticket: Ticket) -> bool:
-        """Give up a place in the line; whether it was still one."""
-        return self._keeper.outbox.withdraw(ticket)
-
-    def skip(self) -> None:
-        """It does not get a broadcast, as its outbox is full."""
-        self._skipped += 1
-        if not self._lags:
-            self._lags = True
-            outbox = self._keeper.outbox
-            log.warning(
-                "%s reads too slowly, and broadcasts leave it out when its outbox is full (%d "
-                "messages, %d bytes), until that is half empty: what it shows may be out of date",
-                self.peer,
-                outbox.count,
-                outbox.bytes,
-            )
 
     # ---- closing
 

@@ -134,7 +134,9 @@ class Member:
             )
             # What waits is not written first: a peer that reads a byte now and then would be kept
             # for as long as it likes.
-            self._keeper.dismiss(POLICY, "this agent reads too slowly")
+            link = self._keeper.open_link
+            if link is not None:
+                link.dismiss(POLICY, "this agent reads too slowly")
 
     # ---- ending
 
