@@ -52,8 +52,6 @@ KNOW_AN_ASYNC_LIBRARY = {
     "_link/anyio_channel.py",
     "sync.py",
 }
-#: lines
-LONGEST = 400
 #: packages that a program pays for only when it uses them
 LAZY = [
     *["numpy", "PIL", "anyio", "websockets", "trio_websocket", "wsproto"],
@@ -143,11 +141,6 @@ def test_only_the_lowest_files_know_an_async_library_by_name(name):
     lowest = ("_transport/", "cli/", "testing/")
     if not (name in KNOW_AN_ASYNC_LIBRARY or name.startswith(lowest)):
         assert not named
-
-
-@each_file
-def test_no_file_is_longer_than_400_lines(name):
-    assert len((ROOT / name).read_text().splitlines()) <= LONGEST
 
 
 def loaded_after(code: str) -> set[str]:

@@ -11,6 +11,7 @@ from ._errors import CallTimeout, ClientClosed, renew
 from ._link.backoff import Backoff
 from ._link.box import Box
 from ._link.connection import Connection
+from ._link.counters import Counters
 from ._link.keeper import Keeper
 from ._link.link import State
 from ._link.pace import Pace
@@ -28,7 +29,7 @@ from .handlers import Handlers, kind, register
 from .info import get_client_info
 from .options import Headers, Options, WebsocketsOptions
 from .scene import Scene
-from .statistics import Statistics
+from .statistics import Statistics, measure
 
 if TYPE_CHECKING:
     from ._link.channel import ReceiveEnd, SendEnd
@@ -123,25 +124,14 @@ class VuerClient(Connection):
 
     def statistics(self) -> Statistics:
         """Counts, depths and times, as they are now."""
-        keeper, outbox, inbox = self._keeper, self.send.outbox, self._receiver.inbox
-        counters = keeper.counters if keeper else None
-        boxes = keeper.boxes if keeper else []
-        return Statistics(
-            sent=counters.sent if counters else 0,
-            bytes_sent=counters.bytes_sent if counters else 0,
-            received=counters.received if counters else 0,
-            bytes_received=counters.bytes_received if counters else 0,
-            outbox=outbox.count,
-            outbox_bytes=outbox.bytes,
-            inbox=inbox.count,
-            inbox_bytes=inbox.bytes,
-            dropped=outbox.dropped + sum(box.dropped for box in boxes),
-            lost=counters.lost if counters else 0,
-            reconnects=max(0, self.generation - 1),
-            rtt=counters.rtt if counters else None,
-            rtt_min=counters.rtt_min if counters else None,
-            rtt_max=counters.rtt_max if counters else None,
+        keeper = self._keeper
+        return measure(
+            keeper.counters if keeper else Counters(),
+            self.send.outbox,
+            self._receiver.inbox,
+            keeper.boxes if keeper else (),
             silence=keeper.rt.current_time() - keeper.heard_at if keeper else None,
+            reconnects=max(0, self.generation - 1),
         )
 
     def __repr__(self) -> str:

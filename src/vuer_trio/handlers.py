@@ -6,11 +6,14 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
 
 from ._errors import ClientClosed, ConnectionClosed
 from ._failures import has_failed, log_failure, pass_on, verb
 from ._link.box import Box
+from ._link.log_limit import LogLimit
+from ._link.pace import Pace
 from ._link.policy import Policy
 from ._runtime import Runtime
 from .events import Event, canonical
@@ -19,6 +22,9 @@ __all__ = ["Caller", "Handler", "Handlers", "kind", "outcome", "register"]
 
 log = logging.getLogger("vuer_trio.handlers")
 
+#: seconds that quick handlers run one after another until the others are to run. Each event that
+#: was read then costs the loop about as much time here as in the reader (`Budget`)
+_PAUSE = 0.001
 #: handlers and answers that run beside each other; those above it wait their turn
 _CONCURRENT = 64
 
@@ -28,12 +34,18 @@ def kind(event: Event) -> Hashable:
     return canonical(event.etype)
 
 
+def _limit() -> LogLimit:
+    return LogLimit(log, "failures of that handler")
+
+
 @dataclass(slots=True, eq=False)
 class Handler:
     fn: Callable[..., Any]
     once: bool = False
     concurrent: bool = False
     answers: bool = False
+    #: of what it raises: a client may have it called as often as it likes
+    failures: LogLimit = field(init=False, repr=False, default_factory=_limit)
 
 
 @dataclass(slots=True)
@@ -142,19 +154,27 @@ class Caller:
         (self._at_once if handler.concurrent or handler.answers else self._in_order).put(job)
 
     async def _call_in_order(self) -> None:
+        pace = Pace(self._rt, pause=_PAUSE)
         while True:
-            await self._run(await self._next(self._in_order))
+            await self._run(await self._next(self._in_order, pace))
 
     async def _start_at_once(self) -> None:
+        pace = Pace(self._rt, pause=_PAUSE)
         while True:
-            job = await self._next(self._at_once)
+            job = await self._next(self._at_once, pace)
             self._nursery.start_soon(self._run, job)
             while self._running >= _CONCURRENT:
                 await self._change()
 
-    async def _next(self, jobs: Box[_Job]) -> _Job:
-        while not jobs.items:
-            await jobs.arrival()
+    async def _next(self, jobs: Box[_Job], pace: Pace) -> _Job:
+        while True:
+            if not jobs.items:
+                await jobs.arrival()
+                pace.restart()
+            elif perf_counter() < pace.due:
+                break
+            else:
+                await pace.turn()
         self._running += 1
         return jobs.pop()
 
@@ -164,7 +184,7 @@ class Caller:
             await self._call(job.handler, job.event)
         except BaseException as exc:
             if has_failed(exc, self._rt, task):
-                self._tell(exc, job.event.etype)
+                self._tell(exc, job)
             pass_on(exc, self._rt, task)
         finally:
             self._running -= 1
@@ -172,11 +192,11 @@ class Caller:
                 self._changed.set()
                 self._changed = None
 
-    def _tell(self, failure: BaseException, etype: str) -> None:
-        ended = self._outbox.closed is not None
+    def _tell(self, failure: BaseException, job: _Job) -> None:
+        ended, etype = self._outbox.closed is not None, job.event.etype
         if ended and isinstance(failure, ConnectionClosed | ClientClosed):
             log.debug("the connection ended under the handler of %s", etype)
-        else:  # such an error of another connection, too
+        elif job.handler.failures.admits():  # such an error of another connection, too
             log_failure(log, failure, "the handler of %s %s", etype, verb(failure))
 
     async def _change(self) -> None:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["Statistics"]
+from ._link.box import Box
+from ._link.counters import Counters
+
+__all__ = ["Statistics", "measure"]
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """An immutable record. Counts are of the latest connection; times are seconds."""
+    """An immutable record, of a client or of a server's session.
+
+    Counts are of the latest connection; times are seconds.
+    """
 
     #: messages, and bytes of their payload
     sent: int
@@ -34,3 +42,36 @@ class Statistics:
     rtt_max: float | None
     #: since anything arrived; None before the first connection
     silence: float | None
+    #: of a session: broadcasts that it did not get, as its outbox was full
+    skipped: int = 0
+
+
+def measure(
+    counters: Counters,
+    outbox: Box[Any],
+    inbox: Box[Any],
+    boxes: Iterable[Box[Any]],
+    *,
+    silence: float | None,
+    reconnects: int = 0,
+    skipped: int = 0,
+) -> Statistics:
+    """Counts, depths and times, as they are now. ``boxes`` are all that may drop received ones."""
+    return Statistics(
+        sent=counters.sent,
+        bytes_sent=counters.bytes_sent,
+        received=counters.received,
+        bytes_received=counters.bytes_received,
+        outbox=outbox.count,
+        outbox_bytes=outbox.bytes,
+        inbox=inbox.count,
+        inbox_bytes=inbox.bytes,
+        dropped=outbox.dropped + sum(box.dropped for box in boxes),
+        lost=counters.lost,
+        reconnects=reconnects,
+        rtt=counters.rtt,
+        rtt_min=counters.rtt_min,
+        rtt_max=counters.rtt_max,
+        silence=silence,
+        skipped=skipped,
+    )

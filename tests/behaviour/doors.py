@@ -63,6 +63,9 @@ class Talk:
         while self.full:
             await self.until(lambda: not self.full)
 
+    async def turn(self):
+        await self.rt.checkpoint()
+
     # ---- the test's
 
     def send(self, *payloads):

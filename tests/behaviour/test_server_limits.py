@@ -153,7 +153,13 @@ async def test_a_stalled_reader_is_told_at_the_call_and_lost_by_the_heartbeat(
 ):
     before = task_count()
     outbox = Fifo(100, max_bytes=4 * MIB)
-    app = Vuer(transport=transport, outbox=outbox, heartbeat=20, init_timeout=math.inf)
+    app = Vuer(
+        transport=transport,
+        outbox=outbox,
+        heartbeat=20,
+        init_timeout=math.inf,
+        stall_timeout=math.inf,
+    )
     told, ended = [], []
 
     @app.add_handler("FLOOD")

@@ -259,7 +259,8 @@ class Recorder:
 
     def feed(self, *chunks):
         for chunk in chunks:
-            self.splitter.feed(memoryview(chunk))
+            more = self.splitter.feed(memoryview(chunk), 1 << 30)
+            assert not more
 
 
 @pytest.mark.parametrize(("opcode", "kind"), [(1, Text), (2, bytes)])

@@ -94,6 +94,9 @@ class RecordingSink:
     def wake_writer(self):
         pass
 
+    async def turn(self):
+        pass
+
 
 def make_core(kind):
     return kind(Request(parse_address(URI), MAX_SIZE))
@@ -475,7 +478,8 @@ class Recorder:
 
     def feed(self, *chunks):
         for chunk in chunks:
-            self.splitter.feed(memoryview(chunk))
+            more = self.splitter.feed(memoryview(chunk), 1 << 30)
+            assert not more
 
 
 @pytest.mark.parametrize(("opcode", "kind"), [(1, Text), (2, bytes)])

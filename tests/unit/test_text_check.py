@@ -103,12 +103,12 @@ def test_a_splitter_refuses_at_that_byte_and_takes_nothing_more(splitter, frame,
             whole = frame(CONTINUATION, text + b"more")
             stream, left = start + whole, len(text) + len(b"more") - bad
         good, rest = stream[: len(stream) - left], stream[len(stream) - left :]
-        recorder.splitter.feed(memoryview(good))
+        recorder.splitter.feed(memoryview(good), 100)
         assert recorder.bad == 0, name
-        recorder.splitter.feed(memoryview(rest[:1]))
+        recorder.splitter.feed(memoryview(rest[:1]), 100)
         assert recorder.bad == 1, name
         seen = len(recorder.others)
-        recorder.splitter.feed(memoryview(rest[1:] + frame(BINARY, b"late")))
+        recorder.splitter.feed(memoryview(rest[1:] + frame(BINARY, b"late")), 100)
         assert (recorder.bad, recorder.whole, len(recorder.others)) == (1, [], seen), name
 
 
@@ -141,6 +141,6 @@ def test_what_was_looked_at_of_one_frame_is_not_taken_for_the_next(splitter, fra
     recorder = Recorder(splitter)
     stream = b"".join(frames[:-4]) if step < 3 else b"".join(frames)
     for start in range(0, len(stream), step):
-        recorder.splitter.feed(memoryview(stream[start : start + step]))
+        recorder.splitter.feed(memoryview(stream[start : start + step]), 100)
     assert recorder.bad == 0
     assert recorder.whole == [text, binary, text] + ([b""] if step >= 3 else [])

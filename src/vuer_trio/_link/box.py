@@ -16,21 +16,24 @@ from typing import Any, Generic, Protocol, TypeVar
 from .._errors import VuerError, renew
 from .._runtime import Runtime
 
-__all__ = ["Bounds", "Box"]
+__all__ = ["Bounds", "Box", "Ticket"]
 
 T = TypeVar("T")  # anything with a length, in bytes
 #: bytes of memory, about, that a message takes beside its own: most of what a small one takes
 _EACH = 512
 
 
-class _Ticket:
-    """A caller that waits for a slot, in the order of arrival."""
+class Ticket:
+    """A caller that waits for a slot, in the order of arrival; or the item itself does."""
 
-    __slots__ = ("event", "granted", "size")
+    __slots__ = ("event", "granted", "item", "size")
 
-    def __init__(self, event: Any, size: int) -> None:
+    def __init__(self, event: Any, size: int, item: Any = None) -> None:
+        #: set when there is room, and when the box is closed
         self.event = event
         self.size = size
+        self.item = item
+        #: whether there was room: the slot is the caller's, or the item is in the box
         self.granted = False
 
 
@@ -95,7 +98,7 @@ class Box(Generic[T]):
         self.lone: Callable[[T], bool] | None = None
         self.direct: Callable[[T], bool] | None = None
         self._held = 0  # slots of what is being written or promised
-        self._waiting: deque[_Ticket] = deque()
+        self._waiting: deque[Ticket] = deque()
         self._arrival: Any = None
         self._drained: Any = None
 
@@ -125,6 +128,12 @@ class Box(Generic[T]):
             if self.urgent and size + count * _EACH < policy.max_bytes:
                 return False
         return self.attended or self.stops
+
+    @property
+    def is_half_empty(self) -> bool:
+        """Whether at least half of the room is left."""
+        policy = self.policy
+        return self.count <= policy.capacity // 2 and self.bytes <= policy.max_bytes // 2
 
     def hurry(self, urgent: bool) -> None:
         """While ``urgent``, only bytes make the box full: a reply may be behind what is in it.
@@ -205,15 +214,15 @@ class Box(Generic[T]):
         """
         if self.closed is None and not self.has_room:
             assert self._rt is not None
-            ticket = _Ticket(self._rt.Event(), size)
+            ticket = Ticket(self._rt.Event(), size)
             self._waiting.append(ticket)
             try:
                 await ticket.event.wait()
             except BaseException:
                 if ticket.granted:
                     self.give_back(size)
-                elif self.closed is None:
-                    self._waiting.remove(ticket)
+                else:
+                    self.withdraw(ticket)
                 raise
             if ticket.granted and self.closed is None:
                 return
@@ -249,9 +258,29 @@ class Box(Generic[T]):
         ):
             ticket = self._waiting.popleft()
             ticket.granted = True
-            self._held += 1
-            self.bytes += ticket.size
+            if ticket.item is None:
+                self._held += 1
+                self.bytes += ticket.size
+            else:
+                self.put(ticket.item)
             ticket.event.set()
+
+    def put_later(self, item: T) -> Ticket:
+        """Have an item put in as soon as there is room for it, behind all who wait already.
+
+        Only of an open box, and after `offer` said no. Nobody need wait for the ticket.
+        """
+        assert self._rt is not None
+        ticket = Ticket(self._rt.Event(), _size(item), item)
+        self._waiting.append(ticket)
+        return ticket
+
+    def withdraw(self, ticket: Ticket) -> bool:
+        """Take back a ticket that has not been granted; whether it was still waiting."""
+        if ticket.granted or self.closed is not None:
+            return False
+        self._waiting.remove(ticket)
+        return True
 
     # ---- taking
 

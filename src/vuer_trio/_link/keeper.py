@@ -390,16 +390,20 @@ class Keeper:
             what = "sent to" if self.replay is None else "confirmed by"
             raise unsent_error(count, what, self.uri, self.ending, self.outbox.closed)
 
+    @property
+    def open_link(self) -> Link | None:
+        """The link, while it is open."""
+        return self._link if self.state is State.OPEN else None
+
     def fail(self, code: int, reason: str) -> None:
         """End it for a fault of the peer's: the close frame goes out before all that waits."""
-        if self.state is State.OPEN:
-            assert self._link is not None
-            self._link.fail(code, reason)
+        if self.open_link is not None:
+            self.open_link.fail(code, reason)
 
     def lose(self, reason: str) -> None:
         """Give the link up: the protocol above has no sign of life from its peer."""
-        if self.state is State.OPEN and self._link is not None:
-            self._link.lose(reason)
+        if self.open_link is not None:
+            self.open_link.lose(reason)
 
     def abort(self) -> None:
         """End it at once. What is enqueued is offered to the system, without waiting."""
@@ -409,8 +413,7 @@ class Keeper:
             count = _messages(self.outbox.items) + _messages(batch)
             if count:
                 log.warning(
-                    "left %s with %d messages enqueued; those that the system did not take at "
-                    "once are lost",
+                    "left %s with %d messages enqueued; what the system did not take is lost",
                     self.uri,
                     count,
                 )

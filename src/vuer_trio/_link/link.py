@@ -56,6 +56,7 @@ class Link:
         self.ended_at = 0.0
         self.transport: Transport | None = None
         self.writing = False
+        self._writing_since = 0.0  # the latest call of `Transport.write`
         #: what is being written, and has not been counted as written
         self.batch: list[Outgoing] = []
         self._preamble: list[Outgoing] = []  # goes out first
@@ -153,6 +154,24 @@ class Link:
         assert self.transport is not None
         self.transport.fail(code, reason)
 
+    def dismiss(self, code: int, reason: str) -> None:
+        """The link ends for what the peer does not do.
+
+        The close frame goes before all that waits; ``close_timeout`` bounds how long the peer has
+        to take it, and what is being written.
+        """
+        self.fail(code, reason)
+        self._end(Ending("us", code, reason))
+        self._reading.cancel()
+
+    @property
+    def writing_since(self) -> float | None:
+        """When a byte left last, of what is being written, or when that began; None while there
+        is nothing to be written."""
+        if self.transport is None or not self.writing:
+            return None
+        return max(self._writing_since, self.transport.progress)
+
     @property
     def unfinished(self) -> int:
         """Messages that were begun and not finished, one by one: 0 or 1."""
@@ -228,7 +247,7 @@ class Link:
                 await outbox.arrival()
 
     async def _write_batch(self, transport: Transport, batch: Sequence[Outgoing]) -> None:
-        self.writing = True
+        self.writing, self._writing_since = True, self._now()
         await transport.write(batch)
         self.writing = False
 
@@ -273,3 +292,7 @@ class Link:
             await self.keeper.drained()
         finally:
             self.heard_at = self.rt.current_time()
+
+    async def turn(self) -> None:
+        """Let the other tasks run."""
+        await self.rt.checkpoint()

@@ -14,15 +14,17 @@ _PAUSE = 0.00025
 
 
 class Pace:
-    """Full checkpoints by the clock: at least every 0.25 ms, or at every call.
+    """Full checkpoints by the clock: at least every ``pause`` seconds, or at every call.
 
     A caller compares ``perf_counter()`` with `due` itself, because that is the hot path.
     """
 
     __slots__ = ("_pause", "checkpoint", "due", "if_cancelled", "shielded")
 
-    def __init__(self, rt: Runtime | None = None, *, every: bool = False) -> None:
-        self._pause = -1.0 if every else _PAUSE
+    def __init__(
+        self, rt: Runtime | None = None, *, every: bool = False, pause: float = _PAUSE
+    ) -> None:
+        self._pause = -1.0 if every else pause
         self.due = 0.0
         self.checkpoint = _nothing if rt is None else rt.checkpoint
         self.if_cancelled = _nothing if rt is None else rt.checkpoint_if_cancelled

@@ -76,7 +76,7 @@ class Ending:
 
 
 class Sink(Protocol):
-    """The link, as its transport sees it. All but `drained` is sync."""
+    """The link, as its transport sees it. All but `drained` and `turn` is sync."""
 
     def deliver(self, messages: Sequence[Message]) -> bool:
         """Whole messages, in order; whether the reader is to stop. The list is the transport's
@@ -97,6 +97,9 @@ class Sink(Protocol):
 
     async def drained(self) -> None:
         """Park until there is room again."""
+
+    async def turn(self) -> None:
+        """Let the other tasks run. Cancelled: nothing has changed."""
 
 
 class Transport(Protocol):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NoReturn, cast
 
 from .base import LARGE, Ending, Outgoing, Sink
+from .budget import Budget
 from .core import Core, Frames
 from .farewell import farewell
 from .framing import (
@@ -20,6 +21,7 @@ from .framing import (
     header16,
     new_key,
 )
+from .pieces import Pieces
 from .reply import plain_switching, read_reply
 from .splitter import Splitter
 from .text_check import NOT_UTF8
@@ -48,7 +50,11 @@ class SansIO:
         self._core = core
         self._sink = sink
         self._messages = core.messages  # whole ones, from both
-        self._split = splitter(max_size, core.messages.append, self._other, self._bad_text).feed
+        self._splitter: Splitter | Pieces = splitter(
+            max_size, core.messages.append, self._other, self._bad_text
+        )
+        self._budget = Budget()
+        self._more = False  # to be split, of what was read
         self._compressed = False
         self._rest = b""  # of a frame that `write_now` began
         self._begun = False
@@ -76,11 +82,10 @@ class SansIO:
         reply = await read_reply(self._wire)
         core.receive_head(plain_switching(request, reply))
         self._compressed = core.compressed
-        # The first frames may share a segment with the reply.
-        if reply.rest and self._compressed:
-            self._other(bytes(reply.rest))
-        elif reply.rest:
-            self._split(memoryview(reply.rest))
+        if self._compressed:
+            self._splitter = Pieces(self._other)  # every frame is the library's
+        if reply.rest:  # the first frames may share a segment with the reply
+            self._more = self._splitter.feed(memoryview(reply.rest), self._budget.step)
 
     # ---- reading
 
@@ -90,6 +95,12 @@ class SansIO:
         while self._ending is None:
             if self._sink.full:
                 await self._sink.drained()
+            elif self._more:
+                await self._sink.turn()
+            if self._more:
+                self._budget.begin()
+                self._parse(self._splitter.go_on(self._budget.step))
+                continue
             try:
                 await self._wire.pump(self._take)
             except OSError as exc:
@@ -105,17 +116,30 @@ class SansIO:
 
     def _take(self, data: memoryview) -> bool:
         """Some bytes, or none at the end; whether to read on."""
-        sink, messages = self._sink, self._messages
-        sink.heard(len(data))
+        self._sink.heard(len(data))
         if not data:
             self._ending = Ending("loss", 1006, "the stream ended without a close frame")
-        elif self._compressed:
-            self._other(bytes(data))  # every frame is the library's
-        else:
-            self._split(data)
-        full = sink.deliver(messages) if messages else sink.full
-        messages.clear()
-        return self._ending is None and not full
+            return False
+        budget = self._budget
+        budget.begin()
+        return self._parse(self._splitter.feed(data, budget.step))
+
+    def _parse(self, more: bool) -> bool:
+        """Hand over what has been split, and go on until the others are to run, or the sink is
+        full; whether to read on."""
+        sink, messages, budget = self._sink, self._messages, self._budget
+        while True:
+            full = sink.deliver(messages) if messages else sink.full
+            messages.clear()
+            if self._ending is not None:
+                return False
+            if not more:
+                self._more = False
+                return not full
+            if full or budget.spent():
+                self._more = True
+                return False
+            more = self._splitter.go_on(budget.step)
 
     def _hand_over(self) -> None:
         if self._messages:

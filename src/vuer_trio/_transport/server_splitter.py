@@ -27,10 +27,12 @@ class ServerSplitter(Splitter):
         super()._fill(large, memoryview(apply_mask(part, self._key[turn : turn + 4])))
         return view[len(part) :]
 
-    def _split(self, data: bytes) -> int:
+    def _split(self, data: bytes, most: int) -> bool:
         whole, max_size, fragmented = self._whole, self._max_size, self._fragmented
-        position, end = 0, len(data)
-        while end - position >= 2:
+        position, end, more = self._position, len(data), False
+        for _ in range(most):
+            if end - position < 2:
+                break
             first = data[position]
             size = data[position + 1] - _MASKED
             start = position + 6
@@ -66,7 +68,8 @@ class ServerSplitter(Splitter):
                     )
                     if first & _DATA < 2 and not plain:
                         self._checked = self._check_part(data, position, first, start, stop)
-                        return position if self._checked else end
+                        self._position = position if self._checked else end
+                        return False
                     break
                 if first == TEXT and not fragmented and stop <= end:
                     text = Text(apply_mask(data[start:stop], data[start - 4 : start]))
@@ -77,16 +80,21 @@ class ServerSplitter(Splitter):
             self._checking = False
             checked = first & _CONTROL or size > max_size
             if not (checked or self._check_part(data, position, first, start, stop)):
-                return end
+                position = end
+                break
             if not self._other(data[position:stop]):
                 self._over = True
-                return end
+                position = end
+                break
             if not first & _CONTROL:
                 self._fragmented = fragmented = not first & _FIN
             self._owed = max(0, stop - end)
             position = min(stop, end)
+        else:
+            more = position < end
         self._checked = False
-        return position
+        self._position = position
+        return more
 
     def _payload(self, data: bytes, start: int, stop: int) -> bytes:
         key = data[start - 4 : start]

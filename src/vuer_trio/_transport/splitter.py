@@ -27,7 +27,7 @@ _DATA = 0x7F  # without FIN: 0 and 1 may be text
 
 
 class Splitter:
-    """Sync, and owns no socket.
+    """Sync, and owns no socket. `feed` it, and then `go_on` while it says that there is more.
 
     ``whole`` takes the payload of a message (``bytes``, or a ``bytearray`` when it is large, and
     a `Text`). ``other`` takes the bytes of other frames, or a part of one, and says whether the
@@ -46,6 +46,8 @@ class Splitter:
         self._whole = whole
         self._other = other
         self._bad_text = bad_text
+        self._data = b""  # what is being split
+        self._position = 0  # in it: what is before it is done with
         self._tail = b""  # the beginning of a frame
         self._large: bytearray | None = None  # the beginning of a large message
         self._large_size = 0
@@ -56,18 +58,27 @@ class Splitter:
         self._checked = False  # what of a frame is in the tail has been
         self._checking = False  # ``other`` has the beginning of a text frame
 
-    def feed(self, view: memoryview) -> None:
-        """Split some bytes."""
+    def feed(self, view: memoryview, most: int) -> bool:
+        """Split some bytes, up to ``most`` frames; whether there is more, for `go_on`."""
         if self._over:
-            return
+            return False
         if self._large is not None:
             view = self._fill(self._large, view)
         if self._owed:
             view = self._pass(view)
         if not view:
-            return
-        data = self._tail + view if self._tail else bytes(view)
-        self._tail = data[self._split(data) :]
+            return False
+        self._data = self._tail + view if self._tail else bytes(view)
+        self._position = 0
+        return self.go_on(most)
+
+    def go_on(self, most: int) -> bool:
+        """Split up to ``most`` more frames of what was fed; whether there is still more."""
+        if self._split(self._data, most):
+            return True
+        self._tail = self._data[self._position :]
+        self._data = b""
+        return False
 
     def _fill(self, large: bytearray, view: memoryview) -> memoryview:
         """Add to a large message; what is left of the bytes."""
@@ -87,11 +98,13 @@ class Splitter:
         self._over = not self._other(bytes(part))
         return view[:0] if self._over else view[len(part) :]
 
-    def _split(self, data: bytes) -> int:
-        """Split all whole frames; how many bytes are done with."""
+    def _split(self, data: bytes, most: int) -> bool:
+        """Split up to ``most`` whole frames; whether there may be another."""
         whole, max_size, fragmented = self._whole, self._max_size, self._fragmented
-        position, end = 0, len(data)
-        while end - position >= 2:
+        position, end, more = self._position, len(data), False
+        for _ in range(most):
+            if end - position < 2:
+                break
             first = data[position]
             size = data[position + 1]
             start = position + 2
@@ -122,7 +135,8 @@ class Splitter:
                     plain = first == TEXT and not self._checked and data[start:].isascii()
                     if first & _DATA < 2 and not plain:
                         self._checked = self._check_part(data, position, first, start, stop)
-                        return position if self._checked else end
+                        self._position = position if self._checked else end
+                        return False
                     break
                 if first == TEXT and not fragmented and stop <= end:
                     text = Text(data[start:stop])
@@ -133,16 +147,21 @@ class Splitter:
             self._checking = False
             checked = first & _CONTROL or size > max_size
             if not (checked or self._check_part(data, position, first, start, stop)):
-                return end
+                position = end
+                break
             if not self._other(data[position:stop]):
                 self._over = True
-                return end
+                position = end
+                break
             if not first & _CONTROL:
                 self._fragmented = fragmented = not first & _FIN
             self._owed = max(0, stop - end)
             position = min(stop, end)
+        else:
+            more = position < end
         self._checked = False
-        return position
+        self._position = position
+        return more
 
     def _check_part(self, data: bytes, position: int, first: int, start: int, stop: int) -> bool:
         """Look at what is here of a frame that may be text; whether the stream goes on."""

@@ -45,7 +45,7 @@ class _ServerCork(Cork):
         if self._early:
             early, self._early = self._early, b""
             self._sink.heard(len(early))
-            return early
+            return self._cut(early)
         return await super().receive_some(max_bytes)
 
 

@@ -16,6 +16,8 @@ from typing import Protocol
 
 import trio
 
+from .budget import WAKE
+
 if sys.platform != "win32":
     import fcntl
     import termios
@@ -137,14 +139,15 @@ class SocketWire:
         read_at = -inf
         while True:
             await self._readable()
+            woken = perf_counter()
             for _ in range(_BURST):
                 data = self._receive_nowait()
                 if data is None:
                     break
                 if not take(data):
                     return
-                if len(data) < READ:
-                    break  # there is no more
+                if len(data) < READ or perf_counter() - woken > WAKE:
+                    break  # there is no more, or the others are to run first
             last, read_at = read_at, perf_counter()
             if read_at - last < _QUICK:
                 # Whoever was woken answers first, and the socket is armed while the peer works:

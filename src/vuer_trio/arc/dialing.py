@@ -95,6 +95,9 @@ class Gate:
         if self._link.full:
             await self._link.drained()
 
+    async def turn(self) -> None:
+        await self._link.turn()
+
 
 class Dialler:
     """Dials one relay. ``gate`` is that of the latest dial."""

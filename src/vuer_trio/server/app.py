@@ -39,13 +39,15 @@ class Vuer:
     without an INIT give way. Times are seconds: ``handshake_timeout`` for TLS and the opening
     request, ``init_timeout`` for INIT, ``heartbeat`` for a silence before a ping, and as much again
     before a session is lost, ``close_timeout`` for the time without progress while a session is
-    closed. ``origins`` are the web pages that may connect, beside those of this server and of
-    localhost; None lets all. ``hosts`` are the names of this server, ``"*.example.com"`` for all
-    under one, beside its addresses, localhost and ``*.local``: a browser that asks for another is
-    refused, unless TLS vouches for it. With ``cert`` and ``key`` (files) it serves TLS, with
-    ``ca_cert`` only clients whose certificate that authority has signed. ``client_root`` is the
-    folder of a built web client, served at the same port. ``backend`` is the library of `start`.
-    ``floats="single"`` halves the size of floats, as the reference does.
+    closed. A session of which nothing that waits for it is taken for ``stall_timeout`` ends with
+    1008, whatever it sends meanwhile. ``origins`` are the web pages that may connect, beside those
+    of this server and of localhost; None lets all. ``hosts`` are the names of this server,
+    ``"*.example.com"`` for all under one, beside its addresses, localhost and ``*.local``: a
+    browser that asks for another is refused, unless TLS vouches for it. With ``cert`` and ``key``
+    (files) it serves TLS, with ``ca_cert`` only clients whose certificate that authority has
+    signed. ``client_root`` is the folder of a built web client, served at the same port.
+    ``backend`` is the library of `start`. ``floats="single"`` halves the size of floats, as the
+    reference does.
 
     Raises TypeError and ValueError for options that can not be.
     """
@@ -64,6 +66,7 @@ class Vuer:
         init_timeout: float = 10.0,
         close_timeout: float = 1.0,
         heartbeat: float = 20.0,
+        stall_timeout: float = 10.0,
         origins: Iterable[str] | None = DEFAULT,
         hosts: Iterable[str] = (),
         cert: str | PathLike[str] | None = None,

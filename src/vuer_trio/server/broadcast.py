@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from .._errors import ClientClosed, ConnectionClosed, OutboxFull
 from ..events import ServerEvent
 from .verbs import Verbs
 
 if TYPE_CHECKING:
+    from .._link.box import Ticket
+    from .audience import Listener
     from .serving import Serving
 
 __all__ = ["Broadcast"]
@@ -23,8 +24,13 @@ _PAUSE, _PAUSE_EACH = 0.00025, 0.00005
 class Broadcast(Verbs):
     """The verbs of a session, for all sessions; each message is encoded and framed once.
 
-    A session whose outbox is full does not get the message: then OutboxFull is raised, after all
-    others have got it. ``await broadcast.send(event)`` waits for room in every one.
+    No session is another one's concern, nor the caller's. One whose outbox is full does not get the
+    message: it is skipped, which its `VuerSession.statistics` counts, and which is logged once
+    until its outbox is half empty again. ``await broadcast.send(event)`` waits for room first, in
+    no session longer than ``stall_timeout``.
+
+    A session that was skipped may show a scene that is out of date. Where that matters, share the
+    scene by a `SceneStore`: it tells a session that can not follow, which then gets it whole.
     """
 
     def __init__(self, serving: Callable[[], Serving | None]) -> None:
@@ -32,9 +38,9 @@ class Broadcast(Verbs):
         self._due = 0.0  # when `send` is to yield, on the clock of `perf_counter`
 
     def __matmul__(self, event: ServerEvent) -> None:
-        """``broadcast @ event``: enqueue it now, in every session.
+        """``broadcast @ event``: enqueue it now, in every session that has room.
 
-        Raises EncodeError, and OutboxFull when a session has no room.
+        Raises EncodeError.
         """
         self._send(event)
 
@@ -43,20 +49,19 @@ class Broadcast(Verbs):
         if serving is None:
             return
         message = serving.prepare(event)
-        sessions = serving.sessions
-        full = [session for session in sessions if not session.offer(message)]
-        if full:
-            raise OutboxFull(
-                f"the outboxes of {len(full)} of {len(sessions)} sessions are full, "
-                f"{full[0].peer}'s among them; use `await broadcast.send(event)`, which waits for "
-                "room, or open the server with a larger outbox=Fifo(...)"
-            )
+        for session in serving.sessions:
+            if not session.listener.offer(message):
+                session.listener.skip()
 
     async def send(self, event: ServerEvent) -> None:
-        """Wait for room in every session, one after another, and enqueue the event.
+        """Enqueue the event in every session, and wait until all have had room for it.
 
-        A session that ends meanwhile is left out. It yields to other tasks at least every 0.25 ms,
-        or 50 µs for each session. Raises EncodeError. Cancelled: some sessions have got it.
+        It is in the outboxes that have room before anything is waited for, and behind all else in
+        those that have not: every session gets the events of all callers in the order of the calls.
+        A session that has no room within ``stall_timeout`` is skipped, and then is not waited for
+        until its outbox is half empty; one that ends is left out. It yields to other tasks at least
+        every 0.25 ms, or 50 µs for each session. Raises EncodeError. Cancelled: the sessions that
+        had room have got it, the others will not.
         """
         serving = self._serving()
         if serving is None:
@@ -67,10 +72,25 @@ class Broadcast(Verbs):
         else:
             await serving.rt.checkpoint()
             self._due = perf_counter() + max(_PAUSE, len(serving.sessions) * _PAUSE_EACH)
-        for session in list(serving.sessions):
-            if session.offer(message):
-                continue
-            try:
-                await session.enqueue(message)
-            except (ConnectionClosed, ClientClosed):
-                continue
+        waiting = []
+        for session in serving.sessions:
+            listener = session.listener
+            if not listener.offer(message):
+                ticket = listener.offer_later(message)
+                if ticket is not None:
+                    waiting.append((listener, ticket))
+        if waiting:
+            await self._wait(serving, waiting)
+
+    async def _wait(self, serving: Serving, waiting: Sequence[tuple[Listener, Ticket]]) -> None:
+        late = False
+        try:
+            with serving.rt.move_on_after(serving.options.stall_timeout):
+                for _, ticket in waiting:
+                    await ticket.event.wait()
+                return
+            late = True
+        finally:
+            for listener, ticket in waiting:
+                if listener.withdraw(ticket) and late:
+                    listener.skip()

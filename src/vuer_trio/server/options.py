@@ -32,7 +32,7 @@ _NEAREST = {
     "free_port": "port",
     "workspace": "client_root",
 }
-_SECONDS = ("handshake_timeout", "init_timeout", "close_timeout", "heartbeat")
+_SECONDS = ("handshake_timeout", "init_timeout", "close_timeout", "heartbeat", "stall_timeout")
 Path_ = str | os.PathLike[str]
 
 
@@ -51,6 +51,7 @@ class ServerOptions:
     init_timeout: float = 10.0
     close_timeout: float = 1.0
     heartbeat: float = 20.0
+    stall_timeout: float = 10.0
     origins: Iterable[str] | None = DEFAULT
     hosts: Iterable[str] = ()
     cert: Path_ | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,8 @@ from .._errors import ConnectionClosed
 from .._hosting.origins import Origins
 from .._hosting.places import NoPlace, Places
 from .._hosting.visits import Visits
+from .._link.keeper import Keeper
+from .._link.stalls import end_stalled
 from .._runtime import Runtime
 from .._transport.base import Prepared
 from .._transport.framing import prepare
@@ -116,9 +118,13 @@ class Serving:
         self._status.started(self)
 
     async def close_at_the_end(self) -> None:
-        """Turn out who does not say INIT, until cancelled; then close every session with 1001."""
+        """Turn out who does not say INIT, and end who stalls, until cancelled; then close every
+        session with 1001."""
+        options = self.options
         try:
-            await self._places.watch(self.options.init_timeout, self._turn_out)
+            async with self.rt.open_nursery() as watches:
+                watches.start_soon(self._places.watch, options.init_timeout, self._turn_out)
+                await end_stalled(self.rt, self._keepers, options.stall_timeout)
         finally:
             self.closing = True
             patience = self.options.close_timeout + _PATIENCE
@@ -132,6 +138,9 @@ class Serving:
                     await self._left.wait()
             for session in list(self.lives):
                 session.abort()
+
+    def _keepers(self) -> Iterable[Keeper]:
+        return [session._keeper for session in self.sessions]
 
     async def say_goodbye(self, session: VuerSession) -> None:
         """Close it because the server ends."""

@@ -20,6 +20,8 @@ from ..codec import make_encoder
 from ..connecting import received
 from ..events import ClientEvent, GetWebXRMesh, GrabRender, ServerEvent, ServerRPC
 from ..handlers import Handlers
+from ..statistics import Statistics, measure
+from .audience import Listener
 from .change import Change, Prepare
 from .intake import Intake
 from .tasks import NotStarted, SessionTask, check_function, guarded
@@ -65,6 +67,8 @@ class VuerSession(Verbs):
         self.path: str = knock.request.target
         #: the address of the client, for logs
         self.peer: str = knock.peer
+        #: as a broadcast sees it
+        self.listener = Listener(keeper.outbox, knock.peer)
         #: ``send @ e``, ``await send(e)``; ``await send`` returns a permit
         self.send: Sender[ServerEvent] = Sender(keeper.outbox, encode, pace, keeper.uri)
         self._receiver: Receiver[ClientEvent] = Receiver(
@@ -104,6 +108,18 @@ class VuerSession(Verbs):
     def close_code(self) -> int | None:
         """How the connection ended (RFC 6455 §7.4.1), None while it is open."""
         return self._keeper.ending.code if self._keeper.ending else None
+
+    def statistics(self) -> Statistics:
+        """Counts, depths and times, as they are now."""
+        keeper = self._keeper
+        return measure(
+            keeper.counters,
+            keeper.outbox,
+            keeper.inbox,
+            keeper.boxes,
+            silence=self._rt.current_time() - keeper.heard_at,
+            skipped=self.listener.skipped,
+        )
 
     @property
     def _tasks(self) -> Any:
@@ -352,17 +368,6 @@ class VuerSession(Verbs):
     def has_room(self) -> bool:
         """Whether an event can be enqueued without waiting."""
         return self._keeper.outbox.has_room
-
-    def offer(self, message: bytes) -> bool:
-        """Enqueue an encoded message; False if there is no room. A closed session takes all."""
-        outbox = self._keeper.outbox
-        return outbox.closed is not None or outbox.offer(message)
-
-    async def enqueue(self, message: bytes) -> None:
-        """Wait for room, then enqueue an encoded message. Cancelled: it is not sent."""
-        outbox, size = self._keeper.outbox, len(message)
-        await outbox.reserve(size)
-        outbox.put_reserved((message,), size)
 
     # ---- closing
 

@@ -133,7 +133,11 @@ class Member:
                 self._keeper.uri,
                 outbox.count,
             )
-            self.end(POLICY, "this agent reads too slowly")
+            # What waits is not written first: a peer that reads a byte now and then would be kept
+            # for as long as it likes.
+            link = self._keeper.open_link
+            if link is not None:
+                link.dismiss(POLICY, "this agent reads too slowly")
 
     # ---- ending
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, get_args
 from ..._hosting.origins import Origins, check_hosts, check_origins
 from ..._hosting.places import NoPlace, Places, quarter
 from ..._hosting.visits import Visits
+from ..._link.keeper import Keeper
 from ..._link.policy import Fifo, Latest, Policy
+from ..._link.stalls import end_stalled
 from ..._nursery import beside, open_plain_nursery
 from ..._runtime import Runtime, runtime
 from ..._transport.base import TransportName
@@ -57,6 +59,7 @@ class RelayOptions:
     max_agents: int = 10_000
     max_agents_per_host: int | None = None
     heartbeat: float = 20.0
+    stall_timeout: float = 10.0
     close_timeout: float = 1.0
     handshake_timeout: float = 10.0
     origins: Iterable[str] | None = ()
@@ -73,9 +76,10 @@ class RelayOptions:
         check_size("max_agents", self.max_agents)
         if self.max_agents_per_host is not None:
             check_size("max_agents_per_host", self.max_agents_per_host)
+        times = ("heartbeat", "stall_timeout", "close_timeout", "handshake_timeout")
         check_seconds(
             self,
-            ("heartbeat", "close_timeout", "handshake_timeout", "register_timeout"),
+            (*times, "register_timeout"),
             positive=("heartbeat", "register_timeout"),
         )
         check_token(self.register_secret, "register_secret")
@@ -194,7 +198,7 @@ class Relay:
 
     async def _close_at_the_end(self) -> None:
         try:
-            await self.rt.Event().wait()
+            await end_stalled(self.rt, self._keepers, self.options.stall_timeout)
         finally:
             self._closing = True
             patience = self.options.close_timeout + _PATIENCE
@@ -205,6 +209,9 @@ class Relay:
                         nursery.start_soon(member.close, *GOING_AWAY)
             for member in list(self._members):
                 member.abort()
+
+    def _keepers(self) -> Iterable[Keeper]:
+        return [member._keeper for member in self._members]
 
     async def _greet(self, knock: Knock) -> None:
         request = knock.request
@@ -270,6 +277,7 @@ async def serve_arc_relay(
     max_agents: int = 10_000,
     max_agents_per_host: int | None = None,
     heartbeat: float = 20.0,
+    stall_timeout: float = 10.0,
     close_timeout: float = 1.0,
     handshake_timeout: float = 10.0,
     origins: Iterable[str] | None = (),
@@ -288,10 +296,11 @@ async def serve_arc_relay(
     ``register_secret`` only who sends it may register. An id that has not connected within
     ``register_timeout`` seconds is forgotten; until then it gives way to others when there is no
     room. ``outbox`` is what may wait for one connection: a full `Fifo` closes it with 1008, a
-    `DropOldest` drops. ``max_agents`` bounds the registered ones, and the connections;
-    ``max_agents_per_host`` (a quarter) those of one address. ``origins`` and ``hosts`` are as
-    `vuer_trio.Vuer` has them, and so are times, in seconds. Tokens are kept in memory: a restart
-    forgets them.
+    `DropOldest` drops. A connection of which nothing that waits for it is taken for
+    ``stall_timeout`` ends with 1008, too. ``max_agents`` bounds the registered ones, and the
+    connections; ``max_agents_per_host`` (a quarter) those of one address. ``origins`` and ``hosts``
+    are as `vuer_trio.Vuer` has them, and so are times, in seconds. Tokens are kept in memory: a
+    restart forgets them.
 
     Raises TypeError and ValueError for options that can not be, OSError if it can not listen.
     Cancelled: every connection is closed with 1001, within a second more than ``close_timeout``.
