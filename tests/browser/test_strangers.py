@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
+import anyio
 import pytest
 from anyio.from_thread import start_blocking_portal
 from stage import serving
@@ -35,6 +36,12 @@ OPEN = """url => new Promise(done => {
 #: what a page can read of an answer: its status and text, or nothing
 ASK = """([url, options]) => fetch(url, options).then(
     async answer => [answer.status, await answer.text()], () => "blocked")"""
+SHOW = """url => new Promise(done => {
+    const frame = document.createElement("iframe");
+    frame.onload = () => done();
+    frame.src = url;
+    document.body.append(frame);
+})"""
 LOAD = """url => new Promise(done => {
     const script = document.createElement("script");
     script.onload = () => done("loaded");
@@ -124,6 +131,10 @@ def test_a_page_of_another_origin_gets_nothing_of_a_server(serve, visit, root, s
                 url = f"http://{host}:{port}/"
                 assert page.evaluate(ASK, [url, {"method": method}]) == "blocked"
             assert page.evaluate(LOAD, f"http://{host}:{port}/secret.js") == "blocked"
+            # in a frame the page would have a session, and clicks could be led to it
+            page.evaluate(SHOW, f"http://{host}:{port}/")
+        assert stage.sessions() == ()
+        stage.portal.call(anyio.sleep, 0.5)
         assert stage.sessions() == ()
 
 

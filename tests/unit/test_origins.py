@@ -262,19 +262,22 @@ def test_what_is_refused_names_the_cure_and_is_shown_escaped():
     assert len(refusal(None, "a" * 60_000, ws=False)) < 500
 
 
-def cors(origin, origins=DEFAULT):
+def answered(origin, origins=DEFAULT):
     headers = [] if origin is None else [("origin", origin)]
-    return Origins(origins).cors(HttpRequest("GET", "/", headers))
+    return dict(Origins(origins).headers(HttpRequest("GET", "/", headers)))
 
 
 def test_a_page_that_was_let_in_may_read_the_answer_and_no_other():
-    assert cors("https://vuer.ai") == [
-        ("vary", "Origin"),
-        ("access-control-allow-origin", "https://vuer.ai"),
-    ]
-    assert cors("null", None)[1] == ("access-control-allow-origin", "null")
+    answer = answered("https://vuer.ai")
+    assert answer["vary"] == "Origin"
+    assert answer["access-control-allow-origin"] == "https://vuer.ai"
+    frames = answer["content-security-policy"].split()
+    assert frames[0] == "frame-ancestors"
+    assert {"'self'", "https://vuer.ai", "http://localhost:*"} < set(frames)
+    assert "access-control-allow-origin" not in answered(None)
+    assert answered("null", None) == {"vary": "Origin", "access-control-allow-origin": "null"}
     for origin in (None, "http://a\tb", "http://\xe4"):
-        assert cors(origin, None) == [("vary", "Origin")]
+        assert answered(origin, None) == {"vary": "Origin"}
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,11 @@ _HOST = r"\[[0-9a-f:.]{2,45}\]|[a-z0-9_](?:[a-z0-9._-]{0,252}[a-z0-9_.])?"
 _ORIGIN = re.compile(rf"([a-z][a-z0-9+.-]*)://({_HOST})(?::([0-9]{{1,5}}))?")
 _AUTHORITY = re.compile(rf"({_HOST})(?::([0-9]{{1,5}}))?")
 _PATTERN = re.compile(r"(?:\*\.)?(?:[^\s*:/@\\\[\]]+)|\*|\[?[0-9a-f:.]+\]?", re.IGNORECASE)
+#: who may show a page of the server's in a frame (CSP level 3, §6.4.2), beside ``origins``
+_FRAMES = (
+    "frame-ancestors 'self' http://localhost:* https://localhost:* http://127.0.0.1:* "
+    "https://127.0.0.1:*"
+)
 #: characters of a header that are shown
 _SHOWN = 100
 
@@ -91,7 +96,9 @@ class Origins:
         host: str | None = None,
     ) -> None:
         self._open = origins is None
-        self._pages = {parse_origin(origin) for origin in origins or ()}
+        listed = tuple(origins or ())
+        self._pages = {parse_origin(origin) for origin in listed}
+        self._frames = None if origins is None else " ".join([_FRAMES, *listed])
         own = socket.gethostname()
         names = [_name(name) for name in (*hosts, host or "", own, own.partition(".")[0])]
         self._names = {name for name in names if name}
@@ -110,9 +117,12 @@ class Origins:
             return self._refuse_name(host or "", secure)
         return None
 
-    def cors(self, request: HttpRequest) -> list[tuple[str, str]]:
-        """The headers that let the page read the answer to a request that was not refused."""
+    def headers(self, request: HttpRequest) -> list[tuple[str, str]]:
+        """Of the answer to a request that was not refused: which pages may read it, and which may
+        show it in a frame, where clicks could be led astray."""
         fields = [("vary", "Origin")]
+        if self._frames is not None:
+            fields.append(("content-security-policy", self._frames))
         origin = request.header("origin")
         if origin is not None and (origin == "null" or parse_origin(origin) is not None):
             fields.append(("access-control-allow-origin", origin))

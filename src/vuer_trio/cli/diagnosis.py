@@ -222,7 +222,7 @@ def _refused(address: Address, reply: Reply) -> Found:
             return Found(
                 what,
                 "It does not let this client in: a missing token, or an Origin that it does not "
-                "allow (origins= of a vuer-trio server).",
+                "allow (origins= and hosts= of a vuer-trio server).",
             )
         case 404 if address.resource != "/":
             return Found(

@@ -39,6 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port", type=int, help="0 for any free one (default: VUER_PORT, else 8012)"
     )
+    parser.add_argument(
+        "--hosts",
+        metavar="NAME",
+        nargs="+",
+        default=(),
+        help="names of this server that browsers may ask for, a tunnel's: '*.ngrok.app'",
+    )
     parser.add_argument("--cert", metavar="FILE", help="serve TLS with this certificate (PEM)")
     parser.add_argument("--key", metavar="FILE", help="its private key (PEM)")
     parser.add_argument("--web-client", metavar="FOLDER", help="serve this one")
@@ -55,7 +62,14 @@ async def run(args: argparse.Namespace, out: Output) -> int:
 
     root = args.web_client or web_client()
     try:
-        app = Vuer(args.host, args.port, cert=args.cert, key=args.key, client_root=root)
+        app = Vuer(
+            args.host,
+            args.port,
+            hosts=args.hosts,
+            cert=args.cert,
+            key=args.key,
+            client_root=root,
+        )
     except ValueError as exc:
         raise CommandFailed(_as_options(str(exc)), Status.USAGE) from exc
     app.spawn(_Visits(out).visit)

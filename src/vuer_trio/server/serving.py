@@ -157,7 +157,7 @@ class Serving:
             await self._refuse(knock, 403, f"{refusal}\n")
         elif not knock.wants_websocket:
             with self._visits.visit(_PAGE_TIMEOUT):
-                await self._pages.answer(knock, self._origins.cors(knock.request))
+                await self._pages.answer(knock, self._origins.headers(knock.request))
         elif self.closing:
             await self._refuse(knock, 503, "this server is going away\n")
         else:

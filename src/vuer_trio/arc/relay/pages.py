@@ -52,8 +52,8 @@ class Pages:
         self._secret = None if secret is None else secret.encode()
         self._stats = stats
 
-    async def answer(self, knock: Knock, cors: Sequence[tuple[str, str]] = ()) -> None:
-        """Answer one request; ``cors`` are the headers that let a page read the answer.
+    async def answer(self, knock: Knock, more: Sequence[tuple[str, str]] = ()) -> None:
+        """Answer one request; ``more`` are headers of the answer.
 
         Raises OSError. Cancelled: the answer may be cut.
         """
@@ -62,7 +62,7 @@ class Pages:
                 status, kind, body, headers = await self._find(knock)
             except BadRequest as exc:
                 status, kind, body, headers = exc.status, "text/plain", str(exc), ()
-            fields = [*cors, *_GUARDS, *headers]
+            fields = [*more, *_GUARDS, *headers]
             if body:
                 fields.append(("content-type", kind))
             await knock.answer(status, fields, body.encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -218,10 +219,10 @@ class Relay:
         refusal = self._origins.refusal(request, secure=knock.secure)
         if refusal is not None:
             log.warning("%s: refused: %s", knock.peer, refusal)
-            await self._refuse(knock, 403, refusal)
+            await self._refuse(knock, 403, refusal, "forbidden")
         elif not knock.wants_websocket:
             with self._visits.visit(_VISIT_TIMEOUT):
-                await self._pages.answer(knock, self._origins.cors(request))
+                await self._pages.answer(knock, self._origins.headers(request))
         elif request.target.partition("?")[0] != "/arc":
             await self._refuse(knock, 400, "Bad Request")
         elif self._closing:
@@ -254,9 +255,12 @@ class Relay:
         """Its token is good."""
         self._places.settle(member)
 
-    async def _refuse(self, knock: Knock, status: int, text: str) -> None:
+    async def _refuse(self, knock: Knock, status: int, text: str, code: str = "") -> None:
+        kind = "text/plain"
+        if code:
+            kind, text = "application/json", json.dumps({"error": code, "message": text})
         with self._refusals.visit(_VISIT_TIMEOUT):
-            await knock.answer(status, [("content-type", "text/plain")], text.encode())
+            await knock.answer(status, [("content-type", kind)], text.encode())
 
 
 class _Ignored:
