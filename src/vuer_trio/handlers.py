@@ -22,9 +22,8 @@ __all__ = ["Caller", "Handler", "Handlers", "kind", "outcome", "register"]
 
 log = logging.getLogger("vuer_trio.handlers")
 
-#: seconds that quick handlers run one after another until the others are to run. Each event that
-#: was read then costs the loop about as much time here as in the reader (`Budget`)
-_PAUSE = 0.001
+#: seconds that quick handlers run one after another, until the other tasks are to run
+_PAUSE = 0.0005
 #: handlers and answers that run beside each other; those above it wait their turn
 _CONCURRENT = 64
 

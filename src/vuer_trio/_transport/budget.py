@@ -41,7 +41,7 @@ class Budget:
         now = self._clock()
         took, self._began = now - self._began, now
         if took > _STEP:
-            self.step = max(1, self.step >> 1)
+            self.step = max(1, int(self.step * _STEP / took))
         elif took < _STEP / 2 and self.step < _MOST:
             self.step <<= 1
         return now >= self._due

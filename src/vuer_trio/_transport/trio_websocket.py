@@ -42,6 +42,8 @@ _CLOSE_BYTE, _PONG_BYTE = CLOSE.to_bytes(), PONG.to_bytes()
 _REPLIES = 131_072
 #: frames that the package gets at a time: it takes some 20 µs for the smallest, in one step
 _FRAMES = 16
+#: fragments of a message that are joined before it is whole
+_PARTS = 1024
 #: steps of the scheduler until a close frame of the package's is in the cork
 _PATIENCE = 10
 
@@ -58,6 +60,7 @@ class Cork(trio.abc.Stream):
         self.said = b""  # during the handshake
         self.owned = False  # the writer is at work, and need not be woken
         self.flushing = False  # bytes are on their way: the stream may be in the middle of a frame
+        self.between: Callable[[], None] = _nothing  # called before the package gets more
         self._pieces: deque[bytes] = deque()
         self._cutter = Pieces(self._pieces.append)
         self._more = False  # to be cut
@@ -103,6 +106,7 @@ class Cork(trio.abc.Stream):
             if perf_counter() > self._due:
                 await trio.lowlevel.checkpoint()
                 self._due = perf_counter() + WAKE
+            self.between()
             self._more = self._cutter.go_on(_FRAMES)
             return self._pieces.popleft()
         try:
@@ -129,6 +133,10 @@ class Cork(trio.abc.Stream):
     async def aclose(self) -> None:
         self._closed = True
         await trio.lowlevel.checkpoint()
+
+
+def _nothing() -> None:
+    """There is nothing to do."""
 
 
 class PackagedWebSocket:
@@ -159,6 +167,9 @@ class PackagedWebSocket:
         self._said = Ending("us", 1000)  # our close frame
         self._framed_at = 0.0
         self._batch: deque[Outgoing] = deque()  # what `write` has not given to the package yet
+        self._parts: list[Any] = []  # of a message in fragments, the package's
+        self._joined = 0  # of these: they are `_PARTS` fragments each
+        cork.between = self._join_parts
 
     # ---- opening
 
@@ -253,6 +264,19 @@ class PackagedWebSocket:
                 pass
         except OSError:
             pass
+
+    def _join_parts(self) -> None:
+        """The package keeps each fragment of a message by itself, and empty ones for ever: a list
+        of the smallest is a hundred times as large as they are."""
+        parts: list[Any] | None = getattr(self._socket, "_message_parts", None)
+        if parts is None or len(parts) < _PARTS:
+            return
+        if parts is not self._parts:
+            self._parts, self._joined = parts, 0
+        if len(parts) - self._joined >= _PARTS:
+            rest = parts[self._joined :]
+            parts[self._joined :] = [rest[0][:0].join(rest)]  # of text or of bytes
+            self._joined += 1
 
     # ---- writing
 
