@@ -58,7 +58,7 @@ class VuerClient(Connection):
     at every call. ``inbox`` and ``outbox`` are delivery policies: `Fifo` waits when it is full,
     `DropOldest`, `Latest` and `Discard` never do and count what they drop.
 
-    Raises TypeError and ValueError for options that can not be.
+    Raises TypeError and ValueError for options that cannot be.
     """
 
     def __init__(
@@ -90,6 +90,10 @@ class VuerClient(Connection):
                 del given[name]
         self._options = Options.gather({**given, **websockets_options})
         super().__init__()
+        environment = ssl_verify is None
+        self._unsafe = self._options.unsafe(
+            "VUER_SSL_VERIFY in the environment" if environment else "ssl_verify=False"
+        )
         self._encode = event_encoder(self._options.floats)
         keyed = with_key(self._encode, self._options.outbox.key_function(kind))
         self._handlers = Handlers()
@@ -116,7 +120,7 @@ class VuerClient(Connection):
 
     @property
     def uri(self) -> str:
-        """Where it connects to, without a password."""
+        """Where it connects to, without what may be secret: a password, what its query says."""
         return self._options.address.shown
 
     def statistics(self) -> Statistics:
@@ -205,7 +209,7 @@ class VuerClient(Connection):
 
         Raises RecvTimeout after ``timeout`` seconds, ConnectionClosed when everything has been
         received and the connection has ended (in order, too), ClientClosed after a local close,
-        ProtocolError for a frame that can not be decoded, after which the next call goes on.
+        ProtocolError for a frame that cannot be decoded, after which the next call goes on.
         It yields to other tasks at least every 0.25 ms. Cancelled: nothing has been taken.
         """
         if timeout is None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
-from socket import gaierror
-from ssl import SSLError
 from typing import Any, Literal
 
 from ._errors import ConnectionFailed, EncodeError, ProtocolError, VuerError, renew
@@ -15,6 +13,7 @@ from ._link.link import Link
 from ._received import ReceivedServerEvent
 from ._runtime import Runtime
 from ._transport.base import Text, Transport
+from ._transport.trouble import say_why
 from .codec import decode, make_encoder
 from .events import Event, ServerEvent
 from .options import Options
@@ -88,24 +87,10 @@ def connection_failed(uri: str, exc: Exception, what: str = "a Vuer server") -> 
     """What opening raises for what the dial failed with."""
     if isinstance(exc, VuerError | TypeError) or type(exc) is ValueError:
         return exc  # a fault of the caller's
-    reason = str(exc) or type(exc).__name__
-    certificate = next((e for e in (exc, exc.__cause__) if isinstance(e, SSLError)), None)
-    if certificate is not None:
-        reason = f"{certificate}; ssl_verify=False accepts a self-signed certificate"
-    elif isinstance(exc, OSError) and not isinstance(exc, TimeoutError):
-        reason = f"{_innermost(exc)}; is {what} running there?"
+    status = getattr(exc, "status", None)
     return ConnectionFailed(
-        f"could not connect to {uri}: {reason}", uri=uri, status=getattr(exc, "status", None)
+        f"could not connect to {uri}: {say_why(exc, what)}", uri=uri, status=status
     )
-
-
-def _innermost(exc: BaseException) -> str:
-    """Of an error that stands for one for each address of a host: the first one's text."""
-    cause = exc.__cause__
-    while isinstance(cause, BaseExceptionGroup):
-        cause = cause.exceptions[0]
-    shown = cause if isinstance(cause, OSError) else exc
-    return (shown.strerror if isinstance(shown, gaierror | OSError) else None) or str(shown)
 
 
 def event_encoder(
@@ -149,7 +134,7 @@ def received(item: Any) -> ServerEvent:
         return ReceivedServerEvent(decode(item))
     if kind is Text:
         raise ProtocolError(
-            f"a text frame, where the wire has only binary ones: {bytes(item[:80])!r}",
+            f"a text frame of {len(item)} bytes, where the wire has only binary ones",
             frame=bytes(item),
         )
     event: ServerEvent | ProtocolError = item.event  # decoded when it was read

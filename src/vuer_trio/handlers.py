@@ -12,6 +12,7 @@ from ._errors import ClientClosed, ConnectionClosed
 from ._link.box import Box
 from ._link.policy import Policy
 from ._runtime import Runtime
+from ._shown import must_be
 from .events import Event, canonical
 
 __all__ = ["Caller", "Handler", "Handlers", "kind", "outcome", "register"]
@@ -47,7 +48,7 @@ class Handlers:
     def add(self, etype: str, handler: Handler) -> Callable[[], None]:
         """Register; returns what takes it back, twice is harmless."""
         if not isinstance(etype, str):
-            raise TypeError(f"etype={etype!r}: write an event type, 'SET'")
+            raise TypeError(must_be("etype", "a str, 'SET'", etype))
         if not callable(handler.fn):
             raise TypeError(f"the handler of {etype} is not callable: {handler.fn!r}")
         if inspect.isgeneratorfunction(handler.fn) or inspect.isasyncgenfunction(handler.fn):

@@ -7,7 +7,7 @@ import ssl
 from .asyncio_wire import AnyioWire, LoopWire
 from .dialing import Dialing
 from .inside import open_inside
-from .proxy import open_tunnel, parse_proxy
+from .proxy import Proxy, open_tunnel
 from .wire import Wire
 
 __all__ = ["open_wire"]
@@ -15,7 +15,7 @@ __all__ = ["open_wire"]
 
 async def open_wire(dialing: Dialing) -> Wire:
     """A stream to the server. Raises OSError, Rejected. Cancelled: nothing is left open."""
-    address, context, proxy = dialing.address, dialing.context, dialing.proxy_url
+    address, context, proxy = dialing.address, dialing.context, dialing.find_proxy()
     given = dialing.stream if dialing.stream is not None else await open_inside(address.host)
     if given is not None:
         return AnyioWire(given)
@@ -25,14 +25,21 @@ async def open_wire(dialing: Dialing) -> Wire:
         return await LoopWire.connect(
             address.host, address.port, ssl=context, server_hostname=hostname
         )
-    to_proxy_tls, host, port, authorization = parse_proxy(proxy)
-    tls = ssl.create_default_context() if to_proxy_tls else None
-    wire = await LoopWire.connect(host, port, ssl=tls)
+    wire = await _open_proxy(proxy)
     try:
-        await open_tunnel(wire, address, authorization)
+        await open_tunnel(wire, address, proxy)
         if context is not None:
             await wire.start_tls(context, name)
     except BaseException:
         await wire.aclose()
         raise
     return wire
+
+
+async def _open_proxy(proxy: Proxy) -> LoopWire:
+    """A stream to a proxy. Raises ProxyFailed. Cancelled: nothing is left open."""
+    tls = ssl.create_default_context() if proxy.secure else None
+    try:
+        return await LoopWire.connect(proxy.host, proxy.port, ssl=tls)
+    except OSError as exc:
+        raise proxy.failed(exc) from exc

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 from typing import Any
 
@@ -10,6 +11,7 @@ from .base import Sink, Transport
 from .choosing import choose_transport
 from .core import Request
 from .dialing import Dialing
+from .handshake import Rejected
 from .wire import Wire
 
 __all__ = ["dial"]
@@ -26,6 +28,21 @@ async def dial(rt: Runtime, dialing: Dialing, sink: Sink, nursery: Any) -> Trans
         from .trio_dial import open_wire
     else:
         from .asyncio_dial import open_wire
+    try:
+        return await _dial(rt, dialing, name, open_wire, sink, nursery)
+    except Rejected as exc:
+        rejected = exc.without(dialing.secrets)
+    raise rejected  # out here: what it stands for is no context of it
+
+
+async def _dial(
+    rt: Runtime,
+    dialing: Dialing,
+    name: str,
+    open_wire: Callable[[Dialing], Awaitable[Wire]],
+    sink: Sink,
+    nursery: Any,
+) -> Transport:
     wire = await open_wire(dialing)
     try:
         return await _handshake(name, dialing, wire, sink, nursery)
@@ -36,12 +53,12 @@ async def dial(rt: Runtime, dialing: Dialing, sink: Sink, nursery: Any) -> Trans
 
 
 def _choose(runtime: str, dialing: Dialing) -> str:
-    """The transport for ``dialing``. Raises ValueError for one that can not do what is asked."""
+    """The transport for ``dialing``. Raises ValueError for one that cannot do what is asked."""
     installed = find_spec("websockets") is not None
     name = choose_transport(runtime, dialing.transport, installed)
     if name != "websockets" and dialing.compression is not None:
         raise ValueError(
-            f"transport={name!r} can not compress; leave it to 'auto'"
+            f"transport={name!r} cannot compress; leave it to 'auto'"
             if installed
             else "compression needs the websockets package: pip install 'vuer-trio[fast]'"
         )

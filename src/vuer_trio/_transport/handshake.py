@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from http import HTTPStatus
+
+from .._shown import shown, without
 
 __all__ = ["Rejected", "basic_authorization", "refusal"]
 
 
+#: characters of a reason, with what the peer says of it
+_LONGEST = 600
+
+
 class Rejected(Exception):
-    """The server answered, but not with a WebSocket. ``status`` is the HTTP status, if any."""
+    """The server answered, but not with a WebSocket. ``status`` is the HTTP status, if any.
+
+    The message may quote the server: it is shown escaped, and bounded. A ``cause`` whose text
+    would have to be escaped, or is long, is left out.
+    """
 
     def __init__(
         self, message: str, *, status: int | None = None, cause: BaseException | None = None
     ) -> None:
-        super().__init__(message)
+        super().__init__(shown(message, _LONGEST))
         self.status = status
-        self.__cause__ = cause
+        told = str(cause)
+        self.__cause__ = cause if told.isprintable() and len(told) <= _LONGEST else None
+
+    def without(self, secrets: Iterable[str]) -> Rejected:
+        """The same, should the server have sent back what is secret here."""
+        message, told = without(str(self), secrets), str(self.__cause__)
+        cause = self.__cause__ if without(told, secrets) == told else None
+        return Rejected(message, status=self.status, cause=cause)
 
 
 def refusal(

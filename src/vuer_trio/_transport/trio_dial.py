@@ -9,7 +9,7 @@ import trio
 
 from .dialing import Dialing
 from .inside import open_inside
-from .proxy import open_tunnel, parse_proxy
+from .proxy import Proxy, open_tunnel
 from .wire import SocketWire, StreamWire, Wire
 
 __all__ = ["open_wire"]
@@ -17,7 +17,7 @@ __all__ = ["open_wire"]
 
 async def open_wire(dialing: Dialing) -> Wire:
     """A stream to the server. Raises OSError, Rejected. Cancelled: nothing is left open."""
-    address, context, proxy = dialing.address, dialing.context, dialing.proxy_url
+    address, context, proxy = dialing.address, dialing.context, dialing.find_proxy()
     given = dialing.stream if dialing.stream is not None else await open_inside(address.host)
     if given is not None:
         return StreamWire(given)
@@ -29,14 +29,11 @@ async def open_wire(dialing: Dialing) -> Wire:
     if proxy is None:
         stream = await trio.open_tcp_stream(address.host, address.port)
     else:
-        to_proxy_tls, host, port, authorization = parse_proxy(proxy)
-        stream = await trio.open_tcp_stream(host, port)
-        if to_proxy_tls:
-            stream = trio.SSLStream(stream, ssl.create_default_context(), server_hostname=host)
+        stream = await _open_proxy(proxy)
     wire = StreamWire(stream)
     try:
         if proxy is not None:
-            await open_tunnel(wire, address, authorization)
+            await open_tunnel(wire, address, proxy)
         if context is not None:
             name = dialing.server_hostname or address.host
             secure = trio.SSLStream(stream, context, server_hostname=name, https_compatible=True)
@@ -46,3 +43,21 @@ async def open_wire(dialing: Dialing) -> Wire:
         await wire.aclose()
         raise
     return wire
+
+
+async def _open_proxy(proxy: Proxy) -> trio.abc.Stream:
+    """A stream to a proxy. Raises ProxyFailed. Cancelled: nothing is left open."""
+    try:
+        stream = await trio.open_tcp_stream(proxy.host, proxy.port)
+        if not proxy.secure:
+            return stream
+        secure = trio.SSLStream(stream, ssl.create_default_context(), server_hostname=proxy.host)
+        wire = StreamWire(secure)
+        try:
+            await wire.do_handshake()
+        except BaseException:
+            await wire.aclose()
+            raise
+        return secure
+    except OSError as exc:
+        raise proxy.failed(exc) from exc

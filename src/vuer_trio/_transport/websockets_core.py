@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake, InvalidStatus, PayloadTooBig
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
@@ -15,7 +17,11 @@ from .core import Request
 from .framing import close_reason
 from .handshake import Rejected, refusal
 
-__all__ = ["WebsocketsCore", "WebsocketsFrames"]
+__all__ = ["QUIET", "WebsocketsCore", "WebsocketsFrames"]
+
+#: the package's own logger shows requests with their headers, and payloads, under DEBUG
+QUIET = logging.getLogger("vuer_trio.websockets")
+QUIET.setLevel(logging.INFO)
 
 
 class WebsocketsFrames:
@@ -113,6 +119,7 @@ class WebsocketsCore(WebsocketsFrames):
             if request.compression
             else None,
             max_size=request.max_size,
+            logger=QUIET,
         )
         super().__init__(self._client, request.max_size)
         self.opened = False

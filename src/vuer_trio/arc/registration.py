@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .._errors import ConnectionFailed
 from .._http import Answer, ask
+from .._shown import shown, shown_uri
+from .._transport.trouble import say_why
 from ._errors import AgentIdTaken, InvalidAgentId, RateLimited, RegistrationError
 
 __all__ = ["Registrar"]
@@ -21,10 +23,10 @@ _ELSEWHERE = (404, 426)
 class Registrar:
     """Asks one relay. ``urls`` are tried in order, the next one after a 404 or 426."""
 
-    urls: tuple[str, ...]
+    urls: tuple[str, ...] = field(repr=False)
     tls: ssl.SSLContext | None = None
     verify: bool = True
-    proxy: str | Literal[True] | None = None
+    proxy: str | Literal[True] | None = field(default=None, repr=False)
 
     async def register(self, agent_id: str | None) -> dict[str, str]:
         """``{"agent_id": ..., "token": ...}``, with the relay's choice of an id for None.
@@ -65,8 +67,9 @@ class Registrar:
             except OSError as exc:
                 if answered is not None:
                     break  # nobody is at the next port: what the first one says tells more
+                where = shown_uri(url)
                 raise ConnectionFailed(
-                    f"could not ask {url}: {exc}; is an ARC relay running there?", uri=url
+                    f"could not ask {where}: {say_why(exc, 'an ARC relay')}", uri=where
                 ) from exc
             answered = url, answer
             if answer.status not in _ELSEWHERE:
@@ -77,10 +80,11 @@ class Registrar:
 
 def _refused(url: str, answer: Answer, agent_id: str | None, what: str = "token") -> Exception:
     status, found = answer.status, answer.json
+    url = shown_uri(url)
     code = found.get("error")
     code = code if isinstance(code, str) else ""
     told = found.get("message")
-    told = f": {told[:200]}" if isinstance(told, str) else ""
+    told = f": {shown(told)}" if isinstance(told, str) else ""
     if status == 429:
         error = RateLimited(f"{url} wants fewer registrations{told}", uri=url, status=status)
         after = answer.headers.get("retry-after", "")
@@ -99,9 +103,11 @@ def _refused(url: str, answer: Answer, agent_id: str | None, what: str = "token"
         )
     hint = "; give register_url=" if status in (*_ELSEWHERE, 400, 405, 200) and not code else ""
     if 300 <= status < 400:
-        hint = f": it redirects to {answer.headers.get('location', '')[:200]!r}; write that URL"
+        hint = (
+            f": it redirects to {shown_uri(answer.headers.get('location', ''))!r}; write that URL"
+        )
     return RegistrationError(
-        f"{url} gave no {what} (HTTP {status}{f', {code}' if code else ''}{told}){hint}",
+        f"{url} gave no {what} (HTTP {status}{f', {shown(code, 64)}' if code else ''}{told}){hint}",
         status=status,
         code=code,
     )

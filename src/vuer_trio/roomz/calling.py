@@ -11,6 +11,7 @@ from typing import Any
 from .._link.box import Box
 from .._link.policy import Fifo
 from .._runtime import Runtime
+from .._shown import shown
 from .events import EventHandler, Handlers, Item, RoomzEvent
 
 __all__ = ["Calling", "Gate", "HandlerCaller", "call_handler"]
@@ -97,11 +98,11 @@ class Calling:
             try:
                 await self._call(handler, event.data)
             except Exception:
-                log.exception("a handler of %r raised", event.name)
+                log.exception("a handler of %r raised", shown(event.name, 64))
             except BaseException as exc:
                 if not self._rt.is_foreign(exc):
                     raise
-                log.exception("a handler of %r awaited what was cancelled", event.name)
+                log.exception("a handler of %r awaited what was cancelled", shown(event.name, 64))
 
     async def finish(self) -> None:
         """Wait until the handlers have seen every event, as long as they get on with it."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._errors import ConnectionClosed
 from .._runtime import Runtime
+from .._shown import shown
 from .._transport.base import Prepared
 from .._transport.framing import prepare
 from ..connecting import event_encoder
@@ -135,8 +136,9 @@ class Serving:
             with self.rt.move_on_after(_PAGE_TIMEOUT):
                 await self._pages.answer(knock)
         elif not allows(self.options.origins, origin, request.header("host")):
-            log.warning("%s: refused a page of %s; see origins=", knock.peer, origin)
-            await self._refuse(knock, 403, f"pages of {origin} may not connect to this server\n")
+            page = shown(origin)
+            log.warning("%s: refused a page of %s; see origins=", knock.peer, page)
+            await self._refuse(knock, 403, f"pages of {page} may not connect to this server\n")
         elif len(self.lives) >= limit:
             log.warning("%s: refused, there are %d sessions; see max_sessions=", knock.peer, limit)
             await self._refuse(knock, 503, "this server has as many sessions as it takes\n")
