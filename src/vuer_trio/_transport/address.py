@@ -73,7 +73,11 @@ def parse_address(uri: str) -> Address:
     except ValueError as exc:
         raise wrong(str(exc)) from None
     if parts.scheme not in ("ws", "wss"):
-        raise wrong(f"the scheme is {parts.scheme!r}" if "//" in uri else "it has no scheme")
+        raise wrong(
+            f"the scheme is {parts.scheme!r}"
+            if parts.scheme and "//" in uri
+            else "it has no scheme"
+        )
     if not parts.hostname:
         raise wrong("it has no host")
     if parts.fragment:

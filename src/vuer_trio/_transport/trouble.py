@@ -75,7 +75,7 @@ def say_why(exc: BaseException, what: str = "it", trust: str = TRUST) -> str:
     found = _innermost(exc)
     # In the system's words: libraries add the address, which is there already.
     known = found.errno is not None and found.errno > 0
-    reason = os.strerror(found.errno or 0) if known else shown(found.strerror or found)
+    reason = os.strerror(found.errno or 0) if known else shown(found.strerror or found).rstrip(".")
     if isinstance(found, gaierror):
         return f"{reason}; is the name of the host right?"
     if found.errno in NO_ROOM:

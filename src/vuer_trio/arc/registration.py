@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from .._errors import ConnectionFailed
 from .._http import Answer, ask
-from .._shown import shown, shown_uri
+from .._shown import secrets_of, shown, shown_uri, without
 from .._transport.trouble import say_why
 from ._errors import AgentIdTaken, InvalidAgentId, RateLimited, RegistrationError
 
@@ -44,7 +44,7 @@ class Registrar:
 
     async def stats(self) -> dict[str, Any]:
         """What the relay says of itself at ``/stats``. Raises as `register`."""
-        urls = tuple(url.removesuffix("/register") + "/stats" for url in self.urls)
+        urls = tuple(map(_stats_url, self.urls))
         url, answer = await self._ask("GET", urls, None)
         if answer.status != 200:
             raise _refused(url, answer, None, "statistics")
@@ -78,13 +78,19 @@ class Registrar:
         return answered
 
 
+def _stats_url(register_url: str) -> str:
+    base, mark, query = register_url.partition("?")
+    return f"{base.removesuffix('/register')}/stats{mark}{query}"
+
+
 def _refused(url: str, answer: Answer, agent_id: str | None, what: str = "token") -> Exception:
     status, found = answer.status, answer.json
+    secrets = secrets_of(url.partition("?")[2])
     url = shown_uri(url)
     code = found.get("error")
-    code = code if isinstance(code, str) else ""
+    code = without(code, secrets) if isinstance(code, str) else ""
     told = found.get("message")
-    told = f": {shown(told)}" if isinstance(told, str) else ""
+    told = f": {without(shown(told), secrets)}" if isinstance(told, str) else ""
     if status == 429:
         error = RateLimited(f"{url} wants fewer registrations{told}", uri=url, status=status)
         after = answer.headers.get("retry-after", "")

@@ -46,7 +46,9 @@ async def redeem(server: Server, token: str) -> str:
         reason = parse_qs(query.partition("#")[0]).get("error", [""])[0]
         if reason:
             said = _REASONS.get(reason, f"it says {without(shown(reason, 80), [token])!r}")
-            raise AuthenticationError(f"{server.shown} refused the token: {said}", reason=reason)
+            raise AuthenticationError(
+                f"{server.shown} refused the token: {said}", reason=without(reason, [token])
+            )
         for header in answer.headers.get_list("set-cookie"):
             found = _SET_COOKIE.match(header)
             if found and usable(found[1]):
