@@ -55,8 +55,8 @@ class Eyes:
         """Nothing was seen. ``of_peers``: loggers of what a test talks to, in this process."""
         formatter = logging.Formatter("%(name)s %(threadName)s %(message)s")
         lines = [formatter.format(r) for r in self._caplog.records if r.name not in of_peers]
-        marks = (MARK, *more)
-        marks += tuple(b64encode(f"me:{MARK}".encode()).decode()[4:12] for _ in range(1))
+        basic = b64encode(f"me:{secret('password')}".encode()).decode()
+        marks = (MARK, basic, *more)
         for text in (*self.seen, *lines):
             for mark in marks:
                 assert mark not in text, text[max(0, text.find(mark) - 300) :][:700]

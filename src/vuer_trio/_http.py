@@ -89,6 +89,8 @@ async def ask(
         raise ConnectionError(type(exc).__name__) from None
     except (httpx2.HTTPError, httpx2.StreamError, OSError) as exc:
         found = _system_error(exc)
+        if isinstance(found, httpx2.ConnectError) and not str(found) and address.secure:
+            found = ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "the stream ended in the TLS handshake")
         if len(received) > _LIMIT:
             pass
         elif through is not None and isinstance(exc, httpx2.ConnectError) and not tls_error(found):

@@ -87,10 +87,9 @@ def connection_failed(uri: str, exc: Exception, what: str = "a Vuer server") -> 
     """What opening raises for what the dial failed with."""
     if isinstance(exc, VuerError | TypeError) or type(exc) is ValueError:
         return exc  # a fault of the caller's
+    why = say_why(exc, what, secure=uri.startswith("wss:"))
     status = getattr(exc, "status", None)
-    return ConnectionFailed(
-        f"could not connect to {uri}: {say_why(exc, what)}", uri=uri, status=status
-    )
+    return ConnectionFailed(f"could not connect to {uri}: {why}", uri=uri, status=status)
 
 
 def event_encoder(

@@ -8,9 +8,11 @@ from http import HTTPStatus
 
 from .._shown import shown, without
 
-__all__ = ["Rejected", "basic_authorization", "refusal"]
+__all__ = ["SILENT", "Rejected", "basic_authorization", "refusal"]
 
 
+#: what is said of a server that has hung up
+SILENT = "the server closed the stream before it answered"
 #: characters of a reason, with what the peer says of it
 _LONGEST = 600
 

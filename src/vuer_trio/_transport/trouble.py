@@ -8,6 +8,7 @@ import ssl
 from socket import gaierror
 
 from .._shown import shown
+from .handshake import SILENT
 
 __all__ = ["NO_ROOM", "TRUST", "ProxyFailed", "say_why", "tls_error"]
 
@@ -30,6 +31,7 @@ _UNKNOWN_AUTHORITY = {
     21: "the certificate came without the authority that has signed it",
 }
 _OTHER_NAME = (62, 64)
+_OWN = "Give an ssl_context= with load_cert_chain(...)"
 #: parts of OpenSSL's reasons, in the order in which they are looked for, and what they mean
 _REASONS = (
     (
@@ -39,8 +41,7 @@ _REASONS = (
     ),
     (
         "CERTIFICATE_REQUIRED HANDSHAKE_FAILURE BAD_CERTIFICATE ALERT_UNKNOWN_CA ALERT_CERTIFICATE",
-        "the server has refused the handshake; it may want a certificate of the client's: give an "
-        "ssl_context= with load_cert_chain(...)",
+        f"the server has refused the handshake; does it want a certificate of the client's? {_OWN}",
     ),
     (
         "UNRECOGNIZED_NAME",
@@ -62,14 +63,22 @@ def tls_error(exc: BaseException) -> ssl.SSLError | None:
     return next((e for e in (exc, exc.__cause__) if isinstance(e, ssl.SSLError)), None)
 
 
-def say_why(exc: BaseException, what: str = "it", trust: str = TRUST) -> str:
-    """Of what a dial has raised: the reason, then what to do. ``what`` is to answer there, "a Vuer
-    server"; ``trust`` says how to trust a certificate."""
+def say_why(
+    exc: BaseException, what: str = "it", trust: str = TRUST, *, secure: bool = False
+) -> str:
+    """Of what a dial has raised: the reason, then what to do.
+
+    ``what`` is to answer there, "a Vuer server"; ``trust`` says how to trust a certificate;
+    ``secure``: it was to be in TLS, whose server may hang up instead of saying why.
+    """
     if isinstance(exc, ProxyFailed):
         return str(exc)
     tls = tls_error(exc)
     if tls is not None:
         return _say_tls(tls, trust)
+    hung_up = str(exc) == SILENT or isinstance(exc, ConnectionResetError | BrokenPipeError)
+    if hung_up and secure:
+        return f"{shown(exc)}; does it want a certificate of the client's? {_OWN}"
     if not isinstance(exc, OSError) or isinstance(exc, TimeoutError):
         return shown(exc) or type(exc).__name__
     found = _innermost(exc)

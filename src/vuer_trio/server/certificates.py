@@ -7,6 +7,8 @@ import ssl
 
 __all__ = ["server_context"]
 
+#: bytes of a file that are looked at
+_MOST = 1 << 20
 Path_ = str | os.PathLike[str]
 
 
@@ -45,17 +47,11 @@ def _check_readable(name: str, path: Path_) -> None:
 
 
 def _say_why(exc: ssl.SSLError, cert: Path_, key: Path_) -> str:
+    for name, path, what in (("cert", cert, "CERTIFICATE"), ("key", key, "PRIVATE KEY")):
+        with open(path, "rb") as file:
+            if f"{what}-----".encode() not in file.read(_MOST):
+                return f"{name}={os.fspath(path)!r} holds no {what.lower()} in PEM"
     files = f"cert={os.fspath(cert)!r}, key={os.fspath(key)!r}"
-    match exc.reason:
-        case "KEY_VALUES_MISMATCH":
-            return f"{files}: the key does not belong to the certificate"
-        case "NO_START_LINE" | "PEM_LIB":
-            for name, path, mark in (
-                ("cert", cert, b"BEGIN CERTIFICATE"),
-                ("key", key, b"PRIVATE KEY"),
-            ):
-                with open(path, "rb") as file:
-                    if mark not in file.read():
-                        what = "certificate" if name == "cert" else "private key"
-                        return f"{name}={os.fspath(path)!r} holds no {what} in PEM"
+    if exc.reason == "KEY_VALUES_MISMATCH":
+        return f"{files}: the key does not belong to the certificate"
     return f"{files}: {exc.reason or exc}"
