@@ -14,9 +14,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ._runtime import Runtime
+from ._shown import shown
 
-__all__ = ["as_exception", "contain", "has_failed", "log_failure", "pass_on", "shown", "verb"]
+__all__ = ["as_exception", "contain", "describe", "has_failed", "log_failure", "pass_on", "verb"]
 
+#: characters of an exception's text
+_LONGEST = 600
 #: who raises one of them wants to end the program
 _ENDS = (KeyboardInterrupt, SystemExit)
 
@@ -78,10 +81,10 @@ def verb(failure: BaseException) -> str:
     return "awaited what was cancelled" if lost else "raised"
 
 
-def shown(exc: BaseException, form: Callable[[BaseException], str] = str) -> str:
-    """Its text, or its class if it has none, or if that fails as well."""
+def describe(exc: BaseException, form: Callable[[BaseException], str] = str) -> str:
+    """Its text, as it may be shown, or its class if it has none, or if that fails as well."""
     try:
-        return form(exc) or type(exc).__name__
+        return shown(form(exc), _LONGEST) or type(exc).__name__
     except Exception:
         return type(exc).__name__
 
@@ -90,7 +93,7 @@ def as_exception(failure: BaseException) -> Exception:
     """What stands for a failure where nothing else may be raised; that is its cause then."""
     if isinstance(failure, Exception):
         return failure
-    error = RuntimeError(f"{type(failure).__name__} was raised: {shown(failure)}")
+    error = RuntimeError(f"{type(failure).__name__} was raised: {describe(failure)}")
     error.__cause__ = failure
     return error
 

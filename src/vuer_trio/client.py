@@ -61,7 +61,7 @@ class VuerClient(Connection):
     ``Fifo(1024)`` that waits for its first receiver no longer than 1 s after it was full: until
     there is one, it then keeps the newest, counts the rest, and says so in a warning.
 
-    Raises TypeError and ValueError for options that can not be.
+    Raises TypeError and ValueError for options that cannot be.
     """
 
     def __init__(
@@ -93,6 +93,10 @@ class VuerClient(Connection):
                 del given[name]
         self._options = Options.gather({**given, **websockets_options})
         super().__init__()
+        environment = ssl_verify is None
+        self._unsafe = self._options.unsafe(
+            "VUER_SSL_VERIFY in the environment" if environment else "ssl_verify=False"
+        )
         self._encode = event_encoder(self._options.floats)
         keyed = with_key(self._encode, self._options.outbox.key_function(kind))
         self._handlers = Handlers()
@@ -119,7 +123,7 @@ class VuerClient(Connection):
 
     @property
     def uri(self) -> str:
-        """Where it connects to, without a password."""
+        """Where it connects to, without what may be secret: a password, what its query says."""
         return self._options.address.shown
 
     def statistics(self) -> Statistics:
@@ -198,7 +202,7 @@ class VuerClient(Connection):
 
         Raises RecvTimeout after ``timeout`` seconds, ConnectionClosed when everything has been
         received and the connection has ended (in order, too), ClientClosed after a local close,
-        ProtocolError for a frame that can not be decoded, after which the next call goes on.
+        ProtocolError for a frame that cannot be decoded, after which the next call goes on.
         It yields to other tasks at least every 0.25 ms. Cancelled: nothing has been taken.
         """
         if timeout is None:

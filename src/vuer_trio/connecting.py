@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
-from socket import gaierror
-from ssl import SSLError
 from typing import Any, Literal
 
 from ._errors import ConnectionFailed, EncodeError, ProtocolError, VuerError, renew
-from ._failures import shown
 from ._link.dropping import Keyed
 from ._link.keeper import Keeper
 from ._link.link import Link
@@ -18,6 +15,7 @@ from ._received import ReceivedServerEvent
 from ._runtime import Runtime
 from ._transport.base import Text, Transport
 from ._transport.handshake import way_of
+from ._transport.trouble import say_why
 from .codec import decode, make_encoder
 from .events import Event, ServerEvent
 from .options import Options
@@ -97,24 +95,11 @@ def connection_failed(uri: str, exc: Exception, what: str = "a Vuer server") -> 
     """What opening raises for what the dial failed with."""
     if isinstance(exc, VuerError | TypeError) or type(exc) is ValueError:
         return exc  # a fault of the caller's
-    reason, where = shown(exc), uri + way_of(exc)
-    certificate = next((e for e in (exc, exc.__cause__) if isinstance(e, SSLError)), None)
-    if certificate is not None:
-        reason = f"{certificate}; ssl_verify=False accepts a self-signed certificate"
-    elif isinstance(exc, OSError) and not isinstance(exc, TimeoutError):
-        reason = f"{_innermost(exc)}; is {what} running there?"
+    why = say_why(exc, what, secure=uri.startswith("wss:"))
+    status = getattr(exc, "status", None)
     return ConnectionFailed(
-        f"could not connect to {where}: {reason}", uri=uri, status=getattr(exc, "status", None)
+        f"could not connect to {uri}{way_of(exc)}: {why}", uri=uri, status=status
     )
-
-
-def _innermost(exc: BaseException) -> str:
-    """Of an error that stands for one for each address of a host: the first one's text."""
-    cause = exc.__cause__
-    while isinstance(cause, BaseExceptionGroup):
-        cause = cause.exceptions[0]
-    shown = cause if isinstance(cause, OSError) else exc
-    return (shown.strerror if isinstance(shown, gaierror | OSError) else None) or str(shown)
 
 
 def event_encoder(
@@ -158,7 +143,7 @@ def received(item: Any) -> ServerEvent:
         return ReceivedServerEvent(decode(item))
     if kind is Text:
         raise ProtocolError(
-            f"a text frame, where the wire has only binary ones: {bytes(item[:80])!r}",
+            f"a text frame of {len(item)} bytes, where the wire has only binary ones",
             frame=bytes(item),
         )
     event: ServerEvent | ProtocolError = item.event  # decoded when it was read

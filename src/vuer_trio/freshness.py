@@ -16,6 +16,7 @@ from ._link.dropping import KeyedBox
 from ._link.keeper import Keeper
 from ._link.policy import Latest
 from ._runtime import Runtime, runtime
+from ._shown import must_be
 from .events import Event, canonical
 
 __all__ = ["Freshness", "Lease"]
@@ -198,9 +199,9 @@ class Lease:
 
 def _checked(etype: str, max_age: float) -> str:
     if not isinstance(etype, str):
-        raise TypeError(f"etype={etype!r}: write an event type, 'SET'")
+        raise TypeError(must_be("etype", "a str, 'SET'", etype))
     if isinstance(max_age, bool) or not isinstance(max_age, int | float):
-        raise TypeError(f"max_age={max_age!r}: write seconds")
+        raise TypeError(must_be("max_age", "a number of seconds", max_age))
     if not max_age >= 0:
-        raise ValueError(f"max_age={max_age!r}: write seconds, 0 or more")
+        raise ValueError(must_be("max_age", "0 or more seconds", max_age))
     return canonical(etype)

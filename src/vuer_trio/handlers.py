@@ -16,6 +16,7 @@ from ._link.log_limit import LogLimit
 from ._link.pace import Pace
 from ._link.policy import Policy
 from ._runtime import Runtime
+from ._shown import must_be
 from .events import Event, canonical
 
 __all__ = ["Caller", "Handler", "Handlers", "kind", "outcome", "register"]
@@ -59,7 +60,7 @@ class Handlers:
     def add(self, etype: str, handler: Handler) -> Callable[[], None]:
         """Register; returns what takes it back, twice is harmless."""
         if not isinstance(etype, str):
-            raise TypeError(f"etype={etype!r}: write an event type, 'SET'")
+            raise TypeError(must_be("etype", "a str, 'SET'", etype))
         if not callable(handler.fn):
             raise TypeError(f"the handler of {etype} is not callable: {handler.fn!r}")
         if inspect.isgeneratorfunction(handler.fn) or inspect.isasyncgenfunction(handler.fn):

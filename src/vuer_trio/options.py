@@ -11,12 +11,13 @@ import difflib
 import math
 import os
 import ssl
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 from ._link.backoff import Backoff
 from ._link.policy import DEFAULT_INBOX, Fifo, Policy
+from ._shown import HIDDEN, must_be, shown, shown_uri
 from ._transport.address import Address, parse_address
 from ._transport.base import TransportName
 
@@ -25,7 +26,9 @@ __all__ = [
     "Options",
     "WebsocketsOptions",
     "check_choice",
+    "check_context",
     "check_policies",
+    "check_port",
     "check_seconds",
     "check_size",
     "environment_int",
@@ -75,7 +78,7 @@ _NEAREST = {
 _SECONDS = ("connect_timeout", "close_timeout", "heartbeat")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Options:
     """All options of a client, checked. Times in seconds, sizes in bytes."""
 
@@ -127,13 +130,18 @@ class Options:
             options["max_size"] = environment_int("WEBSOCKET_MAX_SIZE", DEFAULT_MAX_SIZE)
         if options.get("ssl_verify") is None:
             options["ssl_verify"] = _environment_flag("VUER_SSL_VERIFY")
+        headers = options.get("headers")
+        if isinstance(headers, Iterator):
+            options["headers"] = tuple(headers)  # it is asked at each dial
         made = cls(**options)
         made._check()
         return made
 
     def _check(self) -> None:
         if not isinstance(self.uri, str):
-            raise TypeError(f"uri={self.uri!r}: write a string, {DEFAULT_URI!r}")
+            raise TypeError(
+                must_be("uri", "a str", self.uri, f"write {DEFAULT_URI!r}", secret=True)
+            )
         parse_address(self.uri)
         check_size("max_size", self.max_size)
         check_seconds(self, _SECONDS)
@@ -145,31 +153,45 @@ class Options:
         ):
             check_choice(name, getattr(self, name), allowed)
         check_policies(self)
-        if self.headers is not None and not (
-            callable(self.headers) or isinstance(self.headers, Mapping | Iterable)
-        ):
-            raise TypeError(f"headers={self.headers!r}: write a mapping, pairs, or a callable")
+        headers = self.headers
+        if headers is not None and not callable(headers):
+            if isinstance(headers, str | bytes) or not isinstance(headers, Mapping | Iterable):
+                what = "a mapping, pairs of a name and a value, or a callable"
+                raise TypeError(must_be("headers", what, headers, secret=True))
+            self.header_fields()
+        if not isinstance(self.ssl_verify, bool):
+            raise TypeError(must_be("ssl_verify", "True or False", self.ssl_verify))
         if isinstance(self.proxy, str):
             from ._transport.proxy import parse_proxy
 
             parse_proxy(self.proxy)
         elif self.proxy is not None and self.proxy is not True:
-            raise TypeError(f"proxy={self.proxy!r}: write a URL, or True for the environment's")
+            what = "a URL, or True for the environment's"
+            raise TypeError(must_be("proxy", what, self.proxy, secret=True))
         names = self.subprotocols
         if names is not None and (
             isinstance(names, str) or not all(isinstance(name, str) for name in names)
         ):
-            raise TypeError(f"subprotocols={names!r}: write a list of strings")
+            raise TypeError(must_be("subprotocols", "a list of str", names))
         if self.reconnect is not None and not isinstance(self.reconnect, bool | Backoff):
-            raise TypeError(f"reconnect={self.reconnect!r}: write True, or a Backoff(...)")
+            raise TypeError(must_be("reconnect", "True, False, or a Backoff(...)", self.reconnect))
         if self.stream is not None and self.reconnect:
-            raise ValueError("stream= can not be opened again; leave reconnect= out")
+            raise ValueError("stream= cannot be opened again; leave reconnect= out")
         if self.backoff is not None and self.backoff.replay and not self.outbox.lossless:
             raise ValueError("replay=True keeps what is not confirmed; write outbox=Fifo(...)")
         if not isinstance(self.mirror_scene, bool):
-            raise TypeError(f"mirror_scene={self.mirror_scene!r}: write True or False")
-        if self.ssl_context is not None and not isinstance(self.ssl_context, ssl.SSLContext):
-            raise TypeError(f"ssl_context={self.ssl_context!r}: write an ssl.SSLContext")
+            raise TypeError(must_be("mirror_scene", "True or False", self.mirror_scene))
+        check_context("ssl_context", self.ssl_context)
+
+    def __repr__(self) -> str:
+        """Without what may be secret: of headers and a proxy only that they are there."""
+        said = [f"uri={shown_uri(self.uri)!r}"]
+        for field in fields(self)[1:]:
+            value = getattr(self, field.name)
+            if value != field.default:
+                hidden = field.name in ("headers", "proxy") and value is not True
+                said.append(f"{field.name}={HIDDEN if hidden else repr(value)}")
+        return f"Options({', '.join(said)})"
 
     @property
     def backoff(self) -> Backoff | None:
@@ -180,18 +202,46 @@ class Options:
     def address(self) -> Address:
         return parse_address(self.uri)
 
+    def unsafe(self, because: str) -> str:
+        """What to warn of: that certificates are not checked, and why; empty if they are."""
+        address = self.address
+        checked = self.ssl_verify or not address.secure
+        if checked or self.ssl_context is not None or self.stream is not None:
+            return ""
+        return (
+            f"the certificate of {address.host} is not checked ({because}): whoever is on the way "
+            "can read and change everything; trust it with ssl_context= instead"
+        )
+
     def header_fields(self) -> list[tuple[str, str]]:
-        """The headers for one dial. Raises TypeError or ValueError for what HTTP can not carry."""
+        """The headers for one dial. Raises TypeError or ValueError for what HTTP cannot carry."""
         headers = self.headers() if callable(self.headers) else self.headers
         pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
-        checked = []
-        for name, value in pairs:
-            if not isinstance(name, str) or not isinstance(value, str):
-                raise TypeError(f"headers: {name!r}: {value!r}: names and values are strings")
-            if not name or any(c in "\r\n\0" for c in name + value):
-                raise ValueError(f"headers: {name!r} holds what HTTP can not carry")
-            checked.append((name, value))
-        return checked
+        return [_header(pair) for pair in pairs]
+
+
+def _header(pair: Any) -> tuple[str, str]:
+    """A header's name and value, checked. An error shows the name only."""
+    if isinstance(pair, str | bytes) or not isinstance(pair, Iterable):
+        raise TypeError(must_be("a header", "a pair of a name and a value", pair, secret=True))
+    name, value, *more = (*pair, None, None)
+    if len(more) != 2:
+        raise TypeError(f"a header must be a pair of a name and a value, got {len(more)} things")
+    if not isinstance(name, str):
+        raise TypeError(must_be("the name of a header", "a str", name, secret=True))
+    if not isinstance(value, str):
+        header = f"the value of the header {shown(name, 64)!r}"
+        raise TypeError(must_be(header, "a str", value, secret=True))
+    if not (name and name.isascii()) or any(c in "\r\n\0" for c in name + value):
+        raise ValueError(f"headers: {shown(name, 64)!r} holds what HTTP cannot carry")
+    try:
+        value.encode("latin-1")
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"the value of the header {shown(name, 64)!r} must be ASCII or Latin-1; write other "
+            "characters in percent-encoding or base64"
+        ) from None
+    return name, value
 
 
 def _unknown(name: str, known: set[str]) -> str:
@@ -205,15 +255,44 @@ def _unknown(name: str, known: set[str]) -> str:
 def check_size(name: str, value: object) -> None:
     """A positive number of bytes or things."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name}={value!r}: write a number")
+        raise TypeError(must_be(name, "an int", value))
     if value < 1:
-        raise ValueError(f"{name}={value}: write a positive number")
+        raise ValueError(must_be(name, "at least 1", value))
+
+
+def check_port(value: object) -> None:
+    """Where to listen."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(must_be("port", "an int", value, "write 0 for any that is free"))
+    if not 0 <= value < 65_536:
+        raise ValueError(must_be("port", "below 65536", value, "write 0 for any that is free"))
+
+
+def check_context(name: str, value: object, *, server: bool = False) -> None:
+    """Of TLS, for this side of it."""
+    if value is None:
+        return
+    if not isinstance(value, ssl.SSLContext):
+        made = (
+            "ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)"
+            if server
+            else "ssl.create_default_context()"
+        )
+        raise TypeError(must_be(name, "an ssl.SSLContext", value, f"make one with {made}"))
+    other = ssl.PROTOCOL_TLS_CLIENT if server else ssl.PROTOCOL_TLS_SERVER
+    if value.protocol is other:
+        made = "ssl.Purpose.CLIENT_AUTH" if server else ""
+        raise ValueError(
+            f"{name} must be a {'server' if server else 'client'}'s context, got one of "
+            f"{other.name}; make one with ssl.create_default_context({made})"
+        )
 
 
 def check_choice(name: str, value: object, allowed: Sequence[object]) -> None:
     """One of a few."""
     if value not in allowed:
-        raise ValueError(f"{name}={value!r}: write one of {allowed}")
+        choices = ", ".join(map(repr, allowed))
+        raise ValueError(must_be(name, f"one of {choices}", value))
 
 
 def check_seconds(
@@ -223,9 +302,10 @@ def check_seconds(
     for name in names:
         value = getattr(options, name)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise TypeError(f"{name}={value!r}: write seconds, or math.inf for no limit")
+            raise TypeError(must_be(name, "a number of seconds", value, "math.inf is no limit"))
         if not value >= 0 or (value == 0 and name in positive):
-            raise ValueError(f"{name}={value!r}: write positive seconds, or math.inf")
+            what = "more than 0" if name in positive else "0 or more"
+            raise ValueError(must_be(name, f"{what} seconds", value, "math.inf is no limit"))
 
 
 def check_policies(options: object) -> None:
@@ -233,7 +313,7 @@ def check_policies(options: object) -> None:
     for name in ("inbox", "outbox"):
         policy = getattr(options, name)
         if not isinstance(policy, Policy):
-            raise TypeError(f"{name}={policy!r}: write a policy, Fifo(1024)")
+            raise TypeError(must_be(name, "a policy", policy, "write Fifo(1024)"))
 
 
 def environment_int(name: str, default: int) -> int:
@@ -242,7 +322,7 @@ def environment_int(name: str, default: int) -> int:
     try:
         return int(text) if text else default
     except ValueError:
-        raise ValueError(f"the environment has {name}={text!r}: write a number") from None
+        raise ValueError(must_be(f"{name} in the environment", "an int", text)) from None
 
 
 def _environment_flag(name: str) -> bool:
@@ -251,4 +331,4 @@ def _environment_flag(name: str) -> bool:
         return True
     if text in ("0", "false", "no", "off"):
         return False
-    raise ValueError(f"the environment has {name}={text!r}: write true or false")
+    raise ValueError(must_be(f"{name} in the environment", "true or false", text))

@@ -986,5 +986,5 @@ async def test_registering_has_a_deadline(open_agent):
             await open_agent(url, connect_timeout=0.05).register()
         with pytest.raises(ConnectionFailed, match=r"within 0\.05 s"):
             await open_agent(url, connect_timeout=0.05).connect()
-        with pytest.raises(TypeError, match="write a string"):
+        with pytest.raises(TypeError, match="agent_id must be a str"):
             await open_agent(url).register(7)

@@ -51,7 +51,7 @@ async def test_arguments_that_can_not_be(new_server, open_client):
         (session,) = app.sessions
         with pytest.raises(TypeError, match="pass a request: a ServerRPC"):
             await session.rpc(Noop())
-        with pytest.raises(TypeError, match="write an event type"):
+        with pytest.raises(TypeError, match="etype must be a str"):
             await session.till(ClientEvent)
         with pytest.raises(TypeError, match=r"start_soon\(.*pass an async function and its arg"):
             session.start_soon(anyio.sleep(1))

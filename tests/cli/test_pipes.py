@@ -88,13 +88,16 @@ def test_a_help_that_nobody_reads_to_its_end():
         (("listen", "--count", "0"), "'0': write a positive number"),
         (("listen", "--seconds", "-1"), "'-1': write positive seconds"),
         (("ping", "--interval", "nan"), "'nan': write positive seconds"),
-        (("ping", "--header", "no colon"), "'no colon': write 'Name: value'"),
+        (("ping", "--header", "no colon"), "there is no colon, or no name before it"),
         (("ping", "--header", "A: b\nc"), "a header holds printable ASCII"),
         (("ping", "--ca-cert", "/nowhere"), "--ca-cert /nowhere: No such file or directory"),
         (("ping", "--ca-cert", __file__), "no certificate in PEM"),
-        (("serve", "--port", "99999"), "--port 99999: write a number below 65536"),
+        (("serve", "--port", "99999"), "--port must be below 65536, got 99999"),
         (("serve", "--cert", "a"), "--cert and --key go together"),
-        (("serve", "--web-client", "/nowhere"), "there is no index.html in that folder"),
+        (
+            ("serve", "--web-client", "/nowhere"),
+            "--web-client must be a folder with an index.html in it, got '/nowhere'",
+        ),
     ],
 )
 def test_wrong_arguments(arguments, said, capsys):
@@ -121,7 +124,7 @@ def test_no_server(command):
 def test_a_wrong_environment(server, command):
     done = run(command, server.uri, WEBSOCKET_MAX_SIZE="big")
     assert done.returncode == 2
-    assert "WEBSOCKET_MAX_SIZE='big': write a number" in done.stderr
+    assert "WEBSOCKET_MAX_SIZE in the environment must be an int, got 'big'" in done.stderr
 
 
 def test_what_a_server_says_does_not_move_the_cursor(serve):

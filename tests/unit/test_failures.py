@@ -9,7 +9,15 @@ import anyio
 import pytest
 import trio
 
-from vuer_trio._failures import as_exception, contain, has_failed, log_failure, pass_on, shown, verb
+from vuer_trio._failures import (
+    as_exception,
+    contain,
+    describe,
+    has_failed,
+    log_failure,
+    pass_on,
+    verb,
+)
 from vuer_trio._runtime import runtime
 
 log = logging.getLogger("test")
@@ -143,10 +151,10 @@ class Empty(Exception):
 
 
 def test_exceptions_without_a_text(caplog):
-    assert shown(ValueError("x")) == "x"
-    assert shown(ValueError("x"), repr) == "ValueError('x')"
-    assert shown(ValueError()) == "ValueError"
-    assert shown(Speechless()) == shown(Speechless(), repr) == "Speechless"
+    assert describe(ValueError("x")) == "x"
+    assert describe(ValueError("x"), repr) == "ValueError('x')"
+    assert describe(ValueError()) == "ValueError"
+    assert describe(Speechless()) == describe(Speechless(), repr) == "Speechless"
     for exc in (Speechless(), Empty()):
         log_failure(log, exc, "it failed")
         assert type(exc).__name__ in caplog.text

@@ -77,9 +77,17 @@ def test_a_flag_in_the_environment_has_several_spellings(monkeypatch, text, flag
 @pytest.mark.parametrize(
     ("name", "text", "what"),
     [
-        ("WEBSOCKET_MAX_SIZE", "1 MiB", "WEBSOCKET_MAX_SIZE='1 MiB': write a number"),
-        ("WEBSOCKET_MAX_SIZE", "0", "max_size=0: write a positive number"),
-        ("VUER_SSL_VERIFY", "maybe", "VUER_SSL_VERIFY='maybe': write true or false"),
+        (
+            "WEBSOCKET_MAX_SIZE",
+            "1 MiB",
+            "WEBSOCKET_MAX_SIZE in the environment must be an int, got '1 MiB'",
+        ),
+        ("WEBSOCKET_MAX_SIZE", "0", "max_size must be at least 1, got 0"),
+        (
+            "VUER_SSL_VERIFY",
+            "maybe",
+            "VUER_SSL_VERIFY in the environment must be true or false, got 'maybe'",
+        ),
         ("VUER_CLIENT_URI", "http://host", "'http://host' is no WebSocket URI"),
     ],
 )
@@ -209,9 +217,10 @@ WRONG_VALUES = [
 
 @pytest.mark.parametrize(("name", "value"), WRONG_TYPES)
 def test_a_wrong_type_is_a_type_error_that_names_the_option(name, value):
-    with pytest.raises(TypeError, match=name) as error:
+    with pytest.raises(TypeError, match=f"{name} must be .*, got ") as error:
         VuerClient(**{name: value})
-    assert repr(value) in str(error.value)
+    shown = type(value).__name__ if name in ("uri", "headers", "proxy") else repr(value)
+    assert f"got {shown}" in str(error.value)
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG_VALUES)
@@ -267,13 +276,13 @@ def test_no_headers_are_none():
 )
 def test_a_header_that_would_make_two_is_refused(name, value):
     for headers in ({name: value}, lambda: [(name, value)]):
-        with pytest.raises(ValueError, match=r"headers: .*HTTP can not carry"):
+        with pytest.raises(ValueError, match=r"headers: .*HTTP cannot carry"):
             gather(headers=headers).header_fields()
 
 
 @pytest.mark.parametrize(("name", "value"), [("X", 1), ("X", b"1"), (b"X", "1"), ("X", None)])
 def test_a_header_that_is_no_string_is_refused(name, value):
-    with pytest.raises(TypeError, match=r"headers: .*are strings"):
+    with pytest.raises(TypeError, match=r"of a header|of the header 'X' must be a str, got"):
         gather(headers=[(name, value)]).header_fields()
 
 
@@ -291,7 +300,10 @@ async def test_a_refused_header_reaches_nobody(transport):
     with trio.fail_after(DEADLINE):
         async with memory_peer() as peer:
             client = VuerClient(
-                peer.uri, stream=peer.stream, transport=transport, headers={"X": "a\r\nEvil: 1"}
+                peer.uri,
+                stream=peer.stream,
+                transport=transport,
+                headers=lambda: {"X": "a\r\nEvil: 1"},
             )
             with pytest.raises(ValueError, match="headers"):
                 await enter(client)

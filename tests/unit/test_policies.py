@@ -83,7 +83,7 @@ def test_a_key_that_can_not_be_called_is_refused():
 @pytest.mark.parametrize("option", ["inbox", "outbox"])
 @pytest.mark.parametrize("wrong", [1024, None, DropOldest, "latest"])
 def test_an_option_that_is_no_policy_is_refused(option, wrong):
-    with pytest.raises(TypeError, match=f"{option}=.*write a policy"):
+    with pytest.raises(TypeError, match=f"{option} must be a policy, got .*write Fifo"):
         VuerClient(**{option: wrong})
 
 

@@ -399,7 +399,7 @@ async def test_only_one_transport_can_compress(monkeypatch, wish):
         return dial_module._choose("trio", dialing)
 
     assert choose("auto") == choose("websockets") == "websockets"
-    with pytest.raises(ValueError, match=f"'{wish}' can not compress"):
+    with pytest.raises(ValueError, match=f"'{wish}' cannot compress"):
         choose(wish)
     monkeypatch.setattr(dial_module, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="compression needs the websockets package"):
@@ -548,7 +548,9 @@ async def test_a_failed_handshake_leaves_no_socket_and_no_task(transport):
 async def test_a_certificate_that_is_not_trusted_is_told_and_can_be_accepted(transport):
     with trio.fail_after(DEADLINE):
         async with serve_peer(tls=True) as peer:
-            with pytest.raises(ConnectionFailed, match="ssl_verify=False accepts") as error:
+            with pytest.raises(
+                ConnectionFailed, match=r"is signed by an authority .*ssl_verify=False"
+            ) as error:
                 await enter(VuerClient(peer.uri, transport=transport))
             cause = error.value.__cause__
             assert any(isinstance(e, ssl.SSLError) for e in (cause, cause.__cause__))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -19,6 +20,8 @@ from .opening import open_connection
 
 __all__ = ["Connection"]
 
+log = logging.getLogger("vuer_trio.link")
+
 
 class Connection(Block):
     """What every client has. A subclass makes the links, and wires them up once they are open."""
@@ -26,6 +29,7 @@ class Connection(Block):
     def __init__(self) -> None:
         self._keeper: Keeper | None = None
         self._abandon: Callable[[], object] | None = None
+        self._unsafe = ""  # what to warn of when it opens, once
 
     def _new_keeper(self, rt: Runtime, shielded: bool) -> Keeper:
         """A connection that is not open yet."""
@@ -145,10 +149,16 @@ class Connection(Block):
         ):
             raise renew(error)
 
+    def _warn(self) -> None:
+        if self._unsafe:
+            log.warning("%s", self._unsafe)
+            self._unsafe = ""
+
     async def _open(self, nursery: Any, *, shielded: bool) -> Keeper:
         if self._alive:
             raise RuntimeError(f"{self!r} is connected already; close it first")
         rt = runtime()
+        self._warn()
         previous = self._keeper
         keeper = self._new_keeper(rt, shielded)
         keeper.generation = self.generation

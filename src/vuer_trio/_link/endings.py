@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 
 from .._errors import ConnectionClosed, ConnectionFailed, VuerError
+from .._shown import shown
 from .._transport.base import Ending
 from .._transport.handshake import Rejected
 
@@ -27,6 +28,8 @@ _NAMES = {
     1013: "try again later",
     1014: "bad gateway",
 }
+#: characters of a reason
+_LONGEST = 600
 #: for the ends that have no close frame
 _NEVER_SENT = (1005, 1006)
 #: HTTP statuses that dialling again would not change
@@ -48,16 +51,17 @@ def check_close(code: int, reason: str) -> None:
 def closed_error(ending: Ending, uri: str) -> ConnectionClosed:
     """The error for calls on a link to ``uri`` that ended so."""
     if ending.by == "loss":
-        message = f"the connection to {uri} was lost: {ending.reason}"
+        message = f"the connection to {uri} was lost: {shown(ending.reason, _LONGEST)}"
     elif ending.by == "us":
-        message = f"closed the connection to {uri} with code {ending.code}: {ending.reason}"
+        reason = shown(ending.reason, _LONGEST)
+        message = f"closed the connection to {uri} with code {ending.code}: {reason}"
         if ending.code == 1009:
             message += "; open it with a larger max_size= to receive such messages"
     else:
         name = _NAMES.get(ending.code)
         message = f"{uri} closed the connection with code {ending.code}"
         message += f" ({name})" if name else ""
-        message += f": {ending.reason}" if ending.reason else ""
+        message += f": {shown(ending.reason, _LONGEST)}" if ending.reason else ""
     error = ConnectionClosed(message, code=ending.code, reason=ending.reason)
     error.__cause__ = ending.cause
     return error
@@ -76,7 +80,8 @@ def unsent_error(
     if isinstance(closed, ConnectionFailed):
         reason, cause = str(closed), closed
     error = ConnectionClosed(
-        f"{count} message{'s were' if count > 1 else ' was'} not {what} {uri}: {reason}",
+        f"{count} message{'s were' if count > 1 else ' was'} not {what} {uri}: "
+        f"{shown(reason, _LONGEST)}",
         code=ending.code,
         reason=ending.reason,
     )

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Literal
 
 from .._errors import ClientClosed, ConnectionFailed, InboxFull, VuerError, renew
-from .._failures import shown
+from .._failures import describe
 from .._runtime import Runtime, protected
 from .._transport.base import Ending, Message, Outgoing, Ping, Transport
 from .backoff import Backoff, Delays
@@ -181,7 +181,7 @@ class Keeper:
         """What calls raise after a dial that was the last."""
         error = self.explain(self.uri, exc)
         if error is exc or not isinstance(error, ConnectionFailed):
-            reason = shown(exc)
+            reason = describe(exc)
             error = ConnectionFailed(f"could not connect to {self.uri}: {reason}", uri=self.uri)
         error.__cause__ = exc
         return error

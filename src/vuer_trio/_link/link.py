@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from .._failures import as_exception, has_failed, log_failure, pass_on, shown
+from .._failures import as_exception, describe, has_failed, log_failure, pass_on
 from .._runtime import protected
 from .._transport.base import Ending, Message, Outgoing, Transport
 from .witnesses import show
@@ -119,7 +119,7 @@ class Link:
         """A fault of ours, or of a stream of the user's: told to the user as what it is."""
         if has_failed(exc, self.rt, task):
             log_failure(log, exc, "%s of %s failed", what, self.keeper.uri)
-            self._end(Ending("loss", 1006, f"{what} failed: {shown(exc, repr)}", exc))
+            self._end(Ending("loss", 1006, f"{what} failed: {describe(exc, repr)}", exc))
         pass_on(exc, self.rt, task)
 
     async def _vanish(self) -> None:

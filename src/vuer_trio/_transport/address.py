@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-__all__ = ["Address", "parse_address", "without_password"]
+from .._shown import secrets_of, shown_uri
+
+__all__ = ["Address", "parse_address", "split"]
 
 #: the gen-delims and sub-delims of RFC 3987 §2.2, and "%": left as they are when an IRI is quoted
 _SAFE = ":/?#[]@!$&'()*+,;=%"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Address:
     """``host`` without brackets, with the zone of an IPv6 address as the system writes it
-    (``fe80::1%eth0``); ``resource`` is path and query, as the request line has it."""
+    (``fe80::1%eth0``); ``resource`` is path and query, as the request line has it.
+
+    ``resource`` and ``uri`` may hold secrets; `shown` and the repr do not.
+    """
 
     uri: str
     secure: bool
@@ -25,8 +30,17 @@ class Address:
 
     @property
     def shown(self) -> str:
-        """The URI without its password, for messages and logs."""
-        return without_password(self.uri)
+        """The URI for messages and logs: without its password, and what its query says."""
+        return shown_uri(self.uri)
+
+    @property
+    def secrets(self) -> list[str]:
+        """What of it is not to be shown, as it is and as it is quoted."""
+        found = secrets_of(self.resource.partition("?")[2])
+        return found if self.user is None else [*found, self.user[1], quote(self.user[1], "")]
+
+    def __repr__(self) -> str:
+        return f"<Address {self.shown}>"
 
     @property
     def bare_host(self) -> str:
@@ -40,13 +54,18 @@ class Address:
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
 
-def without_password(uri: str) -> str:
-    """A URI, or what was meant as one, as it may be shown."""
-    scheme, slashes, rest = uri.partition("//")
-    authority, slash, path = rest.partition("/")
-    user, at, host = authority.rpartition("@")
-    name = user.partition(":")[0]
-    return scheme + slashes + (f"{name}:***@" if at else "") + host + slash + path
+def split(uri: str) -> tuple[SplitResult, int | None]:
+    """A URI's parts, and its port. Raises ValueError, which quotes nothing of it."""
+    hint = "; in a password, / ? # and @ are written %2F %3F %23 and %40" if "@" in uri else ""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        what = "its [ and ] are not around an IPv6 address" if "[" in uri or "]" in uri else ""
+        raise ValueError((what or "its host is none") + hint) from None
+    try:
+        return parts, parts.port
+    except ValueError:
+        raise ValueError(f"its port is not a number below 65536{hint}") from None
 
 
 def _with_zone(host: str) -> str:
@@ -62,17 +81,18 @@ def parse_address(uri: str) -> Address:
     """Take ``ws://`` or ``wss://`` apart. Raises ValueError that says what is wrong with it."""
 
     def wrong(what: str) -> ValueError:
-        return ValueError(
-            f"{without_password(uri)!r} is no WebSocket URI: {what}; write ws://host:port"
-        )
+        return ValueError(f"{shown_uri(uri)!r} is no WebSocket URI: {what}; write ws://host:port")
 
     try:
-        parts = urlsplit(uri)
-        port = parts.port
+        parts, port = split(uri)
     except ValueError as exc:
         raise wrong(str(exc)) from None
     if parts.scheme not in ("ws", "wss"):
-        raise wrong(f"the scheme is {parts.scheme!r}" if parts.scheme else "it has no scheme")
+        raise wrong(
+            f"the scheme is {parts.scheme!r}"
+            if parts.scheme and "//" in uri
+            else "it has no scheme"
+        )
     if not parts.hostname:
         raise wrong("it has no host")
     if parts.fragment:

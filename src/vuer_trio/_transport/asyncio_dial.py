@@ -9,7 +9,7 @@ from .asyncio_tcp import open_tcp
 from .asyncio_wire import AnyioWire, LoopWire
 from .dialing import Dialing
 from .inside import open_inside
-from .proxy import open_tunnel, parse_proxy
+from .proxy import Proxy, open_tunnel
 from .tls_wire import TlsWire
 from .wire import Wire
 
@@ -18,20 +18,16 @@ __all__ = ["open_wire"]
 
 async def open_wire(dialing: Dialing) -> Wire:
     """A stream to the server. Raises OSError, Rejected. Cancelled: nothing is left open."""
-    address, context, proxy = dialing.address, dialing.context, dialing.proxy_url
+    address, context, proxy = dialing.address, dialing.context, dialing.find_proxy()
     given = dialing.stream if dialing.stream is not None else await open_inside(address.host)
     if given is not None:
         return AnyioWire(given)
     if proxy is None:
         wire: Wire = await _open_tcp(address.host, address.port)
     else:
-        to_proxy_tls, host, port, authorization = parse_proxy(proxy)
-        wire = await _open_tcp(host, port)
-        if to_proxy_tls:
-            default = ssl.create_default_context()
-            wire = await TlsWire.open(wire, default, asyncio.Event, server_hostname=host)
+        wire = await _open_proxy(proxy)
         try:
-            await open_tunnel(wire, address, authorization)
+            await open_tunnel(wire, address, proxy)
         except BaseException:
             await wire.aclose()
             raise
@@ -49,3 +45,15 @@ async def _open_tcp(host: str, port: int) -> LoopWire:
         sock.close()
         raise
     return wire
+
+
+async def _open_proxy(proxy: Proxy) -> Wire:
+    """A stream to a proxy. Raises ProxyFailed. Cancelled: nothing is left open."""
+    try:
+        wire = await _open_tcp(proxy.host, proxy.port)
+        if not proxy.secure:
+            return wire
+        context = ssl.create_default_context()
+        return await TlsWire.open(wire, context, asyncio.Event, server_hostname=proxy.host)
+    except OSError as exc:
+        raise proxy.failed(exc) from exc

@@ -13,7 +13,7 @@ from .handshake import basic_authorization
 __all__ = ["Core", "Frames", "Request"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Request:
     """What the opening handshake asks for."""
 
@@ -23,6 +23,9 @@ class Request:
     subprotocols: Sequence[str] | None = None
     origin: str | None = None
     compression: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Request to {self.address.shown}>"
 
     def fields(self) -> tuple[str, list[tuple[bytes, bytes]]]:
         """The Host header, and the other fields, as wsproto wants them: each once."""

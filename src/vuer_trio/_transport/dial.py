@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,7 +14,7 @@ from .choosing import choose_transport
 from .core import Request
 from .dialing import Dialing
 from .handshake import REDIRECTED, Rejected
-from .redirect import follow, shown
+from .redirect import follow
 from .wire import Wire
 
 __all__ = ["dial"]
@@ -37,9 +38,9 @@ async def dial(rt: Runtime, dialing: Dialing, sink: Sink, nursery: Any) -> Trans
                 there = follow(way, exc, count)
         except (OSError, Rejected) as exc:
             if count:
-                exc.add_note(REDIRECTED + shown(way.address))
+                exc.add_note(REDIRECTED + way.address.shown)
             raise
-        log.info("%s redirects to %s", shown(way.address), shown(there.address))
+        log.info("%s redirects to %s", way.address.shown, there.address.shown)
         way = there
     raise AssertionError
 
@@ -51,6 +52,21 @@ async def _dial_once(rt: Runtime, dialing: Dialing, sink: Sink, nursery: Any) ->
         from .trio_dial import open_wire
     else:
         from .asyncio_dial import open_wire
+    try:
+        return await _dial(rt, dialing, name, open_wire, sink, nursery)
+    except Rejected as exc:
+        rejected = exc.without(dialing.secrets)
+    raise rejected  # out here: what it stands for is no context of it
+
+
+async def _dial(
+    rt: Runtime,
+    dialing: Dialing,
+    name: str,
+    open_wire: Callable[[Dialing], Awaitable[Wire]],
+    sink: Sink,
+    nursery: Any,
+) -> Transport:
     wire = await open_wire(dialing)
     try:
         return await _handshake(name, dialing, wire, sink, nursery)
@@ -61,12 +77,12 @@ async def _dial_once(rt: Runtime, dialing: Dialing, sink: Sink, nursery: Any) ->
 
 
 def _choose(runtime: str, dialing: Dialing) -> str:
-    """The transport for ``dialing``. Raises ValueError for one that can not do what is asked."""
+    """The transport for ``dialing``. Raises ValueError for one that cannot do what is asked."""
     installed = find_spec("websockets") is not None
     name = choose_transport(runtime, dialing.transport, installed)
     if name != "websockets" and dialing.compression is not None:
         raise ValueError(
-            f"transport={name!r} can not compress; leave it to 'auto'"
+            f"transport={name!r} cannot compress; leave it to 'auto'"
             if installed
             else "compression needs the websockets package: pip install 'vuer-trio[fast]'"
         )

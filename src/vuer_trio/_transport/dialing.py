@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 from .address import Address
 from .base import TransportName
-from .proxy import find_proxy
+from .proxy import Proxy, find_proxy, parse_proxy
 
 __all__ = ["Dialing"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Dialing:
     """All of it, checked. ``tls`` None: a context is made for ``wss://``."""
 
@@ -33,10 +33,24 @@ class Dialing:
     #: why no redirect to another origin is followed; None: they are, without credentials
     stays: str | None = None
 
+    def __repr__(self) -> str:
+        return f"<Dialing {self.address.shown}>"
+
+    def find_proxy(self) -> Proxy | None:
+        """The proxy to go through, if any. Raises ValueError for one that cannot be."""
+        if self.proxy is True:
+            return find_proxy(self.address)
+        return None if self.proxy is None else parse_proxy(self.proxy)
+
     @property
-    def proxy_url(self) -> str | None:
-        """The proxy to go through, if any."""
-        return find_proxy(self.address) if self.proxy is True else self.proxy
+    def secrets(self) -> list[str]:
+        """What a message is not to show, whoever sends it back: credentials, values of headers."""
+        found = [*self.address.secrets]
+        for _, value in self.headers:
+            found += [value, *value.replace(";", " ").replace("=", " ").split()]
+        if isinstance(self.proxy, str):
+            found += parse_proxy(self.proxy).secrets
+        return found
 
     @property
     def server_name(self) -> str:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 
-__all__ = ["GUID", "REDIRECTED", "Rejected", "basic_authorization", "way_of"]
+from .._shown import shown, without
+
+__all__ = ["GUID", "REDIRECTED", "SILENT", "Rejected", "basic_authorization", "way_of"]
 
 #: what a key is answered with (RFC 6455 §1.3)
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-
 #: how a note begins on what a dial fails with after it was sent elsewhere
 REDIRECTED = "redirected to "
+#: what is said of a server that has hung up
+SILENT = "the server closed the stream before it answered"
+#: characters of a reason, with what the peer says of it
+_LONGEST = 600
 
 
 class Rejected(Exception):
     """The server answered, but not with a WebSocket. ``status`` is the HTTP status, if any.
 
-    ``location`` is where it sends its clients instead, as it said so: empty if it did not, None
-    for an answer that is no redirect.
+    The message may quote the server: it is shown escaped, and bounded. A ``cause`` whose text
+    would have to be escaped, or is long, is left out. ``location`` is where the server sends its
+    clients instead, as it said so: empty if it did not, None for an answer that is no redirect.
     """
 
     def __init__(
@@ -28,10 +35,17 @@ class Rejected(Exception):
         location: str | None = None,
         cause: BaseException | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(shown(message, _LONGEST))
         self.status = status
         self.location = location
-        self.__cause__ = cause
+        told = str(cause)
+        self.__cause__ = cause if told.isprintable() and len(told) <= _LONGEST else None
+
+    def without(self, secrets: Iterable[str]) -> Rejected:
+        """The same, should the server have sent back what is secret here."""
+        message, told = without(str(self), secrets), str(self.__cause__)
+        cause = self.__cause__ if without(told, secrets) == told else None
+        return Rejected(message, status=self.status, location=self.location, cause=cause)
 
 
 def way_of(exc: BaseException) -> str:

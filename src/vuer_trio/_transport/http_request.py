@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import h11
 
+from .._shown import shown, without_bytes
 from .wire import Wire
 
 __all__ = ["BadRequest", "HttpRequest", "read_body", "read_request"]
@@ -23,7 +24,7 @@ class BadRequest(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class HttpRequest:
     """The head of a request.
 
@@ -41,6 +42,9 @@ class HttpRequest:
         for name, value in self.headers:
             before = self._joined.get(name)
             self._joined[name] = value if before is None else f"{before}, {value}"
+
+    def __repr__(self) -> str:
+        return f"<HttpRequest {shown(self.method, 20)}>"  # target and headers may hold tokens
 
     def header(self, name: str) -> str | None:
         """The value of a header in any case; of one that came more than once, all, joined by
@@ -68,7 +72,7 @@ async def read_request(wire: Wire) -> tuple[HttpRequest, bytes]:
             received += len(data)
             http.receive_data(data)
     except h11.RemoteProtocolError as exc:
-        raise BadRequest(exc.error_status_hint, str(exc)) from exc
+        raise BadRequest(exc.error_status_hint, without_bytes(exc)) from None
     assert isinstance(event, h11.Request)
     early = http.trailing_data[0]
     if received - len(early) > LIMIT:
@@ -110,5 +114,5 @@ async def read_body(wire: Wire, request: HttpRequest, early: bytes, limit: int) 
                 raise ConnectionResetError("the peer left before its request was whole")
             http.receive_data(data)
     except h11.RemoteProtocolError as exc:
-        raise BadRequest(exc.error_status_hint, str(exc)) from exc
+        raise BadRequest(exc.error_status_hint, without_bytes(exc)) from None
     return bytes(body)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import math
 import socket
@@ -18,6 +17,7 @@ from .choosing import choose_transport
 from .http_request import BadRequest, read_request
 from .knock import Knock, reply
 from .listening import Listening
+from .trouble import NO_ROOM
 from .upgrade import response
 from .wire import Wire
 
@@ -29,8 +29,6 @@ log = logging.getLogger("vuer_trio.server")
 HANDSHAKES = 1000
 #: streams accepted before other tasks may run
 _AT_ONCE = 32
-#: the system has no room for another stream just now
-_NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 #: seconds: until the next try when there was no room, and between two warnings about it
 _PAUSE, _WARN_EVERY = 0.1, 60.0
 #: seconds that closing a stream may take when the task is cancelled
@@ -51,7 +49,7 @@ async def listen(
     beside the connections, and is cancelled when they are, whatever for: a ``greet`` that shields
     itself hears of the end by it.
 
-    Raises OSError if it can not bind, ValueError for a transport that can not be had. Nothing that
+    Raises OSError if it cannot bind, ValueError for a transport that cannot be had. Nothing that
     one connection does ends it or another: failures of a handshake are logged (DEBUG), those of
     ``greet`` with their traceback (ERROR). A stream is closed when ``greet`` returns. Cancelled:
     the listening sockets are closed first; nothing is left open.
@@ -117,7 +115,7 @@ class _Door:
                     continue  # the client has left the queue
                 except OSError as exc:
                     self._warn(exc)
-                    if exc.errno in _NO_ROOM:
+                    if exc.errno in NO_ROOM:
                         self._make_room(1)
                     await self._rt.sleep(_PAUSE)
                     break
@@ -128,9 +126,9 @@ class _Door:
         now = self._rt.current_time()
         if now - self._warned_at > _WARN_EVERY:
             self._warned_at = now
-            room = exc.errno in _NO_ROOM
+            room = exc.errno in NO_ROOM
             why = "; raise the limit of open files (ulimit -n)" if room else ""
-            log.error("can not accept connections just now, trying again: %s%s", exc, why)
+            log.error("cannot accept connections just now, trying again: %s%s", exc, why)
 
     async def _receive(self, sock: socket.socket, address: Any) -> None:
         context = self._listening.context

@@ -65,16 +65,6 @@ def follow(dialing: Dialing, rejected: Rejected, count: int) -> Dialing:
     )
 
 
-def shown(address: Address) -> str:
-    """A URI for messages: without its user, and without the values in its query."""
-    query = urlsplit(address.resource).query
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    scheme, port = ("wss", 443) if address.secure else ("ws", 80)
-    at = host if address.port == port else f"{host}:{address.port}"
-    path = address.resource.partition("?")[0]
-    return f"{scheme}://{at}{path}" + ("?..." if query else "")
-
-
 def _target(here: Address, rejected: Rejected) -> Address:
     """Where its Location leads. Without a user: credentials of a stranger's are not taken."""
     location = rejected.location or ""
@@ -103,7 +93,7 @@ def _target(here: Address, rejected: Rejected) -> Address:
 def _final(rejected: Rejected, *what: Address | str) -> Rejected:
     """An error that names where it leads, as far as that is known, and why nobody goes there."""
     *there, why = what
-    named = "".join(f", Location: {shown(place)}" for place in there if isinstance(place, Address))
+    named = "".join(f", Location: {place.shown}" for place in there if isinstance(place, Address))
     return Rejected(
         f"{rejected}{named}; it is not followed: {why}",
         status=rejected.status,

@@ -13,6 +13,7 @@ peer's, and it can offer no extension.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -137,6 +138,17 @@ class Cork(trio.abc.Stream):
 
 def _nothing() -> None:
     """There is nothing to do."""
+
+
+def _is_of_others(record: logging.LogRecord) -> bool:
+    """Whether a line of the package's log is of a connection that is not ours: of ours it would
+    show what a peer gave as its reason, as it is, and the payloads of pings."""
+    args = record.args
+    socket = args[0] if isinstance(args, tuple) and args else None
+    return not isinstance(getattr(socket, "_stream", None), Cork)
+
+
+logging.getLogger("trio-websocket").addFilter(_is_of_others)
 
 
 class PackagedWebSocket:

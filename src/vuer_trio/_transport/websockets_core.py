@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from websockets.client import ClientProtocol
 from websockets.exceptions import PayloadTooBig
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
@@ -16,7 +18,11 @@ from .framing import close_reason
 from .handshake import Rejected
 from .text_check import NOT_UTF8, TextCheck
 
-__all__ = ["WebsocketsCore", "WebsocketsFrames"]
+__all__ = ["QUIET", "WebsocketsCore", "WebsocketsFrames"]
+
+#: the package's own logger shows requests with their headers, and payloads, under DEBUG
+QUIET = logging.getLogger("vuer_trio.websockets")
+QUIET.setLevel(logging.INFO)
 
 
 class WebsocketsFrames:
@@ -131,6 +137,7 @@ class WebsocketsCore(WebsocketsFrames):
             if request.compression
             else None,
             max_size=request.max_size,
+            logger=QUIET,
         )
         super().__init__(self._client, request.max_size)
 

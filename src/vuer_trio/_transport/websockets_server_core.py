@@ -5,7 +5,7 @@ from __future__ import annotations
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-from .websockets_core import WebsocketsFrames
+from .websockets_core import QUIET, WebsocketsFrames
 
 __all__ = ["WebsocketsServerCore"]
 
@@ -14,4 +14,4 @@ class WebsocketsServerCore(WebsocketsFrames):
     """See `Frames`. Open from the beginning."""
 
     def __init__(self, max_size: int) -> None:
-        super().__init__(ServerProtocol(state=OPEN, max_size=max_size), max_size)
+        super().__init__(ServerProtocol(state=OPEN, max_size=max_size, logger=QUIET), max_size)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from .._shown import must_be
 from .registration import Registrar
 
-__all__ = ["Account"]
+__all__ = ["Account", "check_token"]
 
 
 class Account:
@@ -38,6 +39,6 @@ def check_token(token: object, name: str = "token") -> None:
     if token is None:
         return
     if not isinstance(token, str):
-        raise TypeError(f"{name} is a string; got {type(token).__name__}")
+        raise TypeError(must_be(name, "a str", token, secret=True))
     if not token or not token.isascii() or any(c <= " " or c == "\x7f" for c in token):
-        raise ValueError(f"{name} holds what no token can: it is printable ASCII without spaces")
+        raise ValueError(f"{name} must be printable ASCII without spaces, got something else")

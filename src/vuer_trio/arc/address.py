@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-from .._transport.address import parse_address, without_password
+from .._shown import must_be, shown_uri
+from .._transport.address import parse_address, split
 
 __all__ = ["RelayAddress", "parse_relay_url"]
 
@@ -29,16 +29,14 @@ def parse_relay_url(url: str) -> RelayAddress:
     Raises TypeError, and ValueError that says what is wrong with it.
     """
     if not isinstance(url, str):
-        raise TypeError(f"relay_url={url!r}: write a string, {DEFAULT_URL!r}")
+        raise TypeError(must_be("relay_url", "a str", url, f"write {DEFAULT_URL!r}", secret=True))
 
     def wrong(what: str) -> ValueError:
-        shown = without_password(url.partition("?")[0])
-        return ValueError(f"{shown!r} is no relay's URL: {what}; write {DEFAULT_URL}")
+        return ValueError(f"{shown_uri(url)!r} is no relay's URL: {what}; write {DEFAULT_URL}")
 
     full = url if "://" in url else f"http://{url}"
     try:
-        parts = urlsplit(full)
-        port = parts.port
+        parts, port = split(full)
     except ValueError as exc:
         raise wrong(str(exc)) from None
     if parts.scheme not in _SECURE:
@@ -65,8 +63,14 @@ def parse_relay_url(url: str) -> RelayAddress:
 def parse_register_url(url: str) -> str:
     """Where to register: the URL as it is, with ``/register`` if it has no path."""
     if not isinstance(url, str):
-        raise TypeError(f"register_url={url!r}: write a string, {DEFAULT_URL + '/register'!r}")
-    wrong = f"register_url={without_password(url)!r}: write http://host:port, or https://"
+        hint = f"write {DEFAULT_URL + '/register'!r}"
+        raise TypeError(must_be("register_url", "a str", url, hint, secret=True))
+    wrong = must_be(
+        "register_url",
+        "an http:// or https:// URL without a user",
+        shown_uri(url),
+        "write http://host:port",
+    )
     if not url.startswith(("http://", "https://")):
         raise ValueError(wrong)
     try:

@@ -13,6 +13,7 @@ from .._link.connection import Connection
 from .._link.keeper import Keeper
 from .._link.policy import DEFAULT_INBOX, Fifo, Latest, Policy
 from .._runtime import Runtime, runtime
+from .._shown import must_be, shown, shown_uri
 from .._transport.base import TransportName
 from ..options import Headers, Options
 from .account import Account, check_token
@@ -52,7 +53,7 @@ class ARCClient(Conversation, Connection):
     delivers. A refused token is final, unless ``reregister`` gets a new one for the same agent id.
     All other options are those of `VuerClient`.
 
-    Raises TypeError and ValueError for options that can not be.
+    Raises TypeError and ValueError for options that cannot be.
     """
 
     def __init__(
@@ -85,9 +86,9 @@ class ARCClient(Conversation, Connection):
     ) -> None:
         address = parse_relay_url(relay_url or os.environ.get("ARC_RELAY_URL") or DEFAULT_URL)
         if isinstance(outbox, Latest):
-            raise ValueError("outbox=Latest(...): messages of agents replace none; write Fifo(...)")
+            raise ValueError("outbox must not be Latest(...): messages of agents replace none")
         if agent_id is not None and not isinstance(agent_id, str):
-            raise TypeError(f"agent_id={agent_id!r}: write a string")
+            raise TypeError(must_be("agent_id", "a str, or None for the relay's choice", agent_id))
         token = token if token is not None else os.environ.get("ARC_TOKEN") or None
         check_token(token)
         check_token(register_secret, "register_secret")
@@ -95,7 +96,8 @@ class ARCClient(Conversation, Connection):
             {
                 "uri": address.uri,
                 "max_size": max_size,
-                "ssl_verify": ssl_verify,
+                # never the environment's: VUER_SSL_VERIFY is of Vuer servers
+                "ssl_verify": True if ssl_verify is None else ssl_verify,
                 "ssl_context": ssl_context,
                 "headers": headers,
                 "proxy": proxy,
@@ -118,6 +120,7 @@ class ARCClient(Conversation, Connection):
             filter=filter,
         )
         super().__init__()
+        self._unsafe = self._options.unsafe("ssl_verify=False")
         urls = [f"{address.base}/register", f"{address.next_base}/register"]
         if register_url is not None:
             urls = [parse_register_url(register_url)]
@@ -133,7 +136,7 @@ class ARCClient(Conversation, Connection):
 
     @property
     def uri(self) -> str:
-        """Where it connects to; without the token."""
+        """Where it connects to, without a secret."""
         return self._options.address.shown
 
     @property
@@ -163,7 +166,8 @@ class ARCClient(Conversation, Connection):
 
     def __repr__(self) -> str:
         state = self._keeper.state.value if self._keeper else "not connected"
-        return f"<ARCClient {self.agent_id or 'without an id'} at {self.uri} {state}>"
+        who = shown(self.agent_id, 64) if self.agent_id else "without an id"
+        return f"<ARCClient {who} at {self.uri} {state}>"
 
     # ---- its connection
 
@@ -176,7 +180,7 @@ class ARCClient(Conversation, Connection):
         """
         if agent_id is not None:
             if not isinstance(agent_id, str):
-                raise TypeError(f"agent_id={agent_id!r}: write a string")
+                raise TypeError(must_be("agent_id", "a str", agent_id))
             self._account.agent_id = agent_id
         return await self._ask_by_http(self._account.register)
 
@@ -186,9 +190,10 @@ class ARCClient(Conversation, Connection):
 
     async def _ask_by_http(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         timeout = self._options.connect_timeout
+        self._warn()
         with runtime().move_on_after(timeout):
             return await ask()
-        url = self._account.registrar.urls[0]
+        url = shown_uri(self._account.registrar.urls[0])
         raise ConnectionFailed(f"{url} has not answered within {timeout:g} s", uri=url)
 
     def _new_keeper(self, rt: Runtime, shielded: bool) -> Keeper:

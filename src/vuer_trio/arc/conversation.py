@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import logging
 import math
+import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Self
 
 from .._errors import CallTimeout, EncodeError, ProtocolError
 from .._failures import has_failed, log_failure, pass_on, verb
 from .._runtime import runtime
+from .._shown import shown
 from .asks import Ask
 from .kinds import MessageTypes
 from .membership import Membership
@@ -281,5 +283,7 @@ def _seconds(timeout: float | None) -> float:
 
 def show(message: ARCMessage) -> None:
     """Print a message, as `ARCClient.listen` does."""
-    line = f"[{message.sender}] → [{', '.join(message.to)}]: {message.payload}"
-    print(line.encode("utf-8", "backslashreplace").decode(), flush=True)
+    to = ", ".join(message.to)
+    # All of the payload, but nothing in it that would move the cursor.
+    said = shown(message.payload, sys.maxsize)
+    print(f"[{shown(message.sender, 64)}] → [{shown(to)}]: {said}", flush=True)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from .._errors import VuerError
 from .._link.link import CLEANUP, Link
+from .._shown import shown, without
 from .._transport.base import Ending, Message, Transport
 from .._transport.handshake import Rejected
 from ..connecting import connection_failed, dial_now
@@ -171,7 +172,7 @@ class Dialler:
             raise
         with rt.CancelScope(shield=True, deadline=rt.current_time() + CLEANUP):
             await transport.aclose()
-        raise _how(ending)
+        raise _how(ending, self._account.token)
 
     def _with_token(self, in_query: bool) -> Options:
         options, token = self._options, self._account.token
@@ -183,15 +184,16 @@ class Dialler:
         return replace(options, headers=[*headers, ("Authorization", f"Bearer {token}")])
 
 
-def _how(ending: Ending) -> Exception:
+def _how(ending: Ending, token: str | None) -> Exception:
     """What a dial raises for a connection that ended before it began."""
+    said = without(shown(ending.reason), [token] if token else ())
     if ending.by == "peer" and ending.code == BAD_TOKEN:
-        return Refused(ending.reason or "bad token")
+        return Refused(said or "bad token")
     if ending.by == "peer" and ending.code == TOO_MANY:
-        return Busy(ending.reason or "too many messages")
+        return Busy(said or "too many messages")
     if ending.by == "loss":
-        return ConnectionResetError(ending.reason)
-    reason = f": {ending.reason}" if ending.reason else ""
+        return ConnectionResetError(said)
+    reason = f": {said}" if said else ""
     return ConnectionResetError(f"it was closed at once with code {ending.code}{reason}")
 
 
@@ -233,11 +235,11 @@ def verdict(
             return None
         if how.code == BAD_TOKEN:
             if not (reconnects and reregister):
-                return bad_token(uri, how.reason)
+                return bad_token(uri, shown(how.reason))
             account.token = None
         elif how.code == TOO_MANY:
             if not reconnects:
-                return RateLimited(f"{uri} wants fewer messages: {how.reason}", uri=uri)
+                return RateLimited(f"{uri} wants fewer messages: {shown(how.reason)}", uri=uri)
             return "late"
         return None
     return "late" if isinstance(failed(uri, how), RateLimited) else None

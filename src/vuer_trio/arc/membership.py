@@ -15,6 +15,7 @@ from .._link.policy import open_inbox
 from .._link.receiver import Receiver
 from .._link.sender import Sender
 from .._runtime import Runtime
+from .._shown import shown
 from .._transport.base import Ending, Text
 from ..options import Options
 from .account import Account
@@ -165,7 +166,7 @@ class Membership:
         finally:
             self.intake.hurry()
         told = self.intake.last_error
-        code = f"; its latest error was {told.get('code')!r}" if told else ""
+        code = f"; its latest error was {shown(told.get('code'), 64)!r}" if told else ""
         raise CallTimeout(f"{self.keeper.uri} has not answered {kind} within {timeout:g} s{code}")
 
     def echo_subscription(self) -> list[Text]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .._errors import EncodeError, ProtocolError
+from .._shown import shown
 from .._transport.base import Text
 
 __all__ = ["EVERYONE", "RELAY", "ARCMessage", "encode_message", "parse_message"]
@@ -62,8 +63,9 @@ class ARCMessage(Mapping[str, Any]):
         return len(self._fields)
 
     def __repr__(self) -> str:
-        kind = f" {self.type}" if self.type else ""
-        return f"<ARCMessage{kind} from {self.sender} to {', '.join(self.to)}>"
+        kind = f" {shown(self.type, 64)}" if self.type else ""
+        to = shown(", ".join(self.to[:8]), 200)
+        return f"<ARCMessage{kind} from {shown(self.sender, 64)} to {to}>"
 
 
 def _text(value: Any) -> str | None:
@@ -146,7 +148,7 @@ def encode_fields(fields: Mapping[str, Any]) -> Text:
     except (TypeError, ValueError, RecursionError) as exc:
         why = "nested too deeply" if isinstance(exc, RecursionError) else str(exc)
         raise EncodeError(
-            f"a message holds what JSON can not carry: {why}; JSON has null, booleans, finite "
+            f"a message holds what JSON cannot carry: {why}; JSON has null, booleans, finite "
             "numbers, strings, lists and maps with string keys",
             path="payload",
         ) from None

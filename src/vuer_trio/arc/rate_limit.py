@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._runtime import Runtime
+from .._shown import must_be
 
 __all__ = ["RateLimit", "Window"]
 
@@ -25,9 +26,9 @@ class RateLimit:
 
     def __post_init__(self) -> None:
         if isinstance(self.count, bool) or not isinstance(self.count, int) or self.count < 1:
-            raise ValueError(f"{self}: count is a number of messages, at least 1")
+            raise ValueError(must_be("count", "a number of messages, at least 1", self.count))
         if not 0 < self.per < math.inf:
-            raise ValueError(f"{self}: per is in seconds, more than 0")
+            raise ValueError(must_be("per", "seconds, more than 0 and finite", self.per))
 
 
 class Window:

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from .._errors import ConnectionFailed
 from .._http import Answer, ask
+from .._shown import secrets_of, shown, shown_uri, without
+from .._transport.trouble import say_why
 from ._errors import AgentIdTaken, InvalidAgentId, RateLimited, RegistrationError
 
 __all__ = ["Registrar"]
@@ -22,10 +24,10 @@ _ELSEWHERE = (404, 426)
 class Registrar:
     """Asks one relay. ``urls`` are tried in order, the next one after a 404 or 426."""
 
-    urls: tuple[str, ...]
+    urls: tuple[str, ...] = field(repr=False)
     tls: ssl.SSLContext | None = None
     verify: bool = True
-    proxy: str | Literal[True] | None = None
+    proxy: str | Literal[True] | None = field(default=None, repr=False)
     #: what a relay may want to hear of who registers
     secret: str | None = field(default=None, repr=False)
 
@@ -48,7 +50,7 @@ class Registrar:
 
     async def stats(self) -> dict[str, Any]:
         """What the relay says of itself at ``/stats``. Raises as `register`."""
-        urls = tuple(url.removesuffix("/register") + "/stats" for url in self.urls)
+        urls = tuple(map(_stats_url, self.urls))
         url, answer = await self._ask("GET", urls, None)
         if answer.status != 200:
             raise _refused(url, answer, None, "statistics")
@@ -81,8 +83,9 @@ class Registrar:
             except OSError as exc:
                 if answered is not None:
                     break  # nobody is at the next port: what the first one says tells more
+                where = shown_uri(url)
                 raise ConnectionFailed(
-                    f"could not ask {url}: {exc}; is an ARC relay running there?", uri=url
+                    f"could not ask {where}: {say_why(exc, 'an ARC relay')}", uri=where
                 ) from exc
             answered = url, answer
             if answer.status not in _ELSEWHERE:
@@ -91,12 +94,19 @@ class Registrar:
         return answered
 
 
+def _stats_url(register_url: str) -> str:
+    base, mark, query = register_url.partition("?")
+    return f"{base.removesuffix('/register')}/stats{mark}{query}"
+
+
 def _refused(url: str, answer: Answer, agent_id: str | None, what: str = "token") -> Exception:
     status, found = answer.status, answer.json
+    secrets = secrets_of(url.partition("?")[2])
+    url = shown_uri(url)
     code = found.get("error")
-    code = code if isinstance(code, str) else ""
+    code = without(code, secrets) if isinstance(code, str) else ""
     told = found.get("message")
-    told = f": {told[:200]}" if isinstance(told, str) else ""
+    told = f": {without(shown(told), secrets)}" if isinstance(told, str) else ""
     if status == 429:
         error = RateLimited(f"{url} wants fewer registrations{told}", uri=url, status=status)
         after = answer.headers.get("retry-after", "")
@@ -117,9 +127,11 @@ def _refused(url: str, answer: Answer, agent_id: str | None, what: str = "token"
     if status == 401:
         hint = "; give the register_secret= of that relay"
     if 300 <= status < 400:
-        hint = f": it redirects to {answer.headers.get('location', '')[:200]!r}; write that URL"
+        hint = (
+            f": it redirects to {shown_uri(answer.headers.get('location', ''))!r}; write that URL"
+        )
     return RegistrationError(
-        f"{url} gave no {what} (HTTP {status}{f', {code}' if code else ''}{told}){hint}",
+        f"{url} gave no {what} (HTTP {status}{f', {shown(code, 64)}' if code else ''}{told}){hint}",
         status=status,
         code=code,
     )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .._shown import must_be
 from ..options import check_seconds
 from .message import ARCMessage
 from .rate_limit import RateLimit
@@ -29,14 +30,15 @@ class Settings:
     def __post_init__(self) -> None:
         if self.rate_limit is not None and not isinstance(self.rate_limit, RateLimit):
             raise TypeError(
-                f"rate_limit={self.rate_limit!r}: write RateLimit(100, per=60), or None"
+                must_be("rate_limit", "RateLimit(100, per=60), or None", self.rate_limit)
             )
         check_seconds(self, _SECONDS, positive=_SECONDS)
         if self.welcome_timeout == math.inf:
-            raise ValueError("welcome_timeout=inf: a relay need not say welcome")
-        if not isinstance(self.reregister, bool):
-            raise TypeError(f"reregister={self.reregister!r}: write True or False")
-        if self.filter is not None and not callable(self.filter):
-            raise TypeError(
-                f"filter={self.filter!r}: write Filter(...), or a function of a message"
+            raise ValueError(
+                "welcome_timeout must be finite, got inf; a relay need not say welcome"
             )
+        if not isinstance(self.reregister, bool):
+            raise TypeError(must_be("reregister", "True or False", self.reregister))
+        if self.filter is not None and not callable(self.filter):
+            what = "Filter(...), or a function of a message"
+            raise TypeError(must_be("filter", what, self.filter))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import trio
 
 from .._errors import CallTimeout, ConnectionClosed, ConnectionFailed, ProtocolError, RecvTimeout
+from .._shown import shown_path, shown_uri
 from .._transport.address import parse_address
 from ..client import VuerClient
 from .connection import tls_context, with_scheme
@@ -126,7 +127,7 @@ class Checkup:
         text = self._text.strip()
         scheme, slashes, rest = text.partition("://")
         if slashes and scheme.lower() in ("http", "https"):
-            there = f"{'wss' if scheme.lower() == 'https' else 'ws'}://{rest}"
+            there = shown_uri(f"{'wss' if scheme.lower() == 'https' else 'ws'}://{rest}")
             advice = f"That is the address of a page; its WebSocket is at {there}"
             raise _Failed(Found(f"{scheme}:// is no WebSocket's scheme", advice))
         try:
@@ -135,7 +136,7 @@ class Checkup:
             raise _Failed(Found(str(exc), "Write ws://host:port, or wss:// with TLS.")) from None
         address = self._address
         scheme = "with TLS" if address.secure else "without TLS"
-        return f"{address.host}, port {address.port}, path {address.resource}, {scheme}"
+        return f"{address.host}, port {address.port}, path {shown_path(address.resource)}, {scheme}"
 
     # ---- DNS
 

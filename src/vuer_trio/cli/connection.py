@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+from .._shown import shown
 from .._transport.address import parse_address
 from ..client import VuerClient
 from ..options import DEFAULT_URI
@@ -145,7 +146,10 @@ def header(text: str) -> tuple[str, str]:
     """Name and value of an HTTP header."""
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
-        raise argparse.ArgumentTypeError(f"{text!r}: write 'Name: value'")
+        # Not shown: it may be a token.
+        raise argparse.ArgumentTypeError(
+            "there is no colon, or no name before it: write 'NAME: VALUE'"
+        )
     if not (text.isascii() and text.isprintable()):
-        raise argparse.ArgumentTypeError(f"{text!r}: a header holds printable ASCII")
+        raise argparse.ArgumentTypeError(f"{shown(name, 64)!r}: a header holds printable ASCII")
     return name.strip(), value.strip()

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from .._shown import shown_path, shown_uri
 from .._transport.address import Address
 from .json_text import printable
 
@@ -59,12 +60,13 @@ class Reply:
 def with_address(
     address: Address, *, secure: bool | None = None, port: int | None = None, resource: str = ""
 ) -> str:
-    """The same URI, some of it changed."""
+    """The same URI, some of it changed, as it may be shown."""
     secure = address.secure if secure is None else secure
     port = address.port if port is None else port
     host = f"[{address.host}]" if ":" in address.host else address.host
     resource = resource or address.resource
-    return f"{'wss' if secure else 'ws'}://{host}:{port}{'' if resource == '/' else resource}"
+    shown = "" if resource == "/" else resource
+    return shown_uri(f"{'wss' if secure else 'ws'}://{host}:{port}{shown}")
 
 
 # ---- DNS, TCP
@@ -191,7 +193,7 @@ def handshake_failed(
     if at_root:
         here = with_address(address, resource="/")
         return Found(
-            f"no WebSocket at the path {address.resource}",
+            f"no WebSocket at the path {shown_path(address.resource)}",
             f"Wrong path: there is one at /; try {here}",
         )
     return _refused(address, reply)
@@ -227,8 +229,8 @@ def _refused(address: Address, reply: Reply) -> Found:
         case 404 if address.resource != "/":
             return Found(
                 what,
-                f"Neither {address.resource} nor / has a WebSocket: an HTTP server that is no Vuer "
-                "server, or another path. A Vuer server's is /.",
+                f"Neither {shown_path(address.resource)} nor / has a WebSocket: an HTTP server "
+                "that is no Vuer server, or another path. A Vuer server's is /.",
             )
         case 429:
             return Found(what, "It has had too many requests: wait, and try again.")

@@ -6,9 +6,12 @@ import argparse
 import importlib
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
+from .._shown import shown_uri
 from .json_text import printable
 from .output import Output
 from .running import Command, run_command
@@ -28,15 +31,6 @@ _NEEDED = "rich"
 def main(arguments: Sequence[str] | None = None) -> int:
     """See `vuer_trio.cli.main`."""
     try:
-        importlib.import_module(_NEEDED)
-    except ImportError:
-        if sys.stderr is not None:
-            print(
-                f"vuer-trio: this needs the package {_NEEDED}: pip install 'vuer-trio[cli]'",
-                file=sys.stderr,
-            )
-        return Status.FAILED
-    try:
         return _main(arguments)
     finally:
         _leave_stdout()
@@ -51,6 +45,15 @@ def _main(arguments: Sequence[str] | None) -> int:
     if args.command is None:
         parser.print_help(sys.stderr)
         return Status.USAGE
+    try:  # only now: the help needs nothing
+        importlib.import_module(_NEEDED)
+    except ImportError:
+        if sys.stderr is not None:
+            print(
+                f"vuer-trio: this needs the package {_NEEDED}: pip install 'vuer-trio[cli]'",
+                file=sys.stderr,
+            )
+        return Status.FAILED
     out = Output()
     logging.basicConfig(format="%(message)s", handlers=[_Remarks(out)], level=logging.WARNING)
     if args.verbose:
@@ -70,9 +73,15 @@ class _Remarks(logging.Handler):
             self._out.remark((f"{record.levelname.lower()}: ", "yellow"), printable(line))
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """An argument that is not understood may be a URI with a password."""
+        super().error(re.sub(r"\S+(//|@)\S+", lambda found: shown_uri(found[0]), message))
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of everything. ``args.command`` is the name of the command, or None."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="vuer-trio",
         description=_DESCRIPTION,
         epilog=EPILOG,

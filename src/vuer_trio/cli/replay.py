@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import math
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -195,7 +196,7 @@ async def _serve(args: argparse.Namespace, out: Output, recording: Recording) ->
             etypes=args.etype,
         )
     except ValueError as exc:
-        text = str(exc).replace("port=", "--port ").replace("host=", "--host ")
+        text = re.sub(r"^(port|host)(?= must)", r"--\1", str(exc))
         raise CommandFailed(text, Status.USAGE) from exc
 
     @app.add_handler("INIT")

@@ -19,6 +19,7 @@ from .._errors import (
     EncodeError,
     RecvTimeout,
 )
+from .._shown import HIDDEN
 from .json_text import printable
 from .output import Output, PipeClosed, mode_of
 from .statuses import CommandFailed, Status
@@ -120,7 +121,8 @@ class _Run:
             return exc.status
         except ConnectionFailed as exc:
             complain(str(exc))
-            self._out.remark(f"`vuer-trio doctor {exc.uri}` looks for the reason.")
+            hint = "" if HIDDEN in exc.uri else f" {exc.uri}"
+            self._out.remark(f"`vuer-trio doctor{hint or ' URI'}` looks for the reason.")
             return Status.NO_CONNECTION
         except ConnectionClosed as exc:
             complain(str(exc))
@@ -132,7 +134,8 @@ class _Run:
             complain(str(exc))
             return Status.USAGE
         except OSError as exc:
-            complain(exc.strerror or str(exc) or type(exc).__name__)
+            why = exc.strerror or str(exc) or type(exc).__name__
+            complain(f"{exc.filename}: {why}" if exc.filename is not None else why)
             return Status.FAILED
 
 

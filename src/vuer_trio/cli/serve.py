@@ -89,8 +89,10 @@ async def run(args: argparse.Namespace, out: Output) -> int:
                 out.remark(("Ctrl-C ends.", "dim"))
             await trio.sleep_forever()
     except ssl.SSLError as exc:
-        raise CommandFailed(f"--cert, --key: {exc}", Status.USAGE) from exc
+        raise CommandFailed(_as_options(str(exc)), Status.USAGE) from exc
     except OSError as exc:
+        if (exc.strerror or "").startswith(("cert=", "key=")):
+            raise CommandFailed(_as_options(exc.strerror or ""), Status.USAGE) from exc
         if exc.errno == errno.EADDRINUSE:
             raise CommandFailed(f"{exc.strerror}: another program is there; try --port 0") from exc
         raise
@@ -126,7 +128,8 @@ def web_client() -> Path | None:
 
 def _as_options(text: str) -> str:
     """An error of the server's, in the words of the command line."""
-    text = text.replace("client_root=", "web-client=")
+    text = text.replace("client_root", "web-client")
+    text = re.sub(r"^(web-client|cert|key|host|port)(?= must)", r"--\1", text)
     return re.sub(r"\b(web-client|cert|key|host|port)=(?=(\S?))", _option, text)
 
 

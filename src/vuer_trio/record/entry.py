@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from .._link.witnesses import Direction
 from .._received import received_client_event, received_server_event
+from .._shown import shown
 from ..codec import decode
 from ..events import ClientEvent, ServerEvent
 
@@ -71,5 +72,5 @@ class Entry:
         return received_server_event(self.payload)
 
     def __repr__(self) -> str:
-        what = self.etype or "no event"
+        what = shown(self.etype, 64) or "no event"
         return f"<Entry {self.direction} {what}, {len(self.payload)} bytes at {self.time:.3f}>"

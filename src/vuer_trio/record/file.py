@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import time
 from collections import deque
 from collections.abc import Collection, Sequence
@@ -51,6 +53,22 @@ class _Batch:
     direction: Direction
     messages: tuple[Any, ...]
     size: int
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    """Open a file that only its owner can read: it holds what was said on a connection.
+
+    One that is there keeps its mode only if it belongs to somebody else, or is no regular file.
+    """
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        if os.name == "posix" and stat.S_ISREG(os.fstat(descriptor).st_mode):
+            with suppress(PermissionError):
+                os.fchmod(descriptor, 0o600)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 class RecordingFile:
@@ -152,7 +170,9 @@ class RecordingFile:
         needed()
         from mcap.writer import CompressionType, Writer
 
-        self._stream = open(self.path, "wb" if self._overwrite else "xb")  # noqa: SIM115
+        self._stream = open(  # noqa: SIM115
+            self.path, "wb" if self._overwrite else "xb", opener=_for_its_owner
+        )
         try:
             kind = CompressionType[self._compression.upper()]
             self._writer = Writer(self._stream, chunk_size=self._chunk_size, compression=kind)

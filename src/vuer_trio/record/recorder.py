@@ -18,8 +18,9 @@ from .._block import Block
 from .._link.witnesses import Direction
 from .._nursery import open_plain_nursery
 from .._runtime import Runtime, runtime
+from .._shown import must_be
 from ..client import VuerClient
-from ..options import check_size
+from ..options import check_choice, check_size
 from .file import Compression, RecordingFile
 from .layout import FORMAT
 
@@ -45,7 +46,8 @@ class Recorder(Block):
     whenever ``chunk_size`` bytes wait. A process that is killed loses no more than that. What waits
     for a slow disk takes ``max_bytes``, and what was read or written in one step may overshoot it.
     Then what is new is dropped, counted in `dropped`, logged once, and noted in the file.
-    ``etypes`` are the only event types to record.
+    ``etypes`` are the only event types to record. Only the file's owner can read it (mode 0600):
+    it holds all that was said; not the password or the query of the client's URI.
 
     Leaving the block writes what waits, and finishes the file. Cancelled, it does so too, but
     waits for the disk no more than 5 s; even then the file can be read. If the disk fails the
@@ -71,15 +73,14 @@ class Recorder(Block):
         check_size("chunk_size", chunk_size)
         check_size("max_bytes", max_bytes)
         if isinstance(interval, bool) or not isinstance(interval, int | float):
-            raise TypeError(f"interval={interval!r}: write seconds")
+            raise TypeError(must_be("interval", "a number of seconds", interval))
         if not 0 < interval < math.inf:
-            raise ValueError(f"interval={interval!r}: write positive seconds")
-        if compression not in get_args(Compression):
-            raise ValueError(f"compression={compression!r}: write one of {get_args(Compression)}")
+            raise ValueError(must_be("interval", "more than 0 seconds, and finite", interval))
+        check_choice("compression", compression, get_args(Compression))
         if isinstance(etypes, str):
-            raise TypeError(f"etypes={etypes!r}: write a list of event types")
+            raise TypeError(must_be("etypes", "a list of event types", etypes))
         if not hasattr(source, "witness"):
-            raise TypeError(f"a Recorder records a client or a session, not {source!r}")
+            raise TypeError(must_be("source", "a client or a session", source))
         self.path = Path(path)
         self._source = source
         self._max_bytes = max_bytes

@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from .._shown import shown_uri
 from .chunk import messages_of, unpack_chunk
 from .entry import Entry, Side
 from .errors import DamagedRecording, needed
@@ -55,7 +56,7 @@ class Recording:
 
     def __repr__(self) -> str:
         state = "" if self.complete else ", not finished"
-        return f"<Recording {self.path}, {self.duration:.3f} s of {self.uri}{state}>"
+        return f"<Recording {self.path}, {self.duration:.3f} s of {shown_uri(self.uri)}{state}>"
 
     def __iter__(self) -> Iterator[Entry]:
         channels = dict(self._outline.channels)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._link.pace import Pace
 from .._runtime import runtime
+from .._shown import must_be
 from ..events import Event
 from ..handlers import outcome
 from .recording import Recording
@@ -39,7 +40,8 @@ async def replay(
     _check_speed(speed)
     events = script.script() if isinstance(script, Recording) else script
     if loop and iter(events) is events:
-        raise TypeError(f"loop=True: {events!r} can be gone through only once; pass a list")
+        what = "a list, for loop=True, and nothing that can be gone through only once"
+        raise TypeError(must_be("events", what, events, secret=True))
     rt = runtime()
     pace = Pace(rt)
     sent = 0
@@ -95,6 +97,6 @@ def _send_to(session: VuerSession) -> Callable[[Event], Awaitable[object]]:
 
 def _check_speed(speed: float) -> None:
     if isinstance(speed, bool) or not isinstance(speed, int | float):
-        raise TypeError(f"speed={speed!r}: write a number, 1 for the recorded one")
+        raise TypeError(must_be("speed", "a number", speed, "1 is the recorded one"))
     if not speed > 0:
-        raise ValueError(f"speed={speed!r}: write a positive number, math.inf for no waiting")
+        raise ValueError(must_be("speed", "more than 0", speed, "math.inf is without waiting"))

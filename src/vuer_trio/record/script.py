@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from .._errors import ProtocolError
+from .._shown import must_be
 from ..events import ClientEvent, ServerEvent, canonical
 from .entry import Entry, Side
 
@@ -34,9 +35,9 @@ class Script:
         init: bool = False,
     ) -> None:
         if sender not in ("client", "server"):
-            raise ValueError(f"sender={sender!r}: write 'client' or 'server'")
+            raise ValueError(must_be("sender", "'client' or 'server'", sender))
         if isinstance(etypes, str):
-            raise TypeError(f"etypes={etypes!r}: write a list of event types")
+            raise TypeError(must_be("etypes", "a list of event types", etypes))
         self._recording = recording
         self._sender = sender
         self._etypes = None if etypes is None else frozenset(map(canonical, etypes))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from .._transport.address import Address, parse_address, without_password
+from .._shown import must_be, shown_uri
+from .._transport.address import Address, parse_address
 
 __all__ = ["Server", "parse_server"]
 
@@ -15,8 +16,8 @@ _SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 class Server:
     """``http`` is the base of its HTTP, without a slash at the end; ``shown`` has no password."""
 
-    url: str
-    http: str
+    url: str = field(repr=False)
+    http: str = field(repr=False)
     websocket: Address
     shown: str
     #: under what its session is kept
@@ -26,21 +27,21 @@ class Server:
 def parse_server(url: str) -> Server:
     """Take a server's URL apart. Raises TypeError, and ValueError that says what is wrong."""
     if not isinstance(url, str):
-        raise TypeError(f"server_url={url!r}: write a URL, 'http://localhost:8000'")
+        hint = "write 'http://localhost:8000'"
+        raise TypeError(must_be("server_url", "a str", url, hint, secret=True))
     scheme, slashes, rest = url.partition("://")
     scheme = scheme.lower()
     if not slashes or scheme not in _SCHEMES:
-        raise ValueError(
-            f"server_url={without_password(url)!r}: write http://host:port or https://host:port"
-        )
+        what = "an http:// or https:// URL"
+        raise ValueError(must_be("server_url", what, shown_uri(url), "write http://host:port"))
     if "?" in rest or "#" in rest:
-        raise ValueError(
-            f"server_url={without_password(url)!r}: it ends with the host, the port or a path"
-        )
+        what = "a URL that ends with the host, the port or a path"
+        hint = "in a password, / ? # and @ are written %2F %3F %23 and %40" if "@" in rest else ""
+        raise ValueError(must_be("server_url", what, shown_uri(url), hint))
     rest = rest.rstrip("/")
     secure = _SCHEMES[scheme] == "wss"
     websocket = parse_address(f"{_SCHEMES[scheme]}://{rest}/socket.io/?EIO=4&transport=websocket")
     http = f"{'https' if secure else 'http'}://{rest}"
     path = websocket.resource.partition("/socket.io/")[0]
     key = f"{'https' if secure else 'http'}://{websocket.host.lower()}:{websocket.port}{path}"
-    return Server(url, http, websocket, without_password(http), key)
+    return Server(url, http, websocket, shown_uri(http), key)

@@ -12,6 +12,7 @@ from .._failures import has_failed, log_failure, pass_on, verb
 from .._link.box import Box
 from .._link.policy import Fifo
 from .._runtime import Runtime
+from .._shown import shown
 from .events import EventHandler, Handlers, Item, RoomzEvent
 
 __all__ = ["Calling", "Gate", "HandlerCaller", "call_handler"]
@@ -101,7 +102,8 @@ class Calling:
                 await self._call(handler, event.data)
             except BaseException as exc:
                 if has_failed(exc, self._rt, self._task):
-                    log_failure(log, exc, "a handler of %r %s", event.name, verb(exc))
+                    name = shown(event.name, 64)
+                    log_failure(log, exc, "a handler of %r %s", name, verb(exc))
                 pass_on(exc, self._rt, self._task)
 
     async def finish(self) -> None:

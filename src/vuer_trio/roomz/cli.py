@@ -12,6 +12,7 @@ from typing import Any
 from .._link.box import Box
 from .._link.policy import Fifo
 from .._runtime import run, runtime
+from .._shown import shown_uri
 from .address import parse_server
 from .client import AsyncClient
 from .errors import AuthenticationError, ClientError, needed
@@ -98,15 +99,15 @@ class Chat:
 
     async def run(self) -> None:
         """Until ``/quit``, Ctrl-C or the end of the input."""
-        self._say(f"Roomz at {self._client.server_url}. /help shows the commands.")
+        self._say(f"Roomz at {shown_uri(self._client.server_url)}. /help shows the commands.")
         async with self._rt.open_nursery() as self._nursery:
             try:
                 await self._client.connect(nursery=self._nursery)  # with the session in the file
             except AuthenticationError as exc:
                 if exc.reason != "missing_token":
-                    self._complain(str(exc))
+                    self._complain(printable(exc))
             except ClientError as exc:
-                self._complain(str(exc))
+                self._complain(printable(exc))
             if not self._client.connected:
                 self._say("Not connected: /login EMAIL, then /token TOKEN.")
             await self._read()
@@ -146,7 +147,7 @@ class Chat:
             else:
                 self._complain(f"There is no command {printable(word)}; /help shows them.")
         except ClientError as exc:
-            self._complain(getattr(exc, "detail", "") or str(exc))
+            self._complain(printable(getattr(exc, "detail", "") or exc))
 
     # ---- commands
 

@@ -15,6 +15,7 @@ from .._errors import ClientClosed, renew
 from .._link.opening import open_connection
 from .._nursery import open_plain_nursery
 from .._runtime import runtime
+from .._shown import must_be
 from .._transport.base import TransportName
 from . import http
 from .account import Account
@@ -60,7 +61,7 @@ class AsyncClient(Block):
     ) -> None:
         server = parse_server(server_url)
         if not isinstance(session_cache_file, str | os.PathLike | None):
-            raise TypeError(f"session_cache_file={session_cache_file!r}: write a path")
+            raise TypeError(must_be("session_cache_file", "a path", session_cache_file))
         self._settings = Settings(
             server,
             reconnect,
@@ -156,7 +157,7 @@ class AsyncClient(Block):
         Raises ConnectionError, with the server's ``status`` and ``detail`` if it answered.
         """
         if not isinstance(email, str):
-            raise TypeError(f"email={email!r}: write an address, 'user@example.com'")
+            raise TypeError(must_be("email", "a str, 'user@example.com'", email))
         await self._in_time(http.request_link, self._settings.server, email)
         return True
 
@@ -286,7 +287,7 @@ class AsyncClient(Block):
         the message may have been sent.
         """
         if not isinstance(content, str):
-            raise TypeError(f"content={content!r}: write a str")
+            raise TypeError(must_be("content", "a str", content, secret=True))
         return await self._here().send(content)
 
     async def set_display_name(self, name: str | None) -> dict[str, Any]:
@@ -296,7 +297,7 @@ class AsyncClient(Block):
         have 1 to 50 characters. Raises and is cancelled as `send`.
         """
         if name is not None and not isinstance(name, str):
-            raise TypeError(f"name={name!r}: write a str, or None for no name")
+            raise TypeError(must_be("name", "a str, or None for no name", name))
         return await self._here().set_display_name(name)
 
     @property
@@ -317,7 +318,8 @@ class AsyncClient(Block):
 
 def _token(given: str | None) -> str:
     if given is not None and not isinstance(given, str):
-        raise TypeError(f"session_token={given!r}: write the token of a magic link")
+        what = "a str, the token of a magic link"
+        raise TypeError(must_be("session_token", what, given, secret=True))
     return (given or "").strip()
 
 

@@ -9,10 +9,10 @@ VuerError
 from __future__ import annotations
 
 import builtins
-import ssl
 from types import ModuleType
 
 from .._errors import VuerError
+from .._transport.trouble import say_why
 
 __all__ = ["AuthenticationError", "ClientError", "ConnectionError", "needed", "unreachable"]
 
@@ -55,29 +55,18 @@ for _error in (ClientError, ConnectionError, AuthenticationError):
     _error.__module__ = "vuer_trio.roomz"  # where users import it from, in a traceback
 
 
+#: this client takes no context of TLS
+_TRUST = "SSL_CERT_FILE=/path/to/the/authority.pem in the environment trusts it"
+
+
 def unreachable(where: str, exc: Exception) -> ConnectionError:
     """The error for not having reached ``where``, with its reason."""
-    found = _innermost(exc)
-    reason = str(found) or str(exc) or type(exc).__name__
-    if isinstance(found, OSError) and not isinstance(found, TimeoutError | ssl.SSLError):
-        reason = f"{found.strerror or reason}; is a Roomz server running there?"
+    reason = say_why(exc, "a Roomz server", _TRUST)
     error = ConnectionError(
         f"could not reach {where}: {reason}", status=getattr(exc, "status", None)
     )
     error.__cause__ = exc
     return error
-
-
-def _innermost(exc: BaseException) -> BaseException:
-    """The system's own error under those of the layers above it; of a group, the first one."""
-    found, cause = exc, exc.__cause__ or exc.__context__
-    while cause is not None:
-        if isinstance(cause, BaseExceptionGroup):
-            cause = cause.exceptions[0]
-        if isinstance(cause, OSError):
-            found = cause
-        cause = cause.__cause__ or cause.__context__
-    return found
 
 
 def needed(package: str, extra: str = "roomz") -> ModuleType:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from .._shown import must_be
+
 __all__ = ["ConnectionState", "EventHandler", "Handlers", "Item", "RoomzEvent", "complete"]
 
 #: called with an event's data; sync or async
@@ -59,9 +61,9 @@ class Handlers:
 
     def add(self, event: str, handler: EventHandler) -> None:
         if not isinstance(event, str):
-            raise TypeError(f"event={event!r}: write the name of an event, 'message'")
+            raise TypeError(must_be("event", "the name of an event, 'message'", event))
         if not callable(handler):
-            raise TypeError(f"the handler of {event!r} is not callable: {handler!r}")
+            raise TypeError(must_be(f"the handler of {event!r}", "callable", handler))
         self._table[event] = (*self.of(event), handler)
 
     def remove(self, event: str, handler: EventHandler | None) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 from .._http import Answer, ask
+from .._shown import shown, without
 from .address import Server
 from .errors import AuthenticationError, ConnectionError, needed, unreachable
 
@@ -44,13 +45,15 @@ async def redeem(server: Server, token: str) -> str:
         _, _, query = answer.headers.get("location", "").partition("?")
         reason = parse_qs(query.partition("#")[0]).get("error", [""])[0]
         if reason:
-            said = _REASONS.get(reason, f"it says {reason[:80]!r}")
-            raise AuthenticationError(f"{server.shown} refused the token: {said}", reason=reason)
+            said = _REASONS.get(reason, f"it says {without(shown(reason, 80), [token])!r}")
+            raise AuthenticationError(
+                f"{server.shown} refused the token: {said}", reason=without(reason, [token])
+            )
         for header in answer.headers.get_list("set-cookie"):
             found = _SET_COOKIE.match(header)
             if found and usable(found[1]):
                 return found[1]
-    raise _refused(server, "no session for this token", answer)
+    raise _refused(server, "no session for this token", answer, token)
 
 
 async def ask_who(server: Server, cookie: str) -> dict[str, Any]:
@@ -58,12 +61,13 @@ async def ask_who(server: Server, cookie: str) -> dict[str, Any]:
     answer = await _ask(server, "GET", "/auth/me", cookie=cookie)
     if answer.status == 401:
         raise AuthenticationError(
-            f"{server.shown} does not accept this session: {_detail(answer) or 'it has ended'}",
+            f"{server.shown} does not accept this session: "
+            f"{without(_shown_detail(answer), [cookie]) or 'it has ended'}",
             reason="invalid_session",
         )
     user = answer.json.get("user")
     if answer.status != 200 or not isinstance(user, dict):
-        raise _refused(server, "no answer to whose session this is", answer)
+        raise _refused(server, "no answer to whose session this is", answer, cookie)
     return user
 
 
@@ -71,7 +75,7 @@ async def log_out(server: Server, cookie: str) -> None:
     """Tell the server that the session is over. Raises ConnectionError."""
     answer = await _ask(server, "POST", "/auth/logout", cookie=cookie)
     if answer.status != 200:
-        raise _refused(server, "no logout", answer)
+        raise _refused(server, "no logout", answer, cookie)
 
 
 def usable(cookie: object) -> bool:
@@ -85,12 +89,16 @@ def _detail(answer: Answer) -> str:
     return detail if isinstance(detail, str) else ""
 
 
-def _refused(server: Server, what: str, answer: Answer) -> ConnectionError:
-    detail = _detail(answer)
+def _shown_detail(answer: Answer) -> str:
+    return shown(_detail(answer))
+
+
+def _refused(server: Server, what: str, answer: Answer, secret: str = "") -> ConnectionError:
+    told = without(_shown_detail(answer), [secret])
     return ConnectionError(
-        f"{what} from {server.shown}: HTTP {answer.status}" + (f": {detail}" if detail else ""),
+        f"{what} from {server.shown}: HTTP {answer.status}" + (f": {told}" if told else ""),
         status=answer.status,
-        detail=detail,
+        detail=without(_detail(answer), [secret]),
     )
 
 

@@ -65,14 +65,11 @@ def decode(message: Message) -> Packet:
         packet = _decode(str(message, "utf-8"))
     # A foreign codec on a stranger's data: UnicodeDecodeError, ValueError, RecursionError, ...
     except Exception as exc:
-        raise ProtocolError(f"a malformed packet ({exc}): {_head(message)}", frame=message) from exc
+        why = f"{type(exc).__name__}, {len(message)} bytes"  # its text may quote the message
+        raise ProtocolError(f"a malformed packet ({why})", frame=message) from None
     if packet is None:
-        raise ProtocolError(f"an unknown packet: {_head(message)}", frame=message)
+        raise ProtocolError(f"an unknown packet ({len(message)} bytes)", frame=message)
     return packet
-
-
-def _head(message: bytes) -> str:
-    return repr(message[:80].decode(errors="replace"))
 
 
 def _decode(text: str) -> Packet | None:

@@ -17,6 +17,7 @@ from .._link.link import CLEANUP, Link, State
 from .._link.opening import open_connection
 from .._link.policy import Fifo
 from .._runtime import Runtime
+from .._shown import shown
 from .._transport.base import Message, Transport, TransportName
 from .._transport.dial import dial
 from .._transport.dialing import Dialing
@@ -152,7 +153,7 @@ class Socket:
         why = ""
         if self._ending is not None:
             why = f" (code {self._ending.code}"
-            why += f": {self._ending.reason})" if self._ending.reason else ")"
+            why += f": {shown(self._ending.reason)})" if self._ending.reason else ")"
         return ConnectionError(f"the connection to {self.server.shown} has ended{why}")
 
     async def _beat(self) -> None:
@@ -225,7 +226,7 @@ class Socket:
                 self._refusal = packet.data
                 self._decided.set()
             case Kind.REFUSED:
-                log.warning("%s refused something: %s", self.server.shown, packet.data[:200])
+                log.warning("%s refused something: %s", self.server.shown, shown(packet.data))
             case Kind.EVENT:
                 name, data = packet.data
                 self._event(name, data, size)
@@ -252,7 +253,7 @@ class Socket:
 
     def _event(self, name: str, data: dict[str, Any], size: int) -> None:
         if name in ("connect", "connect_error", "disconnect"):  # ours to tell
-            log.warning("ignored from %s: an event named %r", self.server.shown, name)
+            log.warning("ignored from %s: an event named %s", self.server.shown, shown(name, 64))
             return
         if name == "authenticated":
             user = data.get("user")

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from .._errors import ClientClosed, VuerError
-from .._failures import shown
+from .._failures import describe
 from .._link.box import Box
 from .._link.policy import DropOldest
 from .._runtime import Runtime
+from .._shown import must_be, shown
 from .._transport.base import TransportName
 from ..options import check_choice, check_seconds, check_size
 from .account import Account
@@ -50,9 +51,9 @@ class Settings:
         times = ("reconnect_delay", "connection_timeout")
         check_seconds(self, times, positive=("connection_timeout",))
         if self.reconnect_delay == math.inf:
-            raise ValueError("reconnect_delay=inf: write reconnect=False")
+            raise ValueError("reconnect_delay must be finite, got inf; write reconnect=False")
         if not isinstance(self.reconnect, bool):
-            raise TypeError(f"reconnect={self.reconnect!r}: write True or False")
+            raise TypeError(must_be("reconnect", "True or False", self.reconnect))
         if self.max_reconnect_attempts != 0:
             check_size("max_reconnect_attempts", self.max_reconnect_attempts)
         check_choice("transport", self.transport, get_args(TransportName))
@@ -161,7 +162,9 @@ class Visit:
                     break
         except Exception as exc:  # a fault of ours: told to the user as what it is
             log.exception("the visit to %s failed", self.uri)
-            self._end(ConnectionError(f"the connection to {self.uri} failed: {shown(exc, repr)}"))
+            self._end(
+                ConnectionError(f"the connection to {self.uri} failed: {describe(exc, repr)}")
+            )
 
     async def _until_lost(self) -> bool:
         """Wait for the end of the socket; whether to connect again."""
@@ -264,8 +267,8 @@ class Visit:
                 f"{exc}; request a link with login(email)", reason=exc.reason
             ) from None
         raise ConnectionError(
-            f"{self.uri} refused the connection ({refused}), though the session is good: it may "
-            "be full",
+            f"{self.uri} refused the connection ({shown(refused)}), though the session is good: it "
+            "may be full",
             detail=str(refused),
         )
 
@@ -275,7 +278,8 @@ class Visit:
             return
         reply = await socket.call("set_display_name", {"display_name": self._name}, ACK_TIMEOUT)
         if "error" in reply:
-            log.warning("the display name %r was not restored: %s", self._name, reply["error"])
+            why = shown(reply["error"])
+            log.warning("the display name %r was not restored: %s", self._name, why)
         else:
             socket.user["display_name"] = reply.get("display_name")
 

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from .._errors import ClientClosed, ConnectionClosed
-from .._failures import shown
+from .._failures import describe
 from .._link.changes import Disconnected, Watch
 from .._link.keeper import Keeper
 from .._link.opening import open_connection
@@ -87,7 +87,7 @@ class Life:
                             nursery.start_soon(self._end_with_the_connection, changes)
                             nursery.start_soon(self._run_program)
                         else:
-                            log.debug("%s: the handshake failed: %s", keeper.uri, shown(failure))
+                            log.debug("%s: the handshake failed: %s", keeper.uri, describe(failure))
                             nursery.cancel_scope.cancel()
                 except BaseException:
                     keeper.abort()

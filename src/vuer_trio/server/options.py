@@ -13,8 +13,17 @@ from typing import Any, Literal, get_args
 from .._hosting.origins import DEFAULT, check_hosts, check_origins
 from .._hosting.places import quarter
 from .._link.policy import Fifo, Policy
+from .._shown import must_be
 from .._transport.base import TransportName
-from ..options import check_policies, check_seconds, check_size, environment_int
+from ..options import (
+    check_choice,
+    check_policies,
+    check_port,
+    check_seconds,
+    check_size,
+    environment_int,
+)
+from .certificates import server_context
 
 __all__ = ["ServerOptions"]
 
@@ -86,11 +95,8 @@ class ServerOptions:
 
     def _check(self) -> None:
         if self.host is not None and not isinstance(self.host, str):
-            raise TypeError(f"host={self.host!r}: write a string, or None for every interface")
-        if isinstance(self.port, bool) or not isinstance(self.port, int):
-            raise TypeError(f"port={self.port!r}: write a number, 0 for any")
-        if not 0 <= self.port < 65_536:
-            raise ValueError(f"port={self.port}: write a number below 65536, 0 for any")
+            raise TypeError(must_be("host", "a str, or None for every interface", self.host))
+        check_port(self.port)
         check_size("max_size", self.max_size)
         check_size("max_sessions", self.max_sessions)
         if self.max_sessions_per_host is not None:
@@ -104,16 +110,14 @@ class ServerOptions:
             ("floats", ("double", "single")),
             ("transport", get_args(TransportName)),
         ):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name}={getattr(self, name)!r}: write one of {allowed}")
+            check_choice(name, getattr(self, name), allowed)
         if (self.cert is None) != (self.key is None):
             raise ValueError("cert= and key= go together: a certificate chain and its private key")
         if self.ca_cert is not None and self.cert is None:
             raise ValueError("ca_cert= checks the certificates of clients; it needs cert= and key=")
         if self.client_root is not None and not Path(self.client_root, "index.html").is_file():
-            raise ValueError(
-                f"client_root={str(self.client_root)!r}: there is no index.html in that folder"
-            )
+            what = "a folder with an index.html in it"
+            raise ValueError(must_be("client_root", what, str(self.client_root)))
 
     @property
     def sessions_per_host(self) -> int:
@@ -121,12 +125,11 @@ class ServerOptions:
         return self.max_sessions_per_host or quarter(self.max_sessions)
 
     def tls(self) -> ssl.SSLContext | None:
-        """The server's side of TLS, if there is a certificate. Raises OSError, ssl.SSLError."""
+        """The server's side of TLS, if there is a certificate.
+
+        Raises OSError, ssl.SSLError, which name the file.
+        """
         if self.cert is None:
             return None
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(self.cert, self.key)
-        if self.ca_cert is not None:
-            context.load_verify_locations(self.ca_cert)
-            context.verify_mode = ssl.CERT_REQUIRED
-        return context
+        assert self.key is not None
+        return server_context(self.cert, self.key, self.ca_cert)

@@ -21,15 +21,21 @@ def run_blocking(
 
     Raises RuntimeError inside a running loop, and what ``serve`` raises.
     """
-    try:
-        runtime()
-    except RuntimeError:
-        run(backend, partial(_main, serve, announce))
-    else:
+    if _in_a_loop():
         raise RuntimeError(
             "an event loop is running: `await app.serve()` there, or `async with "
             "open_vuer_server(app)`; app.start() is for a program that has no loop yet"
         )
+    # Not in an `except`: what that handles would be the context of all that is raised in the loop.
+    run(backend, partial(_main, serve, announce))
+
+
+def _in_a_loop() -> bool:
+    try:
+        runtime()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def _main(serve: Callable[..., Awaitable[None]], announce: Callable[[Any], None]) -> None:

@@ -16,6 +16,7 @@ from .._link.receiver import Receiver
 from .._link.sender import Sender
 from .._link.witnesses import Witness, add_witness, call_witness
 from .._runtime import Runtime
+from .._shown import must_be
 from ..codec import make_encoder
 from ..connecting import received
 from ..events import ClientEvent, GetWebXRMesh, GrabRender, ServerEvent, ServerRPC
@@ -196,7 +197,7 @@ class VuerSession(Verbs):
         nothing stays behind.
         """
         if not isinstance(etype, str):
-            raise TypeError(f"till({etype!r}): write an event type, 'CAMERA_MOVE'")
+            raise TypeError(must_be("etype", "a str, 'CAMERA_MOVE'", etype))
         if etype == "INIT" and self._intake.init is not None:
             # Not a full checkpoint: a program that begins with this is still in its first step.
             await self._rt.checkpoint_if_cancelled()
@@ -233,7 +234,8 @@ class VuerSession(Verbs):
         """
         rtype = getattr(event, "rtype", None)
         if not isinstance(rtype, str):
-            raise TypeError(f"rpc({event!r}): pass a request: a ServerRPC, which has an rtype")
+            what = "a request: a ServerRPC, which has an rtype"
+            raise TypeError(must_be("event", what, event, secret=True))
         if "{uuid}" in rtype:  # a plain ServerRPC: the class has only the form
             rtype = event.rtype = rtype.format(uuid=event.uuid)
         self._check_open()

@@ -18,8 +18,9 @@ from ..._link.policy import Fifo, Latest, Policy
 from ..._link.stalls import end_stalled
 from ..._nursery import beside, open_plain_nursery
 from ..._runtime import Runtime, runtime
+from ..._shown import must_be
 from ..._transport.base import TransportName
-from ...options import check_choice, check_seconds, check_size
+from ...options import check_choice, check_context, check_port, check_seconds, check_size
 from ..account import check_token
 from ..rate_limit import RateLimit
 from .member import BAD_TOKEN, INVALID_TOKEN, Member
@@ -69,10 +70,7 @@ class RelayOptions:
     transport: TransportName = "auto"
 
     def __post_init__(self) -> None:
-        if isinstance(self.port, bool) or not isinstance(self.port, int):
-            raise TypeError(f"port={self.port!r}: write a number, 0 for any")
-        if not 0 <= self.port < 65_536:
-            raise ValueError(f"port={self.port}: write a number below 65536, 0 for any")
+        check_port(self.port)
         check_size("max_message_size", self.max_message_size)
         check_size("max_agents", self.max_agents)
         if self.max_agents_per_host is not None:
@@ -90,9 +88,10 @@ class RelayOptions:
         for name in ("rate_limit", "register_limit"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, RateLimit):
-                raise TypeError(f"{name}={value!r}: write RateLimit(100, per=60), or None")
+                raise TypeError(must_be(name, "RateLimit(100, per=60), or None", value))
         if not isinstance(self.outbox, Policy) or isinstance(self.outbox, Latest):
-            raise TypeError(f"outbox={self.outbox!r}: write Fifo(...) or DropOldest(...)")
+            raise TypeError(must_be("outbox", "Fifo(...) or DropOldest(...)", self.outbox))
+        check_context("ssl_context", self.ssl_context, server=True)
 
     @property
     def agents_per_host(self) -> int:
