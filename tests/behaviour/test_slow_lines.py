@@ -57,12 +57,14 @@ async def test_progress_is_seen_by_the_byte(leg, secure):
             tasks.start_soon(wire.send_all, bytes(MUCH))
             await stalled(wire)
             for _ in range(3):
-                before, read = wire.progress, 0
+                assert wire.arrived < wire.position, "the system holds what the peer does not read"
+                before, read, arrived = wire.progress, 0, wire.arrived
                 while wire.progress == before:
                     assert read < LITTLE, "the peer reads, and nothing seems to leave"
                     read += len(await anyio.to_thread.run_sync(peer.recv, 4096))
                     await anyio.sleep(0.001)
                 await stalled(wire)
+                assert wire.arrived > arrived
             tasks.cancel_scope.cancel()
         await wire.aclose()
         peer.close()

@@ -22,6 +22,7 @@ from vuer_trio import (
     RecvTimeout,
     open_vuer_client,
 )
+from vuer_trio._transport.wire import StreamWire
 from vuer_trio.events import ClientEvent
 
 pytestmark = [
@@ -196,6 +197,34 @@ async def test_sending_is_no_sign_of_life_of_the_peer(autojump_clock, transport,
                 await trio.sleep(1)
         assert seconds() == 40.5
         assert len(conn.messages) == 1 + 40
+
+
+async def test_a_ping_is_not_late_while_what_the_system_holds_moves(
+    autojump_clock, transport, seconds, monkeypatch
+):
+    """A slow line may need longer for the system's buffer than a peer has for its answer."""
+
+    def arrived(wire):
+        return min(wire.position, round(1000 * seconds()))  # 1 kB/s
+
+    seconds.start()
+    monkeypatch.setattr(StreamWire, "position", 100_000)
+    monkeypatch.setattr(StreamWire, "arrived", property(arrived))
+    async with connected(transport) as (client, conn):
+        await client.wait_closed()
+        assert 120 <= seconds() <= 122.5, "a heartbeat after the ping was there, or a look later"
+        assert len(conn.pings) == 1
+
+
+async def test_a_line_that_stops_is_lost_however_much_the_system_holds(
+    autojump_clock, transport, seconds, monkeypatch
+):
+    monkeypatch.setattr(StreamWire, "position", 100_000)
+    monkeypatch.setattr(StreamWire, "arrived", 50_000)
+    async with connected(transport) as (client, _):
+        seconds.start()
+        await client.wait_closed()
+        assert seconds() == 40
 
 
 # ---- a full inbox

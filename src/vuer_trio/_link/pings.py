@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from .._runtime import protected
+from .._runtime import Runtime, protected
 from .._transport.base import Ping, Transport
 from .calls import Calls
 from .link import State
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from .link import Link
 
 __all__ = ["Pings"]
+
+#: looks for a sign of life, or of a line that moves, within the time for it
+_LOOKS = 8
 
 
 class Pings:
@@ -70,7 +74,8 @@ class Pings:
         """Ask for a sign of life after a silence; end the link after as much again.
 
         Any received data is life. A ping that is stuck behind a large message is not late while
-        that message moves, and none is while a full inbox keeps the reader from reading.
+        that message moves, here or in the system's buffer, and none is while a full inbox keeps
+        the reader from reading.
         """
         rt, interval, counters = self._rt, self._keeper.heartbeat, self._keeper.counters
         while True:
@@ -78,15 +83,41 @@ class Pings:
                 await rt.sleep_until(link.heard_at + interval)
                 continue
             asked, heard = rt.current_time(), counters.bytes_received
-            stuck = link.writing or transport.pending
+            way = _Way(rt, link, transport)
             self._beat_key, self._beat_at = self.new_key(), asked
             transport.ping(self._beat_key)
             since = asked
             while rt.current_time() < since + interval:
-                await rt.sleep_until(since + interval)
-                if stuck:
-                    since = max(asked, transport.progress)
-                    stuck = link.writing or transport.pending
+                look = rt.current_time() + interval / _LOOKS
+                await rt.sleep_until(min(since + interval, look))
+                if counters.bytes_received != heard:
+                    break
+                since = max(since, way.moved_at())
             if counters.bytes_received == heard and not self._keeper.stopped:
                 link.lose(f"no sign of life within {interval:g} s of a ping")
                 return
+
+
+class _Way:
+    """Of a ping that is about to be queued: first to the system, then through its buffer."""
+
+    def __init__(self, rt: Runtime, link: Link, transport: Transport) -> None:
+        self._rt = rt
+        self._link = link
+        self._transport = transport
+        self._stuck = link.writing or transport.pending
+        self._end: int | None = None  # of the ping in the stream, at most
+        self._arrived = 0
+
+    def moved_at(self) -> float:
+        """When it was last seen to get on, if it was since the last look."""
+        transport = self._transport
+        if self._stuck:
+            self._stuck = self._link.writing or transport.pending
+            return transport.progress
+        before, self._arrived = self._arrived, transport.arrived
+        if self._end is None:
+            self._end = transport.position
+            return -math.inf
+        moves = before < self._end and self._arrived > before
+        return self._rt.current_time() if moves else -math.inf

@@ -33,6 +33,7 @@ class LoopWire(asyncio.BufferedProtocol):
         self._ended = False
         self._error: Exception | None = None
         self._fault: Exception | None = None  # what `take` raised
+        self.position = 0
         self._progress = self._loop.time()
         self._unsent = 0  # while a write waits for the system to take more
 
@@ -123,6 +124,10 @@ class LoopWire(asyncio.BufferedProtocol):
         return self._progress
 
     @property
+    def arrived(self) -> int:
+        return self.position - (0 if self._lost.is_set() else self._count_unsent())
+
+    @property
     def takes_all(self) -> bool:
         return self._writable.is_set() and not self._ended
 
@@ -163,6 +168,7 @@ class LoopWire(asyncio.BufferedProtocol):
         if not self.takes_all:
             return 0
         self._transport.write(data)
+        self.position += len(data)
         return len(data)
 
     async def send_all(self, data: bytes | memoryview) -> None:
@@ -170,7 +176,9 @@ class LoopWire(asyncio.BufferedProtocol):
             await self._writable.wait()
             if self._error is not None or self._transport.is_closing():
                 raise _as_oserror(self._error or ConnectionResetError("the stream has ended"))
-            self._transport.write(data[start : start + SLICE])
+            part = data[start : start + SLICE]
+            self._transport.write(part)
+            self.position += len(part)
             self._progress = self._loop.time()
         await self._writable.wait()
 
@@ -189,6 +197,7 @@ class LoopWire(asyncio.BufferedProtocol):
 class AnyioWire:
     """Any byte stream of anyio's, or of the user's."""
 
+    position = arrived = 0  # it does not tell
     takes_all = False
 
     def __init__(self, stream: anyio.abc.ByteStream) -> None:

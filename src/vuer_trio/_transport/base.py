@@ -118,6 +118,14 @@ class Transport(Protocol):
         """Whether `write` has something to do even without a batch."""
 
     @property
+    def position(self) -> int:
+        """Bytes of the stream that the system was given so far."""
+
+    @property
+    def arrived(self) -> int:
+        """Those of them that the peer's system has, as far as this one can tell."""
+
+    @property
     def progress(self) -> float:
         """When bytes last left, on the runtime's clock; for telling slow from stalled."""
 

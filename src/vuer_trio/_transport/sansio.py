@@ -188,6 +188,14 @@ class SansIO:
         return int(self._begun)
 
     @property
+    def position(self) -> int:
+        return self._wire.position
+
+    @property
+    def arrived(self) -> int:
+        return self._wire.arrived
+
+    @property
     def progress(self) -> float:
         return self._wire.progress
 

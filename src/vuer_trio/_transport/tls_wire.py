@@ -20,6 +20,10 @@ __all__ = ["TlsWire"]
 _ENDS = (ssl.SSLZeroReturnError, ssl.SSLEOFError, ssl.SSLSyscallError)
 
 
+#: bytes of answers to the peer's TLS that may wait for it to read
+_REPLIES = 65_536
+
+
 class _Out(Enum):
     """The sending side."""
 
@@ -105,6 +109,8 @@ class TlsWire:
             data = self._rest + self._outgoing.read()
             with suppress(OSError):  # the reader meets it, too
                 self._rest = data[self._wire.try_send(data) :]
+        if len(self._rest) + self._outgoing.pending > _REPLIES:
+            raise ConnectionAbortedError("the peer asks for new keys, and reads nothing")
         if self._read is not None:
             self._read.set()
             self._read = None
@@ -142,6 +148,14 @@ class TlsWire:
     @property
     def progress(self) -> float:
         return self._wire.progress
+
+    @property
+    def position(self) -> int:
+        return self._wire.position
+
+    @property
+    def arrived(self) -> int:
+        return self._wire.arrived
 
     @property
     def takes_all(self) -> bool:

@@ -299,6 +299,14 @@ class PackagedWebSocket:
     unfinished = 0  # `write_now` begins nothing
 
     @property
+    def position(self) -> int:
+        return self._wire.position
+
+    @property
+    def arrived(self) -> int:
+        return self._wire.arrived
+
+    @property
     def progress(self) -> float:
         # The package takes some 50 µs for a message, so a batch of them takes its time, too.
         return max(self._wire.progress, self._framed_at)

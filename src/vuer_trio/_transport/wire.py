@@ -71,6 +71,14 @@ class Wire(Protocol):
         """When bytes last left, on the runtime's clock: when they were last seen to have."""
 
     @property
+    def position(self) -> int:
+        """Bytes of this stream that the system was given so far."""
+
+    @property
+    def arrived(self) -> int:
+        """Those of them that the other side's system has, as far as this one can tell."""
+
+    @property
     def takes_all(self) -> bool:
         """Whether `try_send` would take all that it is given now, whatever its size."""
 
@@ -101,6 +109,7 @@ class SocketWire:
         sock.setblocking(False)
         self._sock = sock
         self._buffer = read_buffer()
+        self.position = 0
         self._progress = trio.current_time()
         self._unsent: int | None = None  # while a write waits for the system to take more
 
@@ -112,6 +121,10 @@ class SocketWire:
             if unsent != self._unsent:
                 self._unsent, self._progress = unsent, trio.current_time()
         return self._progress
+
+    @property
+    def arrived(self) -> int:
+        return self.position - unsent_bytes(self._sock.fileno())
 
     takes_all = False
 
@@ -158,9 +171,11 @@ class SocketWire:
 
     def try_send(self, data: bytes | memoryview) -> int:
         try:
-            return self._sock.send(data)
+            sent = self._sock.send(data)
         except (BlockingIOError, InterruptedError):
             return 0
+        self.position += sent
+        return sent
 
     async def send_all(self, data: bytes | memoryview) -> None:
         sent = self.try_send(data)
@@ -200,6 +215,7 @@ class SocketWire:
 class StreamWire:
     """Any Trio byte stream: a stream in memory, a stream of the user's."""
 
+    position = arrived = 0  # it does not tell
     takes_all = False
 
     def __init__(self, stream: trio.abc.Stream) -> None:
