@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import anyio
 import msgpack
@@ -360,11 +360,33 @@ async def test_a_disk_that_fails_lets_the_block_go_on_and_is_raised_at_its_end(
                 assert (await client.recv(timeout=20)).data == 5
         assert caught.value.filename == str(path)
         assert recorder.dropped >= 2
+        assert recorder.written == 2
+        assert recorder.written + recorder.dropped == 12
         assert client.connected
     assert "the recording has ended" in caplog.text
     gc.collect()
     with pytest.warns(DamagedRecording):
         assert [e.etype for e in open_recording(path)] == ["NUMBER", "SET"]
+
+
+@pytest.mark.parametrize("left_by", ["its end", "an exception", "a cancellation"])
+async def test_a_disk_that_fails_at_the_last_moment_is_in_the_log(
+    open_client, path, caplog, left_by
+):
+    async with serve_peer(echoing) as peer, opened(open_client, peer.uri) as client:
+        full = pytest.raises(OSError, match="No space left on device")
+        raised = {"its end": full, "an exception": pytest.raises(KeyError)}
+        with anyio.CancelScope() as scope, raised.get(left_by, nullcontext()):
+            async with Recorder(path, client, interval=60) as recorder:
+                fill_the_disk(recorder._file)
+                await client.send(number(0))
+                await client.recv(timeout=20)
+                if left_by == "an exception":
+                    raise KeyError
+                if left_by == "a cancellation":
+                    scope.cancel()
+                    await anyio.sleep(60)
+    assert caplog.text.count("the recording has ended") == 1
 
 
 async def test_a_file_that_is_there_already(open_client, path):

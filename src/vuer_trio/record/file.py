@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import time
 from collections import deque
 from collections.abc import Collection, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
 
+from .._failures import as_exception, pass_on
 from .._link.witnesses import Direction
 from .._transport.base import Prepared
 from ..events import canonical
@@ -33,6 +35,8 @@ _MOST_CHANNELS = 1000
 #: messages that the thread writes until it lets the loop run: about half a millisecond of work,
 #: where the interpreter would make the loop wait for five
 _SLICE = 64
+#: bytes of a message's record beside its payload
+_MESSAGE_HEAD = 31
 
 
 @dataclass(slots=True)
@@ -105,7 +109,11 @@ class RecordingFile:
         self._finished = False
         self._channels: dict[tuple[Direction, str | None], tuple[int, str]] = {}
         self._numbers: dict[str, int] = {}  # of the channels, by topic
-        self._counts: dict[str, int] = {}  # of the messages written, by topic
+        self._counts: dict[str, int] = {}  # of the messages in the file, by topic
+        # The chunk that is being filled: its messages, by topic, and about its bytes.
+        self._chunk: dict[str, int] = {}
+        self._chunk_bytes = 0
+        self._in_hand = 0  # messages that have left the queue, and are in no chunk yet
         self._about = about
         self._overwrite = overwrite
         self._chunk_size = chunk_size
@@ -142,12 +150,12 @@ class RecordingFile:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Messages that were written, for each topic."""
+        """Messages in the file, for each topic."""
         return self._counts.copy()
 
     @property
     def written(self) -> int:
-        """Messages that were written."""
+        """Messages in the file."""
         return sum(self.counts.values())
 
     @property
@@ -175,7 +183,8 @@ class RecordingFile:
         )
         try:
             kind = CompressionType[self._compression.upper()]
-            self._writer = Writer(self._stream, chunk_size=self._chunk_size, compression=kind)
+            # The chunks are made here, so that it is known whose messages are in the file.
+            self._writer = Writer(self._stream, chunk_size=sys.maxsize, compression=kind)
             self._writer.start(profile=PROFILE, library=self._about["library"])
             self._writer.add_metadata(ABOUT, self._about)
             self._stream.flush()
@@ -207,8 +216,9 @@ class RecordingFile:
                     self._writer.add_metadata(END, self._last_words())
                     self._writer.finish()
                 self._stream.close()
-            except Exception as exc:
-                self._fail(exc)
+            except BaseException as exc:  # of a compressor, too, which may panic
+                pass_on(exc)
+                self._fail(as_exception(exc))
 
     def _last_words(self) -> dict[str, str]:
         return {
@@ -225,18 +235,23 @@ class RecordingFile:
                 if isinstance(item, _Gap):
                     self._write_gap(item)
                     continue
+                self._in_hand = len(item.messages)
                 for message in item.messages:
                     self._write_message(item, message)
+                    self._in_hand -= 1
+                    if self._chunk_bytes > self._chunk_size:
+                        self._end_chunk()
                     turn += 1
                     if turn % _SLICE == 0:
                         time.sleep(0)
                 self._done += item.size
-            self._writer.flush()
-        except Exception as exc:
-            self._fail(exc)
+            self._end_chunk()
+        except BaseException as exc:
+            pass_on(exc)
+            self._fail(as_exception(exc))
 
     def _write_gap(self, gap: _Gap) -> None:
-        self._writer.flush()  # the chunk that ends there goes first
+        self._end_chunk()  # which goes first
         words = {
             "from": self._nanoseconds(gap.start),
             "until": self._nanoseconds(gap.end),
@@ -259,7 +274,16 @@ class RecordingFile:
         self._writer.add_message(
             number, log_time, payload, log_time if publish_time is None else publish_time
         )
-        self._counts[topic] = self._counts.get(topic, 0) + 1
+        self._chunk[topic] = self._chunk.get(topic, 0) + 1
+        self._chunk_bytes += len(payload) + _MESSAGE_HEAD
+
+    def _end_chunk(self) -> None:
+        """Give the system what has been written so far."""
+        self._writer.flush()
+        for topic, count in self._chunk.items():
+            self._counts[topic] = self._counts.get(topic, 0) + count
+        self._chunk.clear()
+        self._chunk_bytes = 0
 
     def _channel(self, direction: Direction, etype: str | None) -> tuple[int, str]:
         topic, encoding, metadata = address_of(direction, etype)
@@ -287,6 +311,9 @@ class RecordingFile:
         self._give_up()
 
     def _give_up(self) -> None:
+        self._lost += sum(self._chunk.values()) + self._in_hand
+        self._chunk.clear()
+        self._in_hand = 0
         queue = self._queue
         while queue:
             item = queue.popleft()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from .._block import Block
+from .._failures import shown
 from .._link.witnesses import Direction
 from .._nursery import open_plain_nursery
 from .._runtime import Runtime, runtime
@@ -95,6 +96,7 @@ class Recorder(Block):
             compression=compression,
         )
         self._file: RecordingFile | None = None
+        self._told = False  # of its error
         self._now: Callable[[], float] = time.monotonic
         self._wake: Any = None  # the writing task's event, set when so many bytes wait
         self._wake_at: float = math.inf
@@ -137,6 +139,7 @@ class Recorder(Block):
             raise RuntimeError(f"{self!r} is recording already")
         rt = runtime()
         self._now = rt.clock()
+        self._told = False
         file = self._file = self._new_file(self._about(), epoch=(self._now(), time.time_ns()))
         # First, and in sync code: nothing is missed while the file is made.
         remove = self._source.witness(self._see)
@@ -155,7 +158,10 @@ class Recorder(Block):
                     remove()
                     nursery.cancel_scope.cancel()
         finally:
-            await _finish(rt, file)
+            try:
+                await _finish(rt, file)
+            finally:
+                self._tell_of_error()  # which may not be raised, or has just come to pass
         if file.error is not None:
             raise file.error
 
@@ -199,7 +205,14 @@ class Recorder(Block):
             with rt.move_on_after(self._interval):
                 await self._until_there_are(self._chunk_size, rt, file)
             await rt.run_in_thread(file.write, abandon_on_cancel=True)
-        log.error("the recording has ended: %s", file.error)
+        self._tell_of_error()
+
+    def _tell_of_error(self) -> None:
+        """Once, and by whoever notices first: the block may end in the moment of the error."""
+        error = self.error
+        if error is not None and not self._told:
+            self._told = True
+            log.error("the recording has ended: %s", shown(error))
 
     async def _until_there_are(self, size: int, rt: Runtime, file: RecordingFile) -> None:
         """Park until ``size`` bytes wait. Cancelled: nothing has changed."""
