@@ -133,7 +133,7 @@ def test_what_a_server_says_does_not_move_the_cursor(serve):
 
     done = run("listen", serve(evil).uri)  # `run` looks for escape sequences
     assert done.returncode == 3
-    assert "HTTP 404 Not Found: \ufffd[2J  <h1>gone</h1>" in done.stderr
+    assert "HTTP 404 Not Found: \\x1b[2J\\r\\n<h1>gone</h1>" in done.stderr
 
 
 def test_more_is_said_on_demand(server):
