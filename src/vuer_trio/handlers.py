@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ._errors import ClientClosed, ConnectionClosed
+from ._interrupts import protected_methods
 from ._link.box import Box
 from ._link.policy import Policy
 from ._runtime import Runtime
 from .events import Event, canonical
 
-__all__ = ["Caller", "Handler", "Handlers", "kind", "outcome", "register"]
+__all__ = ["Caller", "Handler", "Handlers", "kind", "register"]
 
 log = logging.getLogger("vuer_trio.handlers")
 
@@ -103,6 +104,7 @@ class _Job:
         return self.size
 
 
+@protected_methods
 class Caller:
     """Calls the handlers of one connection.
 
@@ -186,8 +188,3 @@ class Caller:
         """Wait until every event that was read has been handled."""
         while self._running or self._in_order.items or self._at_once.items:
             await self._change()
-
-
-async def outcome(result: Any) -> Any:
-    """What a handler comes to, sync or async."""
-    return await result if inspect.isawaitable(result) else result

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from .._runtime import protected
+from .._interrupts import protected_methods
 from .._transport.base import Ending, Message, Outgoing, Transport
 from .witnesses import show
 
@@ -42,6 +42,7 @@ class State(Enum):
     GONE = "gone"  # nothing of it is left
 
 
+@protected_methods
 class Link:
     """`run` is its life; `leave` ends it in order."""
 
@@ -182,7 +183,6 @@ class Link:
 
     # ---- writing
 
-    @protected
     async def _write(self, transport: Transport) -> None:
         """The owner: nobody else writes."""
         try:

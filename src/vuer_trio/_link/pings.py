@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .._runtime import protected
+from .._interrupts import protected_methods
 from .._transport.base import Ping, Transport
 from .calls import Calls
 from .link import State
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Pings"]
 
 
+@protected_methods
 class Pings:
     """All pings of a connection. A heartbeat overtakes data; a flush waits its turn behind it."""
 
@@ -65,7 +66,6 @@ class Pings:
         self._keeper.confirmed(payload)
         self.awaited.settle_up_to(payload, None)
 
-    @protected
     async def beat(self, link: Link, transport: Transport) -> None:
         """Ask for a sign of life after a silence; end the link after as much again.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+from .._interrupts import protected_methods
 from .base import LARGE, Ending, Outgoing, Sink
 from .core import Core, Frames
 from .farewell import farewell
@@ -29,6 +30,7 @@ __all__ = ["SansIO"]
 _REPLIES = 1024
 
 
+@protected_methods
 class SansIO:
     """See `Transport`. `open` does the handshake; before it nothing else may be called."""
 

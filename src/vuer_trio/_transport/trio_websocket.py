@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 import trio
 import trio_websocket as package
 
+from .._interrupts import protected_methods
 from .base import Ending, Message, Outgoing, Ping, Sink, Text
 from .core import Request
 from .farewell import farewell
@@ -42,6 +43,7 @@ _REPLIES = 131_072
 _PATIENCE = 10
 
 
+@protected_methods
 class Cork(trio.abc.Stream):
     """The stream under the package: writes wait for the writer, reads wait for room."""
 
@@ -116,6 +118,7 @@ class Cork(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
 
 
+@protected_methods
 class PackagedWebSocket:
     """See `Transport`. ``nursery`` carries the package's tasks; nothing is raised into it.
 
@@ -324,6 +327,7 @@ class PackagedWebSocket:
         await self._wire.aclose()
 
 
+@protected_methods
 class TrioWebSocket(PackagedWebSocket):
     """A client."""
 

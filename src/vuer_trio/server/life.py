@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from .._errors import ClientClosed, ConnectionClosed
+from .._interrupts import protected_methods
 from .._link.changes import Disconnected, Watch
 from .._link.keeper import Keeper
 from .._link.opening import open_connection
@@ -24,6 +25,7 @@ __all__ = ["Life"]
 log = logging.getLogger("vuer_trio.server")
 
 
+@protected_methods
 class Life:
     """One session's. The connection's nursery is around the session's, so that what the session
     has sent can still go out when everything in it has ended."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._errors import ConnectionClosed
+from .._interrupts import protected_methods
 from .._runtime import Runtime
 from .._transport.base import Prepared
 from .._transport.framing import prepare
@@ -36,6 +37,7 @@ _PAGE_TIMEOUT, _REFUSAL_TIMEOUT = 600.0, 30.0
 _PATIENCE = 1.0
 
 
+@protected_methods
 class Serving:
     """One run of a server. `run` is its life."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final, Protocol, Self
 
-from .._runtime import Runtime, protected, runtime
+from .._interrupts import protected
+from .._runtime import Runtime, runtime
 from ..codec import decode, make_encoder
 from ..events import ServerEvent, Set
 from ..scene import Scene

@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._errors import ClientClosed, ConnectionClosed
+from .._interrupts import protected, run_unprotected
 from .._runtime import Runtime
 
 if TYPE_CHECKING:
@@ -17,10 +19,13 @@ __all__ = ["SessionTask", "check_function", "guarded", "name_of"]
 
 log = logging.getLogger("vuer_trio.server")
 
+T = TypeVar("T")
+
 #: RFC 6455 §7.4.1: something unexpected kept the server from going on
 INTERNAL_ERROR = 1011
 
 
+@protected
 async def guarded(
     session: VuerSession,
     fn: Callable[..., Awaitable[object]],
@@ -36,7 +41,7 @@ async def guarded(
     status = None if task_status is None else _Status(task_status)
     options = {} if status is None else {"task_status": status}
     try:
-        await fn(*args, **options)
+        await run_unprotected(partial(fn, *args, **options))
     except BaseException as exc:
         if not (isinstance(exc, Exception) or session.is_foreign(exc)):
             raise
@@ -57,6 +62,10 @@ def check_function(verb: str, fn: object) -> None:
         if inspect.iscoroutine(fn):
             fn.close()  # or it would warn that nobody awaited it
         raise TypeError(f"{verb}({fn!r}): pass an async function and its arguments, uncalled")
+
+
+def _itself(coroutine: T) -> T:
+    return coroutine
 
 
 def name_of(fn: object) -> str:
@@ -107,12 +116,13 @@ class SessionTask:
         """Wait for its end, whatever that is."""
         await self._done.wait()
 
+    @protected
     async def run(self) -> None:
         """Its life. Raises nothing but a cancellation from outside."""
         fn = self._fn
         try:
             with self._scope:
-                await (fn(*self._args) if callable(fn) else fn)
+                await run_unprotected(*((fn, *self._args) if callable(fn) else (_itself, fn)))
         except Exception as exc:
             if isinstance(exc, ConnectionClosed | ClientClosed) and not self._session.connected:
                 log.debug("the connection ended under %r", fn)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
+from ..._interrupts import protected_block, protected_methods
 from ..._link.policy import Fifo, Latest, Policy
 from ..._nursery import beside, open_plain_nursery
 from ..._runtime import Runtime, runtime
@@ -67,6 +67,7 @@ class RelayOptions:
             raise TypeError(f"outbox={self.outbox!r}: write Fifo(...) or DropOldest(...)")
 
 
+@protected_methods
 class Relay:
     """A relay that runs. ``url`` is what `ARCClient` takes."""
 
@@ -231,10 +232,10 @@ async def serve_arc_relay(
     await Relay(runtime(), RelayOptions(**given)).run(task_status or _Ignored())
 
 
-@asynccontextmanager
+@protected_block
 async def open_arc_relay(
     host: str | None = "localhost", port: int = 0, **options: Any
-) -> AsyncIterator[Relay]:
+) -> AsyncGenerator[Relay, None]:
     """``async with open_arc_relay() as relay:`` serves while the block runs, at any free port.
 
     ``options`` are those of `serve_arc_relay`, whose errors it raises.
