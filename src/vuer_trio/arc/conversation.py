@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import math
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Self
 
 from .._errors import CallTimeout, EncodeError, ProtocolError
+from .._interrupts import call_unprotected, protected_methods
 from .asks import Ask
 from .kinds import MessageTypes
 from .membership import Membership
@@ -20,6 +20,7 @@ __all__ = ["Conversation"]
 log = logging.getLogger("vuer_trio.arc")
 
 
+@protected_methods
 class Conversation(MessageTypes):
     """A subclass has the connection."""
 
@@ -256,9 +257,7 @@ class Conversation(MessageTypes):
             try:
                 if filter is not None and not filter(message):
                     continue
-                outcome = handler(message)
-                if inspect.isawaitable(outcome):
-                    await outcome
+                await call_unprotected(handler, message)
             except Exception:
                 log.exception("a handler of %s failed", self.uri)
             except BaseException as exc:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .._interrupts import protected_methods
 from .._runtime import Runtime
 
 __all__ = ["RateLimit", "Window"]
@@ -30,6 +31,7 @@ class RateLimit:
             raise ValueError(f"{self}: per is in seconds, more than 0")
 
 
+@protected_methods
 class Window:
     """A sliding window: the times of the last messages, on the loop's clock.
 

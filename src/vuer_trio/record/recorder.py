@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from .._block import Block
+from .._interrupts import protected_methods
 from .._link.witnesses import Direction
 from .._nursery import open_plain_nursery
 from .._runtime import Runtime, runtime
@@ -34,6 +35,7 @@ log = logging.getLogger("vuer_trio.record")
 _PATIENCE = 5.0
 
 
+@protected_methods
 class Recorder(Block):
     """``async with Recorder("run.mcap", client):`` records what is on the wire while it lasts.
 
