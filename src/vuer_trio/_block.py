@@ -6,6 +6,8 @@ from abc import abstractmethod
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Self
 
+from ._interrupts import protected
+
 __all__ = ["Block"]
 
 
@@ -18,12 +20,14 @@ class Block:
     def _in_block(self) -> AbstractAsyncContextManager[object]:
         """Its life, made anew for each block."""
 
+    @protected
     async def __aenter__(self) -> Self:
         block = self._in_block()
         await block.__aenter__()
         self._block = block
         return self
 
+    @protected
     async def __aexit__(self, *exc: Any) -> bool | None:
         block, self._block = self._block, None
         assert block is not None

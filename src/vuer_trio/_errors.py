@@ -141,8 +141,19 @@ for _name in __all__:
 _E = TypeVar("_E", bound=VuerError)
 
 
+class Interrupted(ClientClosed):
+    """A KeyboardInterrupt or SystemExit has ended a connection that nobody waits for, and could
+    not be raised in the program. So each later call does that: see `renew`."""
+
+    def __init__(self, interrupt: KeyboardInterrupt | SystemExit) -> None:
+        super().__init__(f"the connection was ended by {interrupt!r}")
+        self.interrupt = interrupt
+
+
 def renew(error: _E) -> _E:
     """A new exception like ``error``: what many callers raise must not share one traceback."""
+    if isinstance(error, Interrupted):
+        return type(error.interrupt)(*error.interrupt.args)  # type: ignore[return-value]
     twin = type(error)(str(error))
     twin.__dict__.update(error.__dict__)
     twin.__cause__ = error.__cause__

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ._interrupts import Interrupt, interrupt_in
 from ._runtime import Runtime
 from ._shown import shown
 
@@ -20,8 +21,6 @@ __all__ = ["as_exception", "contain", "describe", "has_failed", "log_failure", "
 
 #: characters of an exception's text
 _LONGEST = 600
-#: who raises one of them wants to end the program
-_ENDS = (KeyboardInterrupt, SystemExit)
 
 
 def has_failed(exc: BaseException, rt: Runtime | None = None, task: object = None) -> bool:
@@ -34,7 +33,7 @@ def has_failed(exc: BaseException, rt: Runtime | None = None, task: object = Non
     if rt is not None and _current(rt) is not task:
         return False
     return any(
-        not isinstance(leaf, _ENDS) and not (rt is not None and rt.is_cancellation(leaf))
+        not isinstance(leaf, Interrupt) and not (rt is not None and rt.is_cancellation(leaf))
         for leaf in _leaves(exc)
     )
 
@@ -46,7 +45,7 @@ def pass_on(exc: BaseException, rt: Runtime | None = None, task: object = None) 
     the traceback holds.
     """
     found: BaseException | None
-    found = next((leaf for leaf in _leaves(exc) if isinstance(leaf, _ENDS)), None)
+    found = interrupt_in(exc)
     if found is None:
         found = exc  # a group of cancellations as the library has made it
         if has_failed(exc, rt, task):

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
+from ._interrupts import interrupt_in, protected_block
 from ._runtime import Runtime
 
 __all__ = ["beside", "open_plain_nursery", "unwrap"]
 
 
-@asynccontextmanager
-async def open_plain_nursery(rt: Runtime) -> AsyncIterator[Any]:
+@protected_block
+async def open_plain_nursery(rt: Runtime) -> AsyncGenerator[Any, None]:
     """A nursery out of which comes what the body raised, group or not, as it is.
 
-    A KeyboardInterrupt of any task goes first; what else a task raises comes out if the body has
-    raised nothing of its own.
+    A KeyboardInterrupt or SystemExit goes first, whoever has raised it and in however many groups
+    it lies; what else a task raises comes out if the body has raised nothing of its own.
     """
     body: BaseException | None = None
     try:
@@ -34,10 +34,10 @@ async def open_plain_nursery(rt: Runtime) -> AsyncIterator[Any]:
     raise failure
 
 
-@asynccontextmanager
+@protected_block
 async def beside(
     rt: Runtime, serve: Callable[..., Awaitable[None]], *args: Any
-) -> AsyncIterator[Any]:
+) -> AsyncGenerator[Any, None]:
     """Run ``serve(*args, task_status=...)`` beside the block, which gets what that reports.
 
     When the block ends, it is cancelled, and waited for. What it fails with before it has reported
@@ -54,19 +54,14 @@ async def beside(
 def unwrap(group: BaseExceptionGroup[BaseException], body: BaseException | None) -> BaseException:
     """The one exception to raise for a nursery's group.
 
-    The background tasks raise nothing of their own, so it holds what the ``body`` raised, or a
-    KeyboardInterrupt, and perhaps cancellations.
+    The background tasks raise nothing of their own, so it holds what the ``body`` raised, or an
+    interrupt, and perhaps cancellations.
     """
-    for exc in group.exceptions:
-        if isinstance(exc, KeyboardInterrupt | SystemExit):
-            return exc
+    interrupt = interrupt_in(group)
+    if interrupt is not None:  # the rest is what it has caused
+        return interrupt if body is None or interrupt_in(body) is None else body
     own = isinstance(body, Exception | BaseExceptionGroup) or body in group.exceptions
     if body is not None and own:  # and no cancellation that the nursery has taken back
         return body
-    found: BaseException | None = group.subgroup((KeyboardInterrupt, SystemExit))
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    if found is not None:
-        return found
     ordinary = [exc for exc in group.exceptions if isinstance(exc, Exception)]
     return (ordinary or group.exceptions)[0]

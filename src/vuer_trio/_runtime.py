@@ -17,10 +17,9 @@ from typing import Any, Literal
 import sniffio
 import trio
 
-__all__ = ["Runtime", "protected", "run", "runtime"]
+from ._interrupts import Interrupt, interrupt_in, tell_main_task
 
-#: marks a function whose state a KeyboardInterrupt must not tear; it is raised elsewhere then
-protected = trio.lowlevel.enable_ki_protection
+__all__ = ["Runtime", "run", "runtime"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,8 @@ class Runtime:
     is_cancellation: Callable[[BaseException], bool]
     #: the running task; None, or RuntimeError, where none is
     current_task: Callable[[], object]
-    #: starts a task that no nursery of the caller's owns; nothing may escape from it
+    #: starts a task that no nursery of the caller's owns; nothing may escape from it but an
+    #: interrupt, for which see `raise_in_program`
     spawn_system_task: Callable[..., object]
     #: runs a sync function in a worker thread; a cancellation waits for its end
     run_in_thread: Callable[..., Awaitable[Any]]
@@ -55,6 +55,23 @@ class Runtime:
     open_signal_receiver: Callable[..., Any]
     #: returns a function that runs a sync function in this loop, callable from anywhere
     loop_caller: Callable[[], Callable[[Callable[[], object]], object]]
+    #: what tells one loop from another, for a task; raises RuntimeError without one
+    current_loop: Callable[[], object]
+    #: has an interrupt that strikes a system task raised in the program; whether that can be done
+    raise_in_program: Callable[[Interrupt], Awaitable[bool]]
+
+
+def _spawn_on_trio(fn: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Trio takes what leaves a system task for an error of its own."""
+
+    async def system_task() -> None:
+        try:
+            await fn()
+        except BaseException as exc:
+            if interrupt_in(exc) is None:
+                raise  # the run has ended, and cancels it
+
+    trio.lowlevel.spawn_system_task(system_task, name=fn)
 
 
 _TRIO = Runtime(
@@ -75,10 +92,12 @@ _TRIO = Runtime(
         isinstance(exc, trio.Cancelled) and trio.current_effective_deadline() == -math.inf
     ),
     current_task=trio.lowlevel.current_task,
-    spawn_system_task=trio.lowlevel.spawn_system_task,
+    spawn_system_task=_spawn_on_trio,
     run_in_thread=trio.to_thread.run_sync,
     open_signal_receiver=trio.open_signal_receiver,
     loop_caller=lambda: trio.lowlevel.current_trio_token().run_sync_soon,
+    current_loop=trio.lowlevel.current_trio_token,
+    raise_in_program=tell_main_task,
 )
 
 
@@ -95,8 +114,15 @@ def _asyncio() -> Runtime:
 
     background: set[asyncio.Task[None]] = set()
 
+    async def bare(fn: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Out of a group, an interrupt leaves the loop; in one, nobody would hear of it."""
+        try:
+            await fn()
+        except BaseExceptionGroup as group:
+            raise interrupt_in(group) or group from None
+
     def spawn(fn: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        task = asyncio.get_running_loop().create_task(fn())
+        task = asyncio.get_running_loop().create_task(bare(fn))
         background.add(task)
         task.add_done_callback(background.discard)
 
@@ -123,6 +149,10 @@ def _asyncio() -> Runtime:
             assert task is not None
             task.uncancel()  # the same request, once
             task.cancel(*exc.args)
+
+    async def raise_in_program(interrupt: Interrupt) -> bool:
+        """By itself: what leaves a task so, leaves the loop."""
+        return True
 
     def is_cancellation(exc: BaseException) -> bool:
         if not isinstance(exc, asyncio.CancelledError):
@@ -151,6 +181,8 @@ def _asyncio() -> Runtime:
         run_in_thread=anyio.to_thread.run_sync,
         open_signal_receiver=anyio.open_signal_receiver,
         loop_caller=lambda: asyncio.get_running_loop().call_soon_threadsafe,
+        current_loop=asyncio.get_running_loop,
+        raise_in_program=raise_in_program,
     )
 
 

@@ -8,6 +8,7 @@ from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
 from ._errors import CallTimeout, ClientClosed, renew
+from ._interrupts import protected_methods
 from ._link.backoff import Backoff
 from ._link.box import Box
 from ._link.connection import Connection
@@ -39,6 +40,7 @@ __all__ = ["VuerClient", "open_vuer_client"]
 F = TypeVar("F", bound=Callable[[ServerEvent], object])
 
 
+@protected_methods
 class VuerClient(Connection):
     """A connection to a Vuer server.
 

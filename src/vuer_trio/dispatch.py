@@ -8,12 +8,13 @@ from typing import Any
 
 from ._errors import ProtocolError
 from ._failures import contain
+from ._interrupts import call_unprotected
 from ._link.keeper import Keeper
 from ._link.policy import Policy
 from ._link.sender import Sender
 from .events import ClientEvent, Event
 from .freshness import Freshness
-from .handlers import Caller, Handler, Handlers, kind, outcome
+from .handlers import Caller, Handler, Handlers, kind
 from .scene import Scene
 
 __all__ = ["Arrived", "Dispatch", "set_key"]
@@ -97,7 +98,7 @@ class Dispatch:
         return arrived
 
     async def _run(self, handler: Handler, event: Event) -> None:
-        result = await outcome(handler.fn(event))
+        result = await call_unprotected(handler.fn, event)
         if handler.answers:
             key = {"key": event.key} if hasattr(event, "key") else {}
             await self._sender(ClientEvent(etype=event.rtype, value=result, **key))

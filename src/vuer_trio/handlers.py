@@ -11,6 +11,7 @@ from typing import Any
 
 from ._errors import ClientClosed, ConnectionClosed
 from ._failures import has_failed, log_failure, pass_on, verb
+from ._interrupts import protected_methods
 from ._link.box import Box
 from ._link.log_limit import LogLimit
 from ._link.pace import Pace
@@ -19,7 +20,7 @@ from ._runtime import Runtime
 from ._shown import must_be
 from .events import Event, canonical
 
-__all__ = ["Caller", "Handler", "Handlers", "kind", "outcome", "register"]
+__all__ = ["Caller", "Handler", "Handlers", "kind", "register"]
 
 log = logging.getLogger("vuer_trio.handlers")
 
@@ -116,6 +117,7 @@ class _Job:
         return self.size
 
 
+@protected_methods
 class Caller:
     """Calls the handlers of one connection.
 
@@ -209,8 +211,3 @@ class Caller:
         """Wait until every event that was read has been handled."""
         while self._running or self._in_order.items or self._at_once.items:
             await self._change()
-
-
-async def outcome(result: Any) -> Any:
-    """What a handler comes to, sync or async."""
-    return await result if inspect.isawaitable(result) else result

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
+from .._interrupts import protected_methods
 from .._runtime import Runtime
 
 __all__ = ["NoPlace", "Places", "network", "quarter"]
@@ -18,6 +19,7 @@ class NoPlace(Exception):
     """Nobody gives way. The text says which bound it is."""
 
 
+@protected_methods
 class Places(Generic[T]):
     """At most ``most`` are in, and at most ``per_host`` of them from one `network`.
 

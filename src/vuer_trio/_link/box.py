@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from .._errors import VuerError, renew
+from .._interrupts import protected_methods
 from .._runtime import Runtime
 
 __all__ = ["Bounds", "Box", "Ticket"]
@@ -49,6 +50,7 @@ class Bounds(Protocol):
         """In bytes of the items."""
 
 
+@protected_methods
 class Box(Generic[T]):
     """There is room while ``count < capacity`` and ``bytes < max_bytes``.
 

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from typing import Any, Generic, TypeVar
 
 from .._errors import VuerError, renew
+from .._interrupts import protected_methods
 from .._runtime import Runtime
 
 __all__ = ["Call", "Calls"]
@@ -13,6 +14,7 @@ __all__ = ["Call", "Calls"]
 R = TypeVar("R")
 
 
+@protected_methods
 class Call(Generic[R]):
     """One reply that is awaited."""
 
@@ -35,6 +37,7 @@ class Call(Generic[R]):
         self._event.set()
 
 
+@protected_methods
 class Calls(Generic[R]):
     """The calls of one link, in the order in which they were made.
 
@@ -82,6 +85,7 @@ class Calls(Generic[R]):
         self._calls.clear()
 
 
+@protected_methods
 class _Expecting(Generic[R]):
     def __init__(self, calls: dict[Hashable, Call[R]], key: Hashable, call: Call[R]) -> None:
         self._calls, self._key, self._call = calls, key, call

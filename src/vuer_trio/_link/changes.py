@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 from weakref import WeakSet
 
+from .._interrupts import protected_methods
 from .._runtime import Runtime
 
 __all__ = ["Change", "Changes", "Connected", "Disconnected", "Watch"]
@@ -34,6 +35,7 @@ class Disconnected:
 Change = Connected | Disconnected
 
 
+@protected_methods
 class Watch:
     """Iterates the changes since it was made; ends when no more can come."""
 
@@ -65,6 +67,7 @@ class Watch:
         return self._seen.popleft()
 
 
+@protected_methods
 class Changes:
     """Tells every watcher. A watcher that is gone is forgotten."""
 

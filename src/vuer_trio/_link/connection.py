@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from .._block import Block
 from .._errors import ClientClosed, ConnectionClosed, ConnectionFailed, renew
+from .._interrupts import protected_methods
 from .._nursery import open_plain_nursery
 from .._runtime import Runtime, runtime
 from .changes import Watch
@@ -23,6 +24,7 @@ __all__ = ["Connection"]
 log = logging.getLogger("vuer_trio.link")
 
 
+@protected_methods
 class Connection(Block):
     """What every client has. A subclass makes the links, and wires them up once they are open."""
 

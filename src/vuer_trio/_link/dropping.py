@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
+from .._interrupts import protected_methods
 from .._runtime import Runtime
 from .._transport.base import Ping
 from .box import Bounds, Box
@@ -21,6 +22,7 @@ class Keyed(bytes):
     key: Hashable
 
 
+@protected_methods
 class DroppingBox(Box[T]):
     """What has waited longest makes room for what is new.
 
@@ -109,6 +111,7 @@ class DroppingBox(Box[T]):
         return item
 
 
+@protected_methods
 class KeyedBox(DroppingBox[T]):
     """The newest of each key. An item without a ``key`` has one of its own."""
 
@@ -140,6 +143,7 @@ class KeyedBox(DroppingBox[T]):
         return by_key.pop(next(key for key, item in by_key.items() if type(item) is not Ping))
 
 
+@protected_methods
 class _Shelf(Generic[T]):
     """Items in the order in which they came, each to be found by its key."""
 
@@ -174,6 +178,7 @@ class _Shelf(Generic[T]):
         self.by_key.clear()
 
 
+@protected_methods
 class DiscardingBox(Box[T]):
     """Everything is dropped, but pings."""
 

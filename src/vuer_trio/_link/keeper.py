@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from .._errors import ClientClosed, ConnectionFailed, InboxFull, VuerError, renew
 from .._failures import describe
-from .._runtime import Runtime, protected
+from .._interrupts import interrupt_in, protected_methods
+from .._runtime import Runtime
 from .._transport.base import Ending, Message, Outgoing, Ping, Transport
 from .backoff import Backoff, Delays
 from .box import Box
@@ -35,6 +36,7 @@ _PATIENCE = 1.0
 _WARN_AFTER = 10.0
 
 
+@protected_methods
 class Keeper:
     """`run` is its life; `aclose` ends it in order, `abort` at once.
 
@@ -106,6 +108,8 @@ class Keeper:
         self._heard_at = rt.current_time()
         self._late = False  # the next dial
         self._status: Any = None
+        self._interrupted = False  # by a Ctrl-C, which says more than that messages were not sent
+        self._struck: ClientClosed | None = None  # what calls raise then
         self._unsent = 0  # messages that never went out whole; known at the end
 
     @property
@@ -125,7 +129,6 @@ class Keeper:
 
     # ---- life
 
-    @protected
     async def run(self, status: Any) -> None:
         """Dial, and carry until the end.
 
@@ -141,6 +144,10 @@ class Keeper:
                     if self.afterwards is not None:
                         await self.afterwards()
                     self.nursery.cancel_scope.cancel()
+        except BaseException as exc:
+            self._interrupted = interrupt_in(exc) is not None
+            self._struck = await status.struck(exc)
+            raise
         finally:
             self._vanish()
             self.over.set()
@@ -208,7 +215,7 @@ class Keeper:
             self.on_close(error)
 
     def _closed_here(self) -> ClientClosed:
-        return ClientClosed(f"the connection to {self.uri} was closed by this side")
+        return self._struck or ClientClosed(f"the connection to {self.uri} was closed by this side")
 
     # ---- the link's view
 
@@ -385,7 +392,7 @@ class Keeper:
         finally:
             self._scope.cancel()
         await self.gone.wait()
-        if self._unsent:
+        if self._unsent and not self._interrupted:
             count, self._unsent = self._unsent, 0
             what = "sent to" if self.replay is None else "confirmed by"
             raise unsent_error(count, what, self.uri, self.ending, self.outbox.closed)

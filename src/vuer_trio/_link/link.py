@@ -13,7 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from .._failures import as_exception, describe, has_failed, log_failure, pass_on
-from .._runtime import protected
+from .._interrupts import protected_methods
 from .._transport.base import Ending, Message, Outgoing, Transport
 from .witnesses import show
 
@@ -43,6 +43,7 @@ class State(Enum):
     GONE = "gone"  # nothing of it is left
 
 
+@protected_methods
 class Link:
     """`run` is its life; `leave` ends it in order."""
 
@@ -210,7 +211,6 @@ class Link:
 
     # ---- writing
 
-    @protected
     async def _write(self, transport: Transport) -> None:
         """The owner: nobody else writes."""
         task = self.rt.current_task()

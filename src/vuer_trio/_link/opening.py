@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any, Protocol
 
+from .._errors import Interrupted
+from .._interrupts import interrupt_in, protected
 from .._runtime import Runtime
 from .link import CLEANUP
 
@@ -21,23 +23,30 @@ class Opening(Protocol):
     over: Any
 
     async def run(self, status: Any) -> None:
-        """Its life; ``status.started()`` gets None when it is open, or what it failed with."""
+        """Its life; ``status.started()`` gets None when it is open, or what it failed with.
+
+        ``await status.struck(exc)`` is told what leaves it, before anybody hears of the end.
+        Returns, if calls are to raise an interrupt from then on, their error.
+        """
 
     def abort(self) -> None:
         """End it at once."""
 
 
+@protected
 async def open_connection(keeper: Opening, nursery: Any) -> Exception | None:
     """Run ``keeper`` in ``nursery``, or without one in a system task, from which nothing escapes.
 
     Returns None once it is open, or what it failed with. Cancelled: nothing is left of it. The
     connection may be shielded from its birth, because whoever waits for it here also ends it.
     """
-    status = _Status(keeper.rt)
+    status = _Status(keeper, in_background=nursery is None)
 
+    @protected
     async def vuer_link() -> None:
         await keeper.run(status)
 
+    @protected
     async def vuer_link_in_background() -> None:
         try:
             await keeper.run(status)
@@ -59,14 +68,27 @@ async def open_connection(keeper: Opening, nursery: Any) -> Exception | None:
 
 
 class _Status:
-    """What a connection says of its opening."""
+    """What a connection says of its opening, and of an interrupt that ends it."""
 
-    def __init__(self, rt: Runtime) -> None:
-        self.event = rt.Event()
+    def __init__(self, keeper: Opening, *, in_background: bool) -> None:
+        self.event = keeper.rt.Event()
         self.failure: Exception | None = None
+        self._keeper = keeper
+        self._in_background = in_background
 
     def started(self, failure: Exception | None) -> None:
         """The first word counts."""
         if not self.event.is_set():
             self.failure = failure
             self.event.set()
+
+    @protected
+    async def struck(self, exc: BaseException) -> Interrupted | None:
+        """See `Opening.run`. In a nursery an interrupt goes its way by itself."""
+        interrupt = interrupt_in(exc)
+        if interrupt is None or not self._in_background:
+            return None
+        if await self._keeper.rt.raise_in_program(interrupt):
+            return None
+        log.error("%r ended the connection to %s", interrupt, self._keeper.uri, exc_info=exc)
+        return Interrupted(interrupt)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from .._runtime import Runtime, protected
+from .._interrupts import protected_methods
+from .._runtime import Runtime
 from .._transport.base import Ping, Transport
 from .calls import Calls
 from .link import State
@@ -20,6 +21,7 @@ __all__ = ["Pings"]
 _LOOKS = 8
 
 
+@protected_methods
 class Pings:
     """All pings of a connection. A heartbeat overtakes data; a flush waits its turn behind it."""
 
@@ -69,7 +71,6 @@ class Pings:
         self._keeper.confirmed(payload)
         self.awaited.settle_up_to(payload, None)
 
-    @protected
     async def beat(self, link: Link, transport: Transport) -> None:
         """Ask for a sign of life after a silence; end the link after as much again.
 

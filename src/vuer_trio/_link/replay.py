@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
+from .._interrupts import protected_methods
 from .._runtime import Runtime
 from .._transport.base import Outgoing, Ping
 from .box import Box
@@ -16,6 +17,7 @@ __all__ = ["Replay"]
 _COUNT, _BYTES = 256, 1 << 20
 
 
+@protected_methods
 class Replay:
     """Remembers what no pong has confirmed. It counts against the outbox."""
 

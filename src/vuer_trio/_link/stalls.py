@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable
 
+from .._interrupts import protected
 from .._runtime import Runtime
 from .keeper import Keeper
 
@@ -19,6 +20,7 @@ _POLICY = 1008
 _LOOK, _PART = 1.0, 8
 
 
+@protected
 async def end_stalled(rt: Runtime, keepers: Callable[[], Iterable[Keeper]], timeout: float) -> None:
     """Until cancelled: end each connection with 1008 that has had something to be written for
     ``timeout`` seconds, of which no byte has left. `math.inf`: none.

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
+from .._interrupts import protected_methods
 from .._nursery import open_plain_nursery
 from .._runtime import Runtime
 from .binding import bind
@@ -89,6 +90,7 @@ def _close(listeners: Sequence[socket.socket]) -> None:
         listener.close()
 
 
+@protected_methods
 class _Door:
     """What all connections of one `listen` share."""
 

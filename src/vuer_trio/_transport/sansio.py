@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NoReturn, cast
 
+from .._interrupts import protected_methods
 from .base import LARGE, Ending, Outgoing, Sink
 from .budget import Budget
 from .core import Core, Frames
@@ -33,6 +34,7 @@ __all__ = ["SansIO"]
 _REPLIES = 1024
 
 
+@protected_methods
 class SansIO:
     """See `Transport`. `open` does the handshake; before it nothing else may be called."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
+from .._interrupts import protected_methods
 from .base import LARGE, Ending, Outgoing, Prepared, Sink
 from .core import Frames
 from .farewell import farewell
@@ -16,6 +17,7 @@ from .wire import Wire
 __all__ = ["ServerSansIO"]
 
 
+@protected_methods
 class ServerSansIO(SansIO):
     """See `Transport`. Of a stream on which the opening handshake is done.
 

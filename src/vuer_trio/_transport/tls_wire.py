@@ -12,6 +12,7 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any, Self
 
+from .._interrupts import protected_methods
 from .wire import READ, SLICE, Take, Wire, read_buffer
 
 __all__ = ["TlsWire"]
@@ -33,6 +34,7 @@ class _Out(Enum):
     ENDED = "ended"  # it was said that nothing more comes
 
 
+@protected_methods
 class TlsWire:
     """See `Wire`. Made by `open`; the wire below is its own from then on."""
 

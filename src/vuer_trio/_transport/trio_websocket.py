@@ -24,6 +24,7 @@ import trio
 import trio_websocket as package
 from wsproto.utilities import LocalProtocolError
 
+from .._interrupts import protected_methods
 from .base import Ending, Message, Outgoing, Ping, Sink, Text
 from .budget import WAKE
 from .core import Request
@@ -49,6 +50,7 @@ _PARTS = 1024
 _PATIENCE = 10
 
 
+@protected_methods
 class Cork(trio.abc.Stream):
     """The stream under the package: writes wait for the writer, reads wait for room."""
 
@@ -151,6 +153,7 @@ def _is_of_others(record: logging.LogRecord) -> bool:
 logging.getLogger("trio-websocket").addFilter(_is_of_others)
 
 
+@protected_methods
 class PackagedWebSocket:
     """See `Transport`. ``nursery`` carries the package's tasks; nothing is raised into it.
 
@@ -389,6 +392,7 @@ class PackagedWebSocket:
         await self._wire.aclose()
 
 
+@protected_methods
 class _ClientCork(Cork):
     """Reads the reply for the package, which gets it plain, and then the first frames."""
 
@@ -422,6 +426,7 @@ class _ClientCork(Cork):
         return head
 
 
+@protected_methods
 class TrioWebSocket(PackagedWebSocket):
     """A client."""
 

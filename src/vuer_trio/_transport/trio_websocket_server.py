@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import trio
 import trio_websocket as package
 
+from .._interrupts import protected_methods
 from .base import Ending, Outgoing, Prepared, Sink
 from .framing import server_frame
 from .handshake import Rejected
@@ -23,6 +24,7 @@ from .wire import Wire
 __all__ = ["TrioWebSocketServer"]
 
 
+@protected_methods
 class _ServerCork(Cork):
     """Gives the request, and the first frames once `let_in` was called."""
 
@@ -49,6 +51,7 @@ class _ServerCork(Cork):
         return await super().receive_some(max_bytes)
 
 
+@protected_methods
 class TrioWebSocketServer(PackagedWebSocket):
     """See `Transport`. ``request`` is a good upgrade, ``early`` what came behind it."""
 

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .._errors import VuerError, renew
+from .._interrupts import protected_methods
 from .._runtime import Runtime
 from .message import ARCMessage
 
 __all__ = ["Ask", "Asks"]
 
 
+@protected_methods
 class Ask:
     """One question. Its answers name it by ``ref``: by the one it was sent with, or by the id that
     the relay gave it, which its own echo tells.
@@ -95,6 +97,7 @@ class Ask:
             self._event.set()
 
 
+@protected_methods
 class Asks:
     """The open questions of one connection. ``notice`` is called when there are more, or fewer;
     ``give_back`` gets the answers that nobody has taken."""

@@ -8,6 +8,7 @@ from ssl import SSLContext
 from typing import Any, Literal, TypeVar
 
 from .._errors import ClientClosed, ConnectionFailed
+from .._interrupts import protected_methods
 from .._link.backoff import Backoff
 from .._link.connection import Connection
 from .._link.keeper import Keeper
@@ -33,6 +34,7 @@ T = TypeVar("T")
 _MAX_SIZE = 100 << 20
 
 
+@protected_methods
 class ARCClient(Conversation, Connection):
     """An agent at a relay.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import math
 import sys
@@ -11,6 +10,7 @@ from typing import Any, Self
 
 from .._errors import CallTimeout, EncodeError, ProtocolError
 from .._failures import has_failed, log_failure, pass_on, verb
+from .._interrupts import call_unprotected, protected_methods
 from .._runtime import runtime
 from .._shown import shown
 from .asks import Ask
@@ -24,6 +24,7 @@ __all__ = ["Conversation"]
 log = logging.getLogger("vuer_trio.arc")
 
 
+@protected_methods
 class Conversation(MessageTypes):
     """A subclass has the connection."""
 
@@ -262,9 +263,7 @@ class Conversation(MessageTypes):
             try:
                 if filter is not None and not filter(message):
                     continue
-                outcome = handler(message)
-                if inspect.isawaitable(outcome):
-                    await outcome
+                await call_unprotected(handler, message)
             except BaseException as exc:
                 if has_failed(exc, rt, task):
                     log_failure(log, exc, "a handler of %s %s", self.uri, verb(exc))

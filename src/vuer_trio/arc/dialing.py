@@ -11,6 +11,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from .._errors import VuerError
+from .._interrupts import protected_methods
 from .._link.link import CLEANUP, Link
 from .._shown import shown, without
 from .._transport.base import Ending, Message, Transport
@@ -40,6 +41,7 @@ class Busy(ConnectionError):
     """The relay has closed the connection because it was too much."""
 
 
+@protected_methods
 class Gate:
     """A link's sink, that keeps what arrives before the link is open."""
 
@@ -100,6 +102,7 @@ class Gate:
         await self._link.turn()
 
 
+@protected_methods
 class Dialler:
     """Dials one relay. ``gate`` is that of the latest dial."""
 

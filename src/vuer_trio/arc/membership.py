@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Literal
 
 from .._errors import CallTimeout, VuerError, renew
+from .._interrupts import protected_methods
 from .._link.keeper import Keeper
 from .._link.link import State
 from .._link.pace import Pace
@@ -38,6 +39,7 @@ _REPLIES = {
 }
 
 
+@protected_methods
 class Membership:
     """``sender`` takes encoded messages, ``receiver`` gives agents' messages.
 

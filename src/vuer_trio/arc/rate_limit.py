@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .._interrupts import protected_methods
 from .._runtime import Runtime
 from .._shown import must_be
 
@@ -31,6 +32,7 @@ class RateLimit:
             raise ValueError(must_be("per", "seconds, more than 0 and finite", self.per))
 
 
+@protected_methods
 class Window:
     """A sliding window: the times of the last messages, on the loop's clock.
 

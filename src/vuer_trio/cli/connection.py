@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from typing import Any
 
+from .._interrupts import protected_block
 from .._shown import shown
 from .._transport.address import parse_address
 from ..client import VuerClient
@@ -77,10 +78,10 @@ def new_client(args: argparse.Namespace, **options: Any) -> VuerClient:
         raise CommandFailed(str(exc), Status.USAGE) from exc
 
 
-@asynccontextmanager
+@protected_block
 async def connected(
     args: argparse.Namespace, out: Output, **options: Any
-) -> AsyncIterator[VuerClient]:
+) -> AsyncGenerator[VuerClient, None]:
     """``async with connected(args, out) as client``; a spinner turns while it opens."""
     client = new_client(args, **options)
     async with AsyncExitStack() as stack:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from .._block import Block
-from .._failures import shown
+from .._failures import describe
+from .._interrupts import protected_methods
 from .._link.witnesses import Direction
 from .._nursery import open_plain_nursery
 from .._runtime import Runtime, runtime
@@ -36,6 +37,7 @@ log = logging.getLogger("vuer_trio.record")
 _PATIENCE = 5.0
 
 
+@protected_methods
 class Recorder(Block):
     """``async with Recorder("run.mcap", client):`` records what is on the wire while it lasts.
 
@@ -212,7 +214,7 @@ class Recorder(Block):
         error = self.error
         if error is not None and not self._told:
             self._told = True
-            log.error("the recording has ended: %s", shown(error))
+            log.error("the recording has ended: %s", describe(error))
 
     async def _until_there_are(self, size: int, rt: Runtime, file: RecordingFile) -> None:
         """Park until ``size`` bytes wait. Cancelled: nothing has changed."""

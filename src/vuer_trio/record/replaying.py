@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from .._interrupts import call_unprotected
 from .._link.pace import Pace
 from .._runtime import runtime
 from .._shown import must_be
 from ..events import Event
-from ..handlers import outcome
 from .recording import Recording
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ async def replay(
                 pace.restart()
             elif perf_counter() >= pace.due:
                 await pace.turn()
-            await outcome(send(event))
+            await call_unprotected(send, event)
             sent += 1
         if not loop or sent == before:
             return sent

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from inspect import isawaitable
 from typing import Any
 
 from .._failures import has_failed, log_failure, pass_on, verb
+from .._interrupts import call_unprotected, protected_methods
 from .._link.box import Box
 from .._link.policy import Fifo
 from .._runtime import Runtime
@@ -31,9 +31,7 @@ _calling: ContextVar[object] = ContextVar("handlers of a Roomz client", default=
 
 async def call_handler(handler: EventHandler, data: dict[str, Any]) -> None:
     """Call it, sync or async."""
-    result = handler(data)
-    if isawaitable(result):
-        await result
+    await call_unprotected(handler, data)
 
 
 class Gate:
@@ -61,6 +59,7 @@ class Gate:
         """Nothing."""
 
 
+@protected_methods
 class Calling:
     """``queue`` is filled by the reader; `run` empties it."""
 

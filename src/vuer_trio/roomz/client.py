@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from .._block import Block
 from .._errors import ClientClosed, renew
+from .._interrupts import protected_methods
 from .._link.opening import open_connection
 from .._nursery import open_plain_nursery
 from .._runtime import runtime
@@ -30,6 +31,7 @@ from .visit import Settings, Visit
 __all__ = ["AsyncClient", "open_roomz_client"]
 
 
+@protected_methods
 class AsyncClient(Block):
     """A client of a Roomz chat server, on Trio and asyncio.
 

@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 
 from .._errors import ConnectionClosed, ProtocolError, VuerError
+from .._interrupts import protected_methods
 from .._link.box import Box
 from .._link.calls import Calls
 from .._link.changes import Disconnected, Watch
@@ -46,6 +47,7 @@ class Refused(Exception):
     """The server did not let this client in. It does not say whether for its session."""
 
 
+@protected_methods
 class Socket:
     """`open` it, `begin` its events, `call`, `close`.
 

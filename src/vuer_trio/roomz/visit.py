@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from .._errors import ClientClosed, VuerError
 from .._failures import describe
+from .._interrupts import protected_methods
 from .._link.box import Box
 from .._link.policy import DropOldest
 from .._runtime import Runtime
@@ -64,6 +65,7 @@ class Settings:
         return delay + random.uniform(0, min(_JITTER, delay / 2))
 
 
+@protected_methods
 class Visit:
     """`run` is its life; `leave` ends it in order, `abort` at once. It knows no client."""
 
@@ -93,6 +95,7 @@ class Visit:
         self._scope = rt.CancelScope()
         self._opening = rt.CancelScope()  # of the first attempt, then of each gap
         self._nursery: Any = None
+        self._struck: ClientClosed | None = None  # by an interrupt, which calls raise
 
     # ---- state
 
@@ -142,6 +145,9 @@ class Visit:
                     self.ended.set()
                     await self._calling.finish()
                     self._nursery.cancel_scope.cancel()
+        except BaseException as exc:
+            self._struck = await status.struck(exc)
+            raise
         finally:
             self._end(None)
             self.ended.set()
@@ -216,7 +222,7 @@ class Visit:
         self.inbox.close(error or self._left())
 
     def _left(self) -> ClientClosed:
-        return ClientClosed(f"the connection to {self.uri} was closed by this side")
+        return self._struck or ClientClosed(f"the connection to {self.uri} was closed by this side")
 
     # ---- connecting
 

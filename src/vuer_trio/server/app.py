@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import replace
 from os import PathLike
 from typing import Any, Literal, TypeVar, overload
 
 from .._hosting.origins import DEFAULT
+from .._interrupts import protected_block
 from .._link.policy import Fifo, Policy
 from .._nursery import beside
 from .._runtime import runtime
@@ -222,10 +222,10 @@ class _Ignored:
         """Nobody wants to know."""
 
 
-@asynccontextmanager
+@protected_block
 async def open_vuer_server(
     app: Vuer, *, host: str | None = None, port: int | None = None
-) -> AsyncIterator[Serving]:
+) -> AsyncGenerator[Serving, None]:
     """``async with open_vuer_server(app, port=0) as server:`` serves while the block runs.
 
     ``server`` has ``uri``, ``port`` and ``sessions``. ``host`` and ``port`` are instead of the

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._errors import ProtocolError
+from .._interrupts import call_unprotected, protected_methods
 from .._link.box import Box
 from .._link.keeper import Keeper
 from .._link.policy import Policy
 from .._transport.base import Text
 from ..dispatch import Arrived, set_key
 from ..events import ClientEvent, Event, received_client_event
-from ..handlers import Caller, Handler, Handlers, kind, outcome
+from ..handlers import Caller, Handler, Handlers, kind
 from .waiting import Waiting
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ log = logging.getLogger("vuer_trio.server")
 INVALID = 1007
 
 
+@protected_methods
 class Intake:
     """Sees every message of one session when it is read, in sync code.
 
@@ -126,7 +128,7 @@ class Intake:
     async def _run(self, handler: Handler, event: Event) -> None:
         if self._held is not None:
             await self._held.wait()
-        await outcome(handler.fn(event, self._session))
+        await call_unprotected(handler.fn, event, self._session)
 
     async def finish(self) -> None:
         """Wait until every event that was read has been handled."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._errors import ClientClosed, ConnectionClosed
 from .._failures import describe
+from .._interrupts import protected_methods
 from .._link.changes import Disconnected, Watch
 from .._link.keeper import Keeper
 from .._link.opening import open_connection
@@ -30,6 +31,7 @@ _POLICY = 1008
 _PATIENCE = 1.0
 
 
+@protected_methods
 class Life:
     """One session's. The connection's nursery is around the session's, so that what the session
     has sent can still go out when everything in it has ended."""

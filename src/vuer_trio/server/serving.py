@@ -11,6 +11,7 @@ from .._errors import ConnectionClosed
 from .._hosting.origins import Origins
 from .._hosting.places import NoPlace, Places
 from .._hosting.visits import Visits
+from .._interrupts import protected_methods
 from .._link.keeper import Keeper
 from .._link.stalls import end_stalled
 from .._runtime import Runtime
@@ -45,6 +46,7 @@ _VISITS = 256
 _GIVING_WAY = 64
 
 
+@protected_methods
 class Serving:
     """One run of a server. `run` is its life."""
 

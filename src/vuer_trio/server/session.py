@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from .._errors import CallTimeout, ClientClosed, VuerError, renew
+from .._interrupts import protected_methods
 from .._link.endings import check_close
 from .._link.keeper import Keeper
 from .._link.link import State
@@ -36,6 +37,7 @@ __all__ = ["VuerSession"]
 log = logging.getLogger("vuer_trio.server")
 
 
+@protected_methods
 class VuerSession(Verbs):
     """One client. Handlers and the functions of `Vuer.spawn` and `Vuer.bind` get it.
 

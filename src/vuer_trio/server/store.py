@@ -6,7 +6,8 @@ from collections import deque
 from typing import Any, Final, Protocol, Self
 
 from .._failures import pass_on
-from .._runtime import Runtime, protected, runtime
+from .._interrupts import protected, protected_methods
+from .._runtime import Runtime, runtime
 from ..codec import decode, make_encoder
 from ..events import ServerEvent, Set
 from ..scene import Scene
@@ -98,6 +99,7 @@ class SceneStore(Verbs):
         return f"<SceneStore of {self._scene!r} with {len(self._subscriptions)} subscribers>"
 
 
+@protected_methods
 class Subscription:
     """The block in which a session sees a store's scene; see `SceneStore.subscribe`."""
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, NoReturn
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from .._errors import ClientClosed, ConnectionClosed
 from .._failures import has_failed, log_failure, pass_on, verb
+from .._interrupts import protected, run_unprotected
 from .._runtime import Runtime
 
 if TYPE_CHECKING:
@@ -18,10 +20,13 @@ __all__ = ["NotStarted", "SessionTask", "check_function", "guarded", "name_of"]
 
 log = logging.getLogger("vuer_trio.server")
 
+T = TypeVar("T")
+
 #: RFC 6455 §7.4.1: something unexpected kept the server from going on
 INTERNAL_ERROR = 1011
 
 
+@protected
 async def guarded(
     session: VuerSession,
     rt: Runtime,
@@ -39,7 +44,7 @@ async def guarded(
     options = {} if status is None else {"task_status": status}
     task = rt.current_task()
     try:
-        await fn(*args, **options)
+        await run_unprotected(partial(fn, *args, **options))
     except BaseException as exc:
         failed = has_failed(exc, rt, task)
         if failed and status is not None and not status.has_started:
@@ -63,6 +68,10 @@ def check_function(verb: str, fn: object) -> None:
         if inspect.iscoroutine(fn):
             fn.close()  # or it would warn that nobody awaited it
         raise TypeError(f"{verb}({fn!r}): pass an async function and its arguments, uncalled")
+
+
+def _itself(coroutine: T) -> T:
+    return coroutine
 
 
 def name_of(fn: object) -> str:
@@ -133,12 +142,13 @@ class SessionTask:
         """Wait for its end, whatever that is."""
         await self._done.wait()
 
+    @protected
     async def run(self) -> None:
         """Its life. Raises nothing but a cancellation from outside."""
         fn, task = self._fn, self._rt.current_task()
         try:
             with self._scope:
-                await (fn(*self._args) if callable(fn) else fn)
+                await run_unprotected(*((fn, *self._args) if callable(fn) else (_itself, fn)))
         except BaseException as exc:
             if has_failed(exc, self._rt, task):
                 self._tell(exc)

@@ -8,14 +8,16 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import sniffio
 import trio
 import trio.testing
+
+from .._interrupts import protected_block
 
 __all__ = ["Census", "assert_no_leaks"]
 
@@ -64,8 +66,8 @@ class Census:
             await _settle()
 
 
-@asynccontextmanager
-async def assert_no_leaks(*, patience: float = PATIENCE) -> AsyncIterator[None]:
+@protected_block
+async def assert_no_leaks(*, patience: float = PATIENCE) -> AsyncGenerator[None, None]:
     """``async with assert_no_leaks():`` fails if the block leaves a task, socket or thread behind.
 
     Tasks are those of the running loop, sockets and threads those of the process; idle worker

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .._interrupts import protected_block
 from ..client import VuerClient
 from .server import MemoryServer, as_it_is, open_memory_server
 
@@ -50,10 +51,10 @@ def vuer_client(server: MemoryServer | str, **options: Any) -> VuerClient:
     return VuerClient(uri, **{"checkpoints": "every", **options})
 
 
-@asynccontextmanager
+@protected_block
 async def vuer_pair(
     app: Vuer | None = None, *, wrap: Callable[[Any], Any] = as_it_is, **options: Any
-) -> AsyncIterator[Pair]:
+) -> AsyncGenerator[Pair, None]:
     """``async with vuer_pair(app) as (server, client):`` is both; ``options`` are the client's."""
     async with vuer_server(app, wrap=wrap) as server, vuer_client(server, **options) as client:
         yield Pair(server, client)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Any
 
+from .._interrupts import protected_block
 from .._nursery import beside
 from .._runtime import runtime
 from .._transport.inside import host_inside
@@ -97,10 +97,10 @@ def as_it_is(stream: Any) -> Any:
     return stream
 
 
-@asynccontextmanager
+@protected_block
 async def open_memory_server(
     app: Vuer, *, wrap: Callable[[Any], Any] = as_it_is
-) -> AsyncIterator[MemoryServer]:
+) -> AsyncGenerator[MemoryServer, None]:
     """``async with open_memory_server(app) as server:`` serves while the block runs.
 
     ``open_vuer_client(server.uri)`` connects through memory, any number of times; reconnecting

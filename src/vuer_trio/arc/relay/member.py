@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from ..._errors import ConnectionClosed
+from ..._interrupts import protected_methods
 from ..._link.keeper import Keeper
 from ..._link.link import Link
 from ..._link.opening import open_connection
@@ -29,6 +30,7 @@ BAD_TOKEN, TOO_MANY, INVALID, POLICY = 4001, 4029, 1007, 1008
 INVALID_TOKEN = "Invalid or unregistered token"
 
 
+@protected_methods
 class Member:
     """`run` is its life. It is a `Seat` of the switch."""
 

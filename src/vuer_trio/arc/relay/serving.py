@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from ..._hosting.origins import Origins, check_hosts, check_origins
 from ..._hosting.places import NoPlace, Places, quarter
 from ..._hosting.visits import Visits
+from ..._interrupts import protected_block, protected_methods
 from ..._link.keeper import Keeper
 from ..._link.policy import Fifo, Latest, Policy
 from ..._link.stalls import end_stalled
@@ -99,6 +99,7 @@ class RelayOptions:
         return self.max_agents_per_host or quarter(self.max_agents)
 
 
+@protected_methods
 class Relay:
     """A relay that runs. ``url`` is what `ARCClient` takes."""
 
@@ -312,10 +313,10 @@ async def serve_arc_relay(
     await Relay(runtime(), RelayOptions(**given)).run(task_status or _Ignored())
 
 
-@asynccontextmanager
+@protected_block
 async def open_arc_relay(
     host: str | None = "localhost", port: int = 0, **options: Any
-) -> AsyncIterator[Relay]:
+) -> AsyncGenerator[Relay, None]:
     """``async with open_arc_relay() as relay:`` serves while the block runs, at any free port.
 
     ``options`` are those of `serve_arc_relay`, whose errors it raises.
