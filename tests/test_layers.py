@@ -17,7 +17,7 @@ NAMES = [path.relative_to(ROOT).as_posix() for path in FILES]
 
 #: from the bottom to the top; a file imports only from its own layer or one before it
 LAYERS = [
-    ["_errors.py", "_shown.py"],
+    ["_errors.py", "_shown.py", "_interrupts.py"],
     ["_anyio_nursery.py"],
     ["_runtime.py"],
     ["_nursery.py", "_block.py", "_failures.py"],
@@ -46,6 +46,7 @@ LAYERS = [
 ASYNC_LIBRARIES = {"trio", "anyio", "asyncio"}
 KNOW_AN_ASYNC_LIBRARY = {
     "_errors.py",
+    "_interrupts.py",
     "_anyio_nursery.py",
     "_runtime.py",
     "_link/channel.py",

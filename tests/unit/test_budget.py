@@ -71,7 +71,12 @@ def test_cheap_frames_prepare_for_dear_ones_by_little():
 def split_in_steps(kind, chunks, steps):
     """What came out, in order; ``steps()`` says how many frames are split at once."""
     out = []
-    splitter = kind(MAX_SIZE, lambda m: out.append((type(m).__name__, bytes(m))), None)
+    splitter = kind(
+        MAX_SIZE,
+        lambda m: out.append((type(m).__name__, bytes(m))),
+        None,
+        lambda: out.append(("no text", b"")),
+    )
 
     def other(data):
         out.append(("other", data))
@@ -112,7 +117,7 @@ def test_a_splitter_goes_on_exactly_where_it_stopped(role, seed, monkeypatch):
 
 def test_a_step_that_ends_with_the_bytes_has_no_more():
     out = []
-    splitter = Splitter(MAX_SIZE, out.append, None)
+    splitter = Splitter(MAX_SIZE, out.append, None, None)
     assert splitter.feed(memoryview(server_frame(b"a") * 3), 2)
     assert not splitter.go_on(1)
     assert not splitter.feed(memoryview(server_frame(b"a") * 2), 2)

@@ -123,7 +123,7 @@ def _say_tls(exc: ssl.SSLError, trust: str) -> str:
             "the stream ended in the TLS handshake; does this port speak TLS, and does the server "
             "want a certificate of the client's?"
         )
-    reason = exc.reason or ""
+    reason = getattr(exc, "reason", None) or str(exc)
     for parts, meaning in _REASONS:
         if any(part in reason for part in parts.split()):
             return f"{meaning} ({shown(reason)})"
@@ -131,7 +131,8 @@ def _say_tls(exc: ssl.SSLError, trust: str) -> str:
 
 
 def _say_certificate(exc: ssl.SSLCertVerificationError, trust: str) -> str:
-    code, told = exc.verify_code, shown(exc.verify_message)
+    # Who raises one himself, as a stream of the user's may, leaves these out.
+    code, told = getattr(exc, "verify_code", None), shown(getattr(exc, "verify_message", exc))
     if code in _UNKNOWN_AUTHORITY:
         return f"{_UNKNOWN_AUTHORITY[code]}; {_missing_authorities() or trust}"
     if code in _OTHER_NAME:

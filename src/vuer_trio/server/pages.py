@@ -16,7 +16,7 @@ from .._runtime import Runtime
 if TYPE_CHECKING:
     from .._transport.knock import Knock
 
-__all__ = ["Pages"]
+__all__ = ["File", "Pages"]
 
 #: types that a machine's own table may lack, or have wrong
 _TYPES = {
