@@ -505,15 +505,36 @@ async def test_a_question_is_answered_behind_a_full_inbox(open_relay, open_agent
         open_agent(relay.url) as bob,
         anyio.create_task_group() as tasks,
     ):
-        with pytest.raises(InboxEmpty):
-            alice.recv_nowait()  # from now on it is attended, and keeps all
-        for n in range(10):
+        for n in range(10):  # it was chosen, so it keeps all
             await bob.broadcast(n)
         tasks.start_soon(answering, bob)
         assert await alice.ask(1, timeout=5) == 2
         await alice.subscribe(["bob"])
         assert [(await alice.recv(timeout=5)).payload for _ in range(10)] == list(range(10))
         tasks.cancel_scope.cancel()
+
+
+async def test_an_agent_that_never_receives_goes_on_and_one_that_does_loses_nothing(
+    open_relay, open_agent, caplog
+):
+    async with (
+        open_relay() as relay,
+        open_agent(relay.url, agent_id="talker", rate_limit=None) as talker,
+        open_agent(relay.url, agent_id="deaf") as deaf,
+        open_agent(relay.url, agent_id="listener") as listener,
+    ):
+        for n in range(3000):
+            await talker.direct("deaf", n)
+        for n in range(3000):
+            await talker.direct("listener", n)
+        with anyio.fail_after(20):
+            got = [(await listener.recv()).payload for _ in range(3000)]
+            assert got == list(range(3000))
+            while deaf._there.keeper.inbox.dropped < 3000 - 1024:
+                await anyio.sleep(0.05)
+            first = await deaf.recv()
+            assert first.payload == first.dropped_before == 3000 - 1024
+    assert caplog.text.count("keeps the newest 1024") == 1
 
 
 async def test_all_answers(open_relay, open_agent, answering):

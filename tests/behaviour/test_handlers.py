@@ -302,7 +302,13 @@ async def test_a_full_queue_of_calls_stops_the_reader(open_client):
     async with serve_peer(script) as peer:
         client = open_client(peer.uri, inbox=Fifo(10))
         client.on("N", stuck)
-        async with client:
+
+        async def receive():  # the inbox is not what is full
+            for n in range(300):
+                assert (await client.recv()).data == n
+
+        async with client, anyio.create_task_group() as tasks:
+            tasks.start_soon(receive)
             conn = await peer.connection()
             await anyio.sleep(0.1)
             assert client.statistics().received < 150

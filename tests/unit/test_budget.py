@@ -112,7 +112,7 @@ def test_a_splitter_goes_on_exactly_where_it_stopped(role, seed, monkeypatch):
         assert split_in_steps(kind, chunks, lambda: 1) == whole
         assert split_in_steps(kind, chunks, lambda: rng.randint(1, 5)) == whole
         kinds |= {name for name, _ in whole}
-    assert kinds == {"bytes", "bytearray", "Text", "other"}
+    assert kinds == {"bytes", "bytearray", "Text", "other", "no text"}
 
 
 def test_a_step_that_ends_with_the_bytes_has_no_more():

@@ -196,7 +196,7 @@ async def test_a_proxy_that_does_not_open_a_tunnel(reply, what, status):
     async with serve_proxy(reply=reply) as proxy, serve_peer() as peer:
         with pytest.raises(ConnectionFailed, match=what) as error:
             await succeeds(peer.uri, proxy=proxy.uri)
-        assert f"the proxy {proxy.uri} " in str(error.value)
+        assert f"the proxy {proxy.uri}" in str(error.value)
         assert (error.value.status, error.value.uri) == (status, peer.uri)
         while reply and not proxy.ended:
             await trio.sleep(0.001)

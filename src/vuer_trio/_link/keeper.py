@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Literal
 
-from .._errors import ClientClosed, ConnectionFailed, InboxFull, VuerError, renew
+from .._errors import ClientClosed, ConnectionFailed, VuerError, renew
 from .._failures import describe
 from .._interrupts import interrupt_in, protected_methods
 from .._runtime import Runtime
@@ -24,16 +24,12 @@ from .endings import closed_error, is_final, unsent_error
 from .link import LEFT, Link, State
 from .pings import Pings
 from .replay import Replay
+from .standstill import Standstill
 from .witnesses import Witnesses, show
 
 __all__ = ["Keeper"]
 
 log = logging.getLogger("vuer_trio.link")
-
-#: seconds that a full inbox stops the reader before it gives way, or else pending flushes fail;
-#: and before a warning
-_PATIENCE = 1.0
-_WARN_AFTER = 10.0
 
 
 @protected_methods
@@ -91,10 +87,10 @@ class Keeper:
         self.judge: Callable[[Any], VuerError | Literal["late"] | None] = lambda how: None
         #: what is to be done once nothing more can be sent or received, with the reason
         self.on_close: Callable[[VuerError], None] | None = None
+        self._standstill = Standstill(rt, uri, inbox)
         #: the boxes that stop the reader when they are full
-        self.boxes: list[Box[Any]] = [inbox]
+        self.boxes = self._standstill.boxes
         self.nursery: Any = None
-        self.stopped = False  # the reader waits for room
         self.gone = rt.Event()  # the connection is; handlers may still run
         self.over = rt.Event()
         self.explain = explain
@@ -301,60 +297,13 @@ class Keeper:
         return False
 
     async def drained(self) -> None:
-        """Keep the reader waiting while a box is full.
-
-        An inbox that nobody has chosen, and from which nobody has ever tried to take, gives way
-        after a while: it keeps the newest until somebody does.
-        """
-        self.stopped = True
-        try:
-            with self.rt.move_on_after(_PATIENCE):
-                return await self._room()
-            if self._gives_way() and not self.full:
-                return
-            self.pings.awaited.fail(self._stalled())
-            with self.rt.move_on_after(_WARN_AFTER - _PATIENCE):
-                return await self._room()
-            log.warning(
-                "the inbox of %s has been full for %g s, so nothing is read: receive more often, "
-                "or open it with a larger inbox=Fifo(...)",
-                self.uri,
-                _WARN_AFTER,
-            )
-            await self._room()
-        finally:
-            self.stopped = False
+        """Keep the reader waiting while a box is full."""
+        await self._standstill.drained(self.pings.awaited.fail)
 
     @property
-    def _will_give_way(self) -> bool:
-        return self.inbox.stops and not self.inbox.attended
-
-    def _gives_way(self) -> bool:
-        inbox = self.inbox
-        due = self._will_give_way and inbox.full
-        if due:
-            inbox.stops = False
-            log.warning(
-                "nobody has received from %s within %g s after its inbox was full: until somebody "
-                "does, it keeps the newest %d messages and counts the others; a client that only "
-                "sends is opened with inbox=Discard(), one that is to lose nothing with "
-                "inbox=Fifo(...)",
-                self.uri,
-                _PATIENCE,
-                inbox.policy.capacity,
-            )
-        return due
-
-    async def _room(self) -> None:
-        while self.full:
-            for box in self.boxes:
-                await box.drained()
-
-    def _stalled(self) -> InboxFull:
-        return InboxFull(
-            f"the inbox of {self.uri} is full ({len(self.inbox.items)} messages), so no answer "
-            "can be read: receive first"
-        )
+    def stopped(self) -> bool:
+        """Whether the reader waits for room."""
+        return self._standstill.now
 
     # ---- the user's view
 
@@ -366,10 +315,7 @@ class Keeper:
         """
         if self.outbox.closed is not None:
             raise renew(self.outbox.closed)
-        if self.stopped and any(
-            box.awaited and not (box is self.inbox and self._will_give_way) for box in self.boxes
-        ):
-            raise self._stalled()
+        self._standstill.check()
         await self.pings.flush()
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:

@@ -147,7 +147,7 @@ def open_inbox(rt: Runtime, policy: Policy) -> Box[Any]:
     """A box for what a client reads.
 
     One that was chosen keeps its policy from the first byte. The default stops the reader as any
-    `Fifo`, but a program that only sends must not hang itself: see `Keeper.drained`.
+    `Fifo`, but a program that only sends must not hang itself: see `Standstill`.
     """
     box = policy.open(rt, attended=policy is not DEFAULT_INBOX)
     box.stops = True

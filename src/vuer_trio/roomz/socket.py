@@ -84,7 +84,7 @@ class Socket:
         self._early.hurry(True)  # the answer to a call may be behind them
         self._missed = 0
         self._begun = False
-        self.keeper.boxes = [gate, self._early]
+        self.keeper.boxes[:] = [gate, self._early]
         self._dialing = Dialing(
             server.websocket,
             _MAX_SIZE,
