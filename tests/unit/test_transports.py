@@ -185,6 +185,27 @@ async def test_a_server_that_answers_otherwise_is_told_with_its_status(
 
 
 @transports
+async def test_a_stream_of_one_s_own_leads_to_one_server(autojump_clock, transport):
+    reply = b"HTTP/1.1 302 Found\r\nLocation: http://there.test/\r\n\r\n"
+    error = await refused(replies(reply), transport)
+    assert error.status == 302
+    assert "Location: ws://there.test/; it is not followed: stream= leads to one" in str(error)
+
+
+@transports
+@pytest.mark.parametrize("reply", [b"HTTP/1.1 401 No\r\n", b"HTTP/1.1 401 No\r\n\r\nand so"])
+async def test_a_refusal_s_body_is_waited_for_briefly_and_less_than_half_of_what_is_left(
+    autojump_clock, transport, reply
+):
+    start = trio.current_time()
+    for timeout, waited in ((10, 0.25), (0.1, 0.05), (float("inf"), 0.25)):
+        error = await refused(replies(reply), transport, connect_timeout=timeout)
+        assert error.status == 401
+        assert trio.current_time() - start == pytest.approx(waited)
+        start = trio.current_time()
+
+
+@transports
 async def test_the_body_of_a_refusal_is_shown(autojump_clock, transport):
     async def script(conn):
         await conn.reject(403, "you are not on the list\n")

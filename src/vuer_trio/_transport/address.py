@@ -69,12 +69,10 @@ def split(uri: str) -> tuple[SplitResult, int | None]:
 
 
 def _with_zone(host: str) -> str:
-    """An IPv6 address with its zone as the system writes it: RFC 6874 puts %25 before it, and
-    quotes it; people put the bare % there."""
+    """An IPv6 address with its zone as the system writes it: RFC 6874 puts %25 before it, people
+    put the bare % there."""
     ip, percent, zone = host.partition("%")
-    if zone.startswith("25") and zone != "25":
-        zone = unquote(zone[2:])
-    return ip + percent + zone
+    return ip + percent + (zone.removeprefix("25") or zone)
 
 
 def parse_address(uri: str) -> Address:

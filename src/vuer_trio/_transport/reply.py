@@ -199,12 +199,14 @@ def _joined(data: bytes) -> bytes:
     return b"".join(parts)
 
 
-async def read_reply(wire: Wire, who: str = "the server", *, tunnel: bool = False) -> Reply:
+async def read_reply(
+    wire: Wire, who: str = "the server", *, tunnel: bool = False, deadline: float | None = None
+) -> Reply:
     """The reply that opens a WebSocket (101), or a ``tunnel`` (any 2xx).
 
     Raises Rejected, with the status as soon as there is one: a refusal's body is waited for
-    briefly, and only to be shown. Raises OSError when the stream breaks before that. Cancelled:
-    bytes may be lost.
+    briefly, and only to be shown, well before ``deadline`` (None: the caller's own). Raises
+    OSError when the stream breaks before that. Cancelled: bytes may be lost.
     """
     parser = ReplyParser(who)
     while True:
@@ -217,7 +219,7 @@ async def read_reply(wire: Wire, who: str = "the server", *, tunnel: bool = Fals
             continue
         good = reply.status // 100 == 2 if tunnel else reply.status == _SWITCHING
         if not (good or reply.redirects):
-            await _read_on(wire, parser)
+            await _read_on(wire, parser, deadline)
             raise _refused(reply, who, parser.body)
         if reply.whole:
             if good:
@@ -226,13 +228,13 @@ async def read_reply(wire: Wire, who: str = "the server", *, tunnel: bool = Fals
             raise _refused(reply, who, location=None if tunnel else _location(reply))
 
 
-async def _read_on(wire: Wire, parser: ReplyParser) -> None:
+async def _read_on(wire: Wire, parser: ReplyParser, deadline: float | None) -> None:
     """What of a refusal comes soon."""
     if parser.body_ended:
         return
     rt = runtime()
-    # Well before the deadline of the whole: past that, nobody would learn the status.
-    left = rt.effective_deadline() - rt.current_time()
+    # Past the deadline of the whole nobody would learn the status.
+    left = (rt.effective_deadline() if deadline is None else deadline) - rt.current_time()
     with rt.move_on_after(max(0, min(_PATIENCE, left / 2))), suppress(OSError):
         while not parser.body_ended:
             data = bytes(await wire.receive())

@@ -399,6 +399,8 @@ class _ClientCork(Cork):
     def __init__(self, wire: Wire, sink: Sink) -> None:
         super().__init__(wire, sink)
         self._answered = False
+        # Of who dials; what reads here is the package's task, which has none.
+        self._deadline = trio.current_effective_deadline()
         self._early = b""
         self.rejected: Rejected | None = None
 
@@ -413,7 +415,7 @@ class _ClientCork(Cork):
 
     async def _read_head(self) -> bytes:
         try:
-            reply = await read_reply(self._wire)
+            reply = await read_reply(self._wire, deadline=self._deadline)
             head = plain_switching(self.said, reply)
         except (OSError, Rejected) as exc:
             if isinstance(exc, Rejected):
