@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import threading
 from collections import deque
 from contextlib import suppress
@@ -14,7 +15,9 @@ import pytest
 import sniffio
 import trio
 
-from vuer_trio.testing import assert_no_leaks, cancel_everywhere
+from vuer_trio import Vuer
+from vuer_trio.events import ClientEvent
+from vuer_trio.testing import assert_no_leaks, cancel_everywhere, vuer_pair
 
 pytestmark = pytest.mark.anyio
 
@@ -266,3 +269,50 @@ def test_under_the_plain_runner():
         assert asyncio.get_running_loop().get_task_factory() is factory
 
     asyncio.run(main())
+
+
+if sys.version_info >= (3, 12):  # before that, no task of asyncio's is eager
+
+    @pytest.mark.parametrize("anyio_backend", ["asyncio"])
+    @pytest.mark.parametrize("native", [False, True])
+    async def test_under_an_eager_task_factory(native):
+        cancelled, whole = [], []
+
+        async def step(name):
+            try:
+                await anyio.sleep(0.001)
+            except BaseException:
+                cancelled.append(name)
+                raise
+
+        async def scenario():
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(step, "in a group")
+                await asyncio.create_task(step("by itself"))
+                await step("at last")
+            whole.append(True)
+
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(asyncio.eager_task_factory)
+        assert await cancel_everywhere(scenario, native=native) > 4
+        assert loop.get_task_factory() is asyncio.eager_task_factory
+        assert set(cancelled) == {"in a group", "by itself", "at last"}
+        assert whole
+
+    @pytest.mark.no_cover
+    @pytest.mark.parametrize("anyio_backend", ["asyncio"])
+    @pytest.mark.parametrize("native", [False, True])
+    async def test_a_connection_under_an_eager_task_factory(native):
+        received = []
+
+        async def scenario(here):
+            async with vuer_pair(Vuer()) as (_, client):
+                async with here:
+                    await client.send(ClientEvent(etype="EVENT"))
+                    await client.flush()
+                    received.append(here.place)
+                assert client.connected
+
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        assert await cancel_everywhere(scenario, native=native) > 4
+        assert received

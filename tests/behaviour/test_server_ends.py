@@ -11,6 +11,7 @@ import uvloop
 from raw_client import eventually
 from support import open_sockets, task_count
 
+from legs import LEGS
 from vuer_trio import ConnectionClosed, Vuer, open_vuer_client, open_vuer_server
 from vuer_trio.arc import ARCClient, serve_arc_relay
 from vuer_trio.events import ClientEvent
@@ -28,12 +29,18 @@ def new_app(**options):
     return app
 
 
-class Fatal(BaseException):
-    """What goes through every `except Exception`."""
+class Fatal(SystemExit):
+    """It ends the program."""
 
 
+# asyncio's loop is left by such an exception before anything else can run
+@pytest.mark.parametrize(
+    "leg", [leg for leg in LEGS if leg.backend == "trio"], ids=lambda leg: leg.name
+)
 @pytest.mark.anyio
-async def test_what_no_handler_may_raise_ends_the_server_and_says_goodbye(new_server, open_client):
+async def test_a_handler_that_ends_the_program_ends_the_server_which_says_goodbye(
+    new_server, open_client
+):
     app, before = new_server(), (task_count(), open_sockets())
 
     @app.add_handler("FATAL")

@@ -13,6 +13,7 @@ from pathlib import Path
 from struct import Struct
 from typing import BinaryIO
 
+from .chunk import read_channel
 from .errors import NotARecording
 from .layout import ABOUT, FORMAT, GAP, PROFILE
 
@@ -24,6 +25,7 @@ _HEAD = Struct("<BQ")
 _TIMES = Struct("<QQ")
 #: bytes; a header or a metadata record of ours is never so large, and a damaged file may say so
 _MOST = 1 << 20
+_SIDES = ("received", "sent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ class Outline:
     #: bytes at the end that belong to no whole record
     torn: int = 0
     about: dict[str, str] = field(default_factory=dict)
-    gaps: list[dict[str, str]] = field(default_factory=list)
+    #: messages that the recorder had no room for
+    dropped: int = 0
     chunks: list[Place] = field(default_factory=list)
     #: metadata of the channels, by number; only of a complete file
     channels: dict[int, dict[str, str]] = field(default_factory=dict)
@@ -80,8 +83,12 @@ def _go_through(stream: BinaryIO, found: Outline, path: Path) -> None:
         # 0 is no kind: a system that went down may leave zeros where data should be.
         if not kind or size > found.size - body:
             break
-        if kind == Opcode.CHUNK and size >= _TIMES.size:
-            found.chunks.append(Place(body, size, *_TIMES.unpack(stream.read(_TIMES.size))))
+        if kind == Opcode.CHUNK:
+            before = found.chunks[-1].end if found.chunks else 0
+            times = (before, before)  # of one that is too short to tell
+            if size >= _TIMES.size:
+                times = _TIMES.unpack(stream.read(_TIMES.size))
+            found.chunks.append(Place(body, size, *times))
         elif kind in told and size < _MOST:
             _take(kind, stream.read(size), found, path)
         offset = body + size
@@ -95,22 +102,29 @@ def _go_through(stream: BinaryIO, found: Outline, path: Path) -> None:
 def _take(kind: int, body: bytes, found: Outline, path: Path) -> None:
     from mcap.data_stream import ReadDataStream
     from mcap.opcode import Opcode
-    from mcap.records import Channel, Header, Metadata
+    from mcap.records import Header, Metadata
 
     stream = ReadDataStream(BytesIO(body))
     try:
         if kind == Opcode.HEADER:
             profile = Header.read(stream).profile
         elif kind == Opcode.CHANNEL:
-            channel = Channel.read(stream)
-            found.channels[channel.id] = channel.metadata
+            number, told = read_channel(body)
+            found.channels[number] = told
         else:
             metadata = Metadata.read(stream)
             if metadata.name == ABOUT:
                 found.about = metadata.metadata
             elif metadata.name == GAP:
-                found.gaps.append(metadata.metadata)
+                found.dropped += sum(_count(metadata.metadata, side) for side in _SIDES)
     except Exception:  # the package has one for each way in which a record may be damaged
         return  # what is missed then, is missed below
     if kind == Opcode.HEADER and profile != PROFILE:
         raise NotARecording(f"{path} is an MCAP file of profile {profile!r}, not {PROFILE!r}")
+
+
+def _count(words: dict[str, str], name: str) -> int:
+    try:
+        return max(0, int(words.get(name, 0)))
+    except ValueError:
+        return 0

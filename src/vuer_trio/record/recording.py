@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 from .._shown import shown_uri
-from .chunk import messages_of, unpack_chunk
+from ..options import check_size
+from .chunk import DamagedChunk, limit_for, messages_of, unpack_chunk
 from .entry import Entry, Side
 from .errors import DamagedRecording, needed
 from .outline import Place, outline
@@ -25,12 +26,18 @@ class Recording:
     It can be gone through many times, each time from the file; nothing is held open in between.
     A recording whose recorder was killed is read up to its last whole chunk, and a DamagedRecording
     warning says what is lost. So does one for a chunk that is damaged, where the others are read.
+    ``max_chunk_size`` is how many bytes a chunk may unpack to; None allows 64 MiB, or four times
+    its size in the file up to 512 MiB. A larger one counts as damaged.
 
-    Raises OSError, NotARecording, and ImportError without the package ``mcap``.
+    Raises OSError, NotARecording, and ImportError without the package ``mcap``; TypeError and
+    ValueError for a size that can not be. Whatever is in a file, nothing else is raised.
     """
 
-    def __init__(self, path: str | PathLike[str]) -> None:
+    def __init__(self, path: str | PathLike[str], *, max_chunk_size: int | None = None) -> None:
         needed()
+        if max_chunk_size is not None:
+            check_size("max_chunk_size", max_chunk_size)
+        self._max_chunk_size = max_chunk_size
         self.path = Path(path)
         self._outline = found = outline(self.path)
         #: where the recorded client was connected to, or for a session who the client was
@@ -42,7 +49,7 @@ class Recording:
         #: whether the recorder has finished the file
         self.complete = found.complete
         #: messages that the recorder had no room for, as far as is known
-        self.dropped = sum(_count(gap, "received") + _count(gap, "sent") for gap in found.gaps)
+        self.dropped = found.dropped
         #: seconds since the epoch, of the first and the last message; both 0 if there is none
         self.start = found.chunks[0].start / 1e9 if found.chunks else 0.0
         self.end = found.chunks[-1].end / 1e9 if found.chunks else 0.0
@@ -63,13 +70,8 @@ class Recording:
         other: Side = "client" if self.side == "server" else "server"
         with open(self.path, "rb") as stream:
             for place in self._outline.chunks:
-                stream.seek(place.offset)
-                try:
-                    data = unpack_chunk(stream.read(place.size))
-                except Exception as exc:  # of the decompressor's, of the package's, of struct
-                    self._warn(f"{_span(place)} is lost, its chunk is damaged: {exc}")
-                    continue
-                for number, log_time, publish_time, payload in messages_of(data, channels):
+                messages = self._messages(stream, place, channels)
+                for number, log_time, publish_time, payload in messages:
                     about = channels.get(number, _UNKNOWN)
                     sent = about.get("direction") == "sent"
                     yield Entry(
@@ -80,6 +82,23 @@ class Recording:
                         about.get("etype"),
                         payload,
                     )
+
+    def _messages(
+        self, stream: BinaryIO, place: Place, channels: dict[int, dict[str, str]]
+    ) -> Iterator[tuple[int, int, int, bytes]]:
+        """Of one chunk. If it is damaged, those before the damage."""
+        limit, count = limit_for(place.size, self._max_chunk_size), 0
+        try:
+            if place.size > limit:
+                raise DamagedChunk(f"it has {place.size:,} bytes, and {limit:,} are allowed")
+            stream.seek(place.offset)
+            for message in messages_of(unpack_chunk(stream.read(place.size), limit), channels):
+                count += 1
+                yield message
+        except DamagedChunk as exc:
+            lost = "is lost" if not count else f"is lost but for {count} messages"
+            where = f"at byte {place.offset:,}"
+            self._warn(f"{_span(place)} {lost}, its chunk {where} is damaged: {exc}", 2)
 
     def script(
         self,
@@ -105,8 +124,9 @@ class Recording:
             f"{len(chunks)} chunks; what was seen later is lost{tail}"
         )
 
-    def _warn(self, what: str) -> None:
-        warnings.warn(DamagedRecording(f"{self.path}: {what}"), stacklevel=3)
+    def _warn(self, what: str, callers: int = 1) -> None:
+        """Of what the user's code is about, which is so many calls up from here."""
+        warnings.warn(DamagedRecording(f"{self.path}: {what}"), stacklevel=callers + 2)
 
 
 #: ``open_recording(path)``: opening is all that a recording needs
@@ -126,10 +146,3 @@ def _shown(nanoseconds: int) -> str:
     except (OverflowError, ValueError, OSError):  # the head of a chunk may be damaged, too
         return "an unknown time"
     return at.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"
-
-
-def _count(words: dict[str, Any], name: str) -> int:
-    try:
-        return int(words.get(name, 0))
-    except ValueError:
-        return 0

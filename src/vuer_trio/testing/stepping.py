@@ -64,18 +64,36 @@ class _Instrument(trio.abc.Instrument):
 
 
 def _factory(tick: Tick, previous: Any) -> Any:
-    def make(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> Any:
-        loop.call_soon(tick)  # ahead of its first step
+    """A task factory that is as eager as the ``previous`` one."""
+
+    def make(coro: Any, *, loop: asyncio.AbstractEventLoop, **options: Any) -> Any:
+        if not options.get("eager_start"):
+            loop.call_soon(tick)  # ahead of its first step
         stepped: Any = _stepped(_Stepped(coro, loop, tick))
         stepped.__name__, stepped.__qualname__ = coro.__name__, coro.__qualname__
-        if previous is None:
-            task: Any = asyncio.Task(stepped, loop=loop, **options)
-        else:
-            task = previous(loop, stepped, **options)
+        task = new_task(stepped, loop=loop, **options)
         task.add_done_callback(lambda _: coro.close())  # it may have been cancelled unstarted
         return task
 
-    return make
+    new_task: Any = asyncio.Task
+    if (eager := _eager_constructor(previous)) is not None:
+        # It is to be known for one: anyio starts no task eagerly, and takes out its constructor.
+        new_task = eager
+        return asyncio.create_eager_task_factory(make)  # type: ignore[attr-defined]  # from 3.12
+    if previous is not None:
+
+        def new_task(coro: Any, *, loop: asyncio.AbstractEventLoop, **options: Any) -> Any:
+            return previous(loop, coro, **options)
+
+    return lambda loop, coro, **options: make(coro, loop=loop, **options)
+
+
+def _eager_constructor(factory: Any) -> Any:
+    """What makes the tasks of an eager task factory of asyncio's; None for any other."""
+    known = getattr(asyncio, "eager_task_factory", None)  # from 3.12 on
+    if known is None or getattr(factory, "__code__", None) is not known.__code__:
+        return None
+    return factory.__closure__[0].cell_contents
 
 
 async def _stepped(steps: _Stepped) -> Any:
