@@ -16,6 +16,7 @@ from uuid import uuid4
 from ._errors import EncodeError
 from ._event import ClientEvent, Event, ServerEvent, canonical
 from ._received import received_client_event, received_server_event
+from ._shown import must_be
 
 __all__ = [
     "END",
@@ -161,7 +162,8 @@ class Frame(ServerEvent):
 
     def __init__(self, /, data: ServerEvent, frame_rate: float = 60.0, **extra: Any) -> None:
         if not frame_rate > 0:
-            raise ValueError(f"frame_rate={frame_rate!r}: write frames a second, more than 0")
+            what = "frames a second, more than 0"
+            raise ValueError(must_be("frame_rate", what, frame_rate))
         super().__init__(data, **extra)
         self.frame_rate = frame_rate
 

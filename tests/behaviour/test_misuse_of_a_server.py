@@ -49,7 +49,7 @@ async def test_arguments_that_can_not_be(new_server, open_client):
     app = new_server()
     async with witnessed(app, open_client) as both:
         (session,) = app.sessions
-        with pytest.raises(TypeError, match="pass a request: a ServerRPC"):
+        with pytest.raises(TypeError, match="event must be a request: a ServerRPC"):
             await session.rpc(Noop())
         with pytest.raises(TypeError, match="etype must be a str"):
             await session.till(ClientEvent)

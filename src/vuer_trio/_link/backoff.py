@@ -6,6 +6,8 @@ import math
 import random
 from dataclasses import dataclass
 
+from .._shown import must_be
+
 __all__ = ["Backoff", "Delays"]
 
 
@@ -29,12 +31,23 @@ class Backoff:
     replay: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.initial <= self.maximum < math.inf:
-            raise ValueError(f"{self}: write 0 < initial <= maximum, in seconds")
+        for name in ("initial", "maximum", "jitter"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise TypeError(must_be(name, "a number", value))
+        if not 0 < self.initial < math.inf:
+            raise ValueError(must_be("initial", "more than 0 seconds, and finite", self.initial))
+        if not self.initial <= self.maximum < math.inf:
+            what = f"at least initial, {self.initial} seconds, and finite"
+            raise ValueError(must_be("maximum", what, self.maximum))
         if not 0 <= self.jitter < 1:
-            raise ValueError(f"{self}: jitter is a share, 0 <= jitter < 1")
-        if self.attempts is not None and self.attempts < 1:
-            raise ValueError(f"{self}: attempts is at least 1, or None for no limit")
+            raise ValueError(must_be("jitter", "a share, at least 0 and below 1", self.jitter))
+        if self.attempts is not None:
+            if isinstance(self.attempts, bool) or not isinstance(self.attempts, int):
+                raise TypeError(must_be("attempts", "an int, or None for no limit", self.attempts))
+            if self.attempts < 1:
+                what = "at least 1, or None for no limit"
+                raise ValueError(must_be("attempts", what, self.attempts))
 
 
 class Delays:

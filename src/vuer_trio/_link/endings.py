@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 
 from .._errors import ConnectionClosed, ConnectionFailed, VuerError
-from .._shown import shown
+from .._shown import must_be, shown
 from .._transport.base import Ending
 from .._transport.handshake import Rejected
 
@@ -41,11 +41,12 @@ _CUT_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 def check_close(code: int, reason: str) -> None:
     """Raises ValueError and TypeError for what no close frame can say."""
     if isinstance(code, bool) or not isinstance(code, int):
-        raise TypeError(f"code={code!r}: write a number, 1000")
+        raise TypeError(must_be("code", "an int, 1000", code))
     if not ((code in _NAMES and code not in _NEVER_SENT) or 3000 <= code < 5000):
-        raise ValueError(f"code={code}: write 1000, another of RFC 6455 §7.4.1, or 3000 to 4999")
+        what = "1000, another of RFC 6455 §7.4.1, or 3000 to 4999"
+        raise ValueError(must_be("code", what, code))
     if not isinstance(reason, str):
-        raise TypeError(f"reason={reason!r}: write a string")
+        raise TypeError(must_be("reason", "a str", reason))
 
 
 def closed_error(ending: Ending, uri: str) -> ConnectionClosed:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from .._runtime import Runtime
+from .._shown import must_be
 from .box import Box
 from .dropping import DiscardingBox, DroppingBox, KeyedBox
 
@@ -94,7 +95,7 @@ class Latest(Policy):
 
     def __post_init__(self) -> None:
         if self.key is not None and not callable(self.key):
-            raise TypeError(f"key={self.key!r}: write a function of an event, or nothing")
+            raise TypeError(must_be("key", "a function of an event, or None", self.key))
         _check_room(self, self.max_keys, self.max_bytes)
 
     @property

@@ -13,6 +13,9 @@ from .proxy import Proxy, find_proxy, parse_proxy
 
 __all__ = ["Dialing"]
 
+#: characters of the value of any header; a shorter one may be an ordinary word
+_TELLING = 8
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Dialing:
@@ -45,9 +48,9 @@ class Dialing:
     @property
     def secrets(self) -> list[str]:
         """What a message is not to show, whoever sends it back: credentials, values of headers."""
-        found = [*self.address.secrets]
-        for _, value in self.headers:
-            found += [value, *value.replace(";", " ").replace("=", " ").split()]
+        found = self.address.secrets
+        for name, value in self.headers:
+            found += _credentials(name.lower(), value)
         if isinstance(self.proxy, str):
             found += parse_proxy(self.proxy).secrets
         return found
@@ -69,3 +72,12 @@ class Dialing:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
+
+
+def _credentials(name: str, value: str) -> list[str]:
+    """What of a header is not to be shown, whatever the header is called."""
+    if name == "cookie":
+        return [value, *(item.partition("=")[2].strip() for item in value.split(";"))]
+    if name.endswith("authorization"):
+        return [value, value.partition(" ")[2]]
+    return [value] if len(value) >= _TELLING else []

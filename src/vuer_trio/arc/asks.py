@@ -10,6 +10,7 @@ from typing import Any
 from .._errors import VuerError, renew
 from .._interrupts import protected_methods
 from .._runtime import Runtime
+from .._shown import must_be
 from .message import ARCMessage
 
 __all__ = ["Ask", "Asks"]
@@ -36,7 +37,7 @@ class Ask:
         limit: int | None,
     ) -> None:
         if limit is not None and limit < 1:
-            raise ValueError(f"limit={limit}: a question wants at least one answer")
+            raise ValueError(must_be("limit", "at least 1, or None", limit))
         self.ref = secrets.token_hex(8)
         self.message_type = message_type
         self.answer_type = answer_type

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .._errors import EncodeError, ProtocolError
-from .._shown import shown
+from .._shown import must_be, shown
 from .._transport.base import Text
 
 __all__ = ["EVERYONE", "RELAY", "ARCMessage", "encode_message", "parse_message"]
@@ -99,15 +99,17 @@ def _short(exc: ValueError) -> str:
 def check_names(what: str, names: Any, example: str) -> list[str]:
     """A list of agent ids, at least one. Raises TypeError, ValueError."""
     if isinstance(names, str):
-        raise TypeError(f"{what}={names!r}: write a list, {[names]!r}")
+        raise TypeError(must_be(what, "a list of agent ids", names, f"write {[names]!r:.80}"))
     if not isinstance(names, Sequence | set | frozenset):
-        raise TypeError(f"{what} is a list of agent ids, {example}; got {type(names).__name__}")
+        raise TypeError(must_be(what, "a list of agent ids", names, f"write {example}"))
     wanted = list(names)
     for name in wanted:
         if not isinstance(name, str):
-            raise TypeError(f"{what} is a list of strings; it has a {type(name).__name__}")
+            raise TypeError(must_be(f"each of {what}", "a str", name))
     if not wanted:
-        raise ValueError(f"{what} is empty: write {example}")
+        raise ValueError(
+            must_be(what, "a list of at least one agent id", names, f"write {example}")
+        )
     return wanted
 
 
@@ -121,7 +123,7 @@ def encode_message(
     """A message for the relay. Raises EncodeError for what JSON does not have, TypeError."""
     for name, value in (("message_type", message_type), ("ref", ref)):
         if value is not None and not isinstance(value, str):
-            raise TypeError(f"{name} is a string or None; got {type(value).__name__}")
+            raise TypeError(must_be(name, "a str, or None", value))
     fields: dict[str, Any] = {"to": to}
     if message_type:
         fields["type"] = message_type

@@ -27,9 +27,11 @@ class RateLimit:
 
     def __post_init__(self) -> None:
         if isinstance(self.count, bool) or not isinstance(self.count, int) or self.count < 1:
-            raise ValueError(must_be("count", "a number of messages, at least 1", self.count))
+            what = "a number of messages, at least 1"
+            raise ValueError(must_be("RateLimit's count", what, self.count))
         if not 0 < self.per < math.inf:
-            raise ValueError(must_be("per", "seconds, more than 0 and finite", self.per))
+            what = "seconds, more than 0 and finite"
+            raise ValueError(must_be("RateLimit's per", what, self.per))
 
 
 @protected_methods

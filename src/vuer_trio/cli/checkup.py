@@ -29,7 +29,7 @@ from .diagnosis import (
     silent_after_init,
     tls_failed,
 )
-from .json_text import printable
+from .json_text import NAME, printable
 from .probing import ask, is_open, speaks_tls
 from .statuses import CommandFailed, Status
 
@@ -246,7 +246,7 @@ class Checkup:
             ) from None
         if event.etype == "INIT":
             raise _Failed(no_vuer("the server sends back what it gets"))
-        return printable(event.etype)
+        return printable(event.etype, NAME)
 
 
 def _leaves(error: BaseException | None) -> list[OSError]:

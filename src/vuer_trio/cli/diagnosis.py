@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from .._shown import shown_path, shown_uri
 from .._transport.address import Address
-from .json_text import printable
+from .json_text import NAME, printable
 
 __all__ = [
     "Found",
@@ -206,7 +206,7 @@ def _beginning(reply: Reply) -> str:
 def _refused(address: Address, reply: Reply) -> Found:
     status = reply.status
     assert status is not None
-    server = printable(reply.headers.get("server", ""))
+    server = printable(reply.headers.get("server", ""), NAME)
     by = f" ({server})" if server else ""
     what = f"the server answered HTTP {status}{by}, and no WebSocket"
     match status:
@@ -216,7 +216,7 @@ def _refused(address: Address, reply: Reply) -> Found:
                 "Try again; a proxy in between may have changed it.",
             )
         case 301 | 302 | 303 | 307 | 308:
-            where = printable(reply.headers.get("location", "somewhere else"))
+            where = shown_uri(reply.headers.get("location", "somewhere else"))
             return Found(what, f"It sends clients on to {where}: use that address, with ws or wss.")
         case 401 | 407:
             return Found(what, "It wants to know who you are: --header 'Authorization: Bearer ...'")

@@ -135,10 +135,15 @@ def _bytes(text: str, path: str) -> bytes:
 
 # ---- for people
 
+#: characters of a name that a peer has chosen
+NAME = 100
 
-def printable(text: str) -> str:
-    """What a peer sent, as it may reach a terminal: one line, and nothing moves the cursor."""
-    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
+
+def printable(text: str, limit: int | None = None) -> str:
+    """What a peer sent, as it may reach a terminal: one line, and nothing moves the cursor; cut
+    off after ``limit`` characters."""
+    cut = text if limit is None or len(text) <= limit else f"{text[:limit]}…"
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in cut)
 
 
 def brief(value: Any, limit: int | None = None) -> str:

@@ -14,7 +14,7 @@ from .._errors import ConnectionClosed, ProtocolError
 from ..client import VuerClient
 from ..events import ServerEvent, canonical
 from .connection import add_connection, add_uri, connected, count, seconds
-from .json_text import brief, dump, printable
+from .json_text import NAME, brief, dump, printable
 from .output import Output, Part, plain_text
 from .rates import Rates
 from .statuses import CommandFailed, Status
@@ -152,7 +152,7 @@ class _Listening:
             if not self._left:
                 break
             self._left -= 1
-            self._rates.add(printable(event.etype))
+            self._rates.add(printable(event.etype, NAME))
             lines.append(self._line(event))
         self._out.finished = not self._left  # the reader may go as soon as it has this
         if self._out.terminal:
@@ -167,7 +167,7 @@ class _Listening:
             cut = self._out.terminal and not self._args.full
             return _shown(event, self._out.width if cut else None)
         except RecursionError:
-            return [printable(event.etype), " (nested too deeply to be shown)"]
+            return [printable(event.etype, NAME), " (nested too deeply to be shown)"]
 
     def _picture(self, now: float) -> Table:
         """The rates, as they are now."""
@@ -191,11 +191,11 @@ def _shown(event: ServerEvent, width: int | None) -> list[Part]:
     """Time of arrival, type, data, and whatever else the event holds."""
     raw: dict[str, Any] = dict(event.raw)
     time = datetime.now().strftime("%H:%M:%S.%f")[:-3]
-    etype = printable(raw.pop("etype"))
+    etype = printable(raw.pop("etype"), NAME)
     raw.pop("ts", None)
     body = raw.pop("data") if "data" in raw else raw.pop("value", None)
     head = f"{time}  {etype:<8}  "
-    rest = "".join(f"  {printable(key)}: {brief(item, width)}" for key, item in raw.items())
+    rest = "".join(f"  {printable(key, NAME)}: {brief(item, width)}" for key, item in raw.items())
     room = None if width is None else max(width - len(head) - len(rest), 16)
     tail = f"{brief(body, room)}{rest}"
     if width is not None:

@@ -14,7 +14,7 @@ from .._errors import ConnectionClosed
 from .._link.policy import Discard
 from ..client import VuerClient
 from .connection import add_connection, add_uri, new_client, seconds
-from .json_text import printable
+from .json_text import NAME, printable
 from .output import Output
 from .statuses import CommandFailed, Status
 
@@ -136,9 +136,10 @@ def _sum_up(recorder: Recorder, elapsed: float, out: Output) -> None:
     written = _messages(recorder.written)
     out.remark(f"{recorder.path}: {written} in {elapsed:.1f} s, {_size_of(recorder.path)}")
     counts = sorted(recorder.counts.items(), key=lambda item: -item[1])
-    width = max((len(topic) for topic, _ in counts), default=0)
-    for topic, count in counts:
-        out.remark(f"  {printable(topic):<{width}}  {count:,}")
+    names = [printable(topic, NAME) for topic, _ in counts]
+    width = max(map(len, names), default=0)
+    for name, (_, count) in zip(names, counts, strict=True):
+        out.remark(f"  {name:<{width}}  {count:,}")
     if recorder.dropped:
         out.complain(f"the disk was too slow: {_messages(recorder.dropped)} dropped")
 

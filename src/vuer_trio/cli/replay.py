@@ -19,7 +19,7 @@ from .._nursery import open_plain_nursery
 from .._runtime import runtime
 from ..client import VuerClient
 from .connection import add_connection, add_uri, connected
-from .json_text import printable
+from .json_text import NAME, printable
 from .output import Output
 from .statuses import CommandFailed, Status
 
@@ -203,7 +203,7 @@ async def _serve(args: argparse.Namespace, out: Output, recording: Recording) ->
     def visited(event: Any, session: VuerSession) -> None:
         client = session.client_info.get("client", "unknown")
         if not args.quiet:
-            out.remark(("+ ", "green"), printable(f"{session.peer} ({client})"))
+            out.remark(("+ ", "green"), f"{session.peer} ({printable(str(client), NAME)})")
 
     try:
         async with open_vuer_server(app) as server:

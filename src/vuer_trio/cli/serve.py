@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from .json_text import printable
+from .json_text import NAME, printable
 from .output import Output
 from .statuses import CommandFailed, Status
 
@@ -107,7 +107,8 @@ class _Visits:
     async def visit(self, session: VuerSession) -> None:
         from ..schemas import DefaultScene
 
-        who = printable(f"{session.peer} ({session.client_info.get('client', 'unknown')})")
+        client = str(session.client_info.get("client", "unknown"))
+        who = f"{session.peer} ({printable(client, NAME)})"
         self._out.remark(("+ ", "green"), who)
         try:
             session.set @ DefaultScene()
