@@ -148,6 +148,7 @@ class Keeper:
             raise
         finally:
             self._vanish()
+            self.nursery = None
             self.over.set()
             status.started(self._closed_here())
 
