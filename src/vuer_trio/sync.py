@@ -21,6 +21,7 @@ import outcome
 import trio
 
 from ._errors import ClientClosed, ConnectionClosed, renew
+from ._home import ANOTHER_PROCESS, Forkable
 from ._interrupts import call_unprotected
 from .client import VuerClient
 from .events import ClientEvent, ServerEvent
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 
-class Portal:
+class Portal(Forkable):
     """A Trio loop in a thread; `stop` ends both.
 
     A Ctrl-C may strike the main thread at any step, and Python's conditions and futures are torn
@@ -45,6 +46,7 @@ class Portal:
     """
 
     def __init__(self, name: str) -> None:
+        super().__init__()
         _refuse_in_a_task()
         ready: SimpleQueue[_Loop | BaseException] = SimpleQueue()
         self._thread = Thread(target=_run, args=(ready,), name=name, daemon=True)
@@ -65,6 +67,8 @@ class Portal:
         Raises what it raises, and ClientClosed if the loop has ended. An exception that strikes
         the waiting thread, such as KeyboardInterrupt, cancels the call.
         """
+        if self.forked:
+            raise RuntimeError(f"this client {ANOTHER_PROCESS}")
         _refuse_in_a_task()
         call = _Call(fn, args)
         try:
@@ -78,6 +82,8 @@ class Portal:
 
     def stop(self, *, wait: bool = True) -> None:
         """End what runs in the loop, then the loop, then the thread. Twice is harmless."""
+        if self.forked:
+            return  # the thread, and the connection, are the other process's
         self._loop.stop()
         if wait and self._thread is not current_thread():
             self._thread.join()
@@ -271,7 +277,9 @@ class BlockingVuerClient:
         """Open the connection, and keep it open until `close`. Raises ConnectionFailed."""
         if self._portal is not None and self._client.connected:
             raise RuntimeError(f"{self!r} is connected already; close it first")
-        portal = self._portal or Portal(f"vuer-trio {self.uri}")
+        portal = self._portal
+        if portal is None or portal.forked:
+            portal = Portal(f"vuer-trio {self.uri}")
         try:
             portal.call(self._client.connect)
         except BaseException:
@@ -288,7 +296,7 @@ class BlockingVuerClient:
         harmless.
         """
         portal, self._portal = self._portal, None
-        if portal is not None:
+        if portal is not None and not portal.forked:
             try:
                 portal.call(self._client.aclose)
             finally:
@@ -308,7 +316,7 @@ class BlockingVuerClient:
 
     def __del__(self) -> None:
         portal = getattr(self, "_portal", None)
-        if portal is not None:
+        if portal is not None and not portal.forked:
             warnings.warn(f"{self!r} was never closed", ResourceWarning, stacklevel=1, source=self)
             self._client._abandon = None  # which would warn again
             portal.stop(wait=False)

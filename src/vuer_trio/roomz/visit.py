@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from .._errors import ClientClosed, VuerError
+from .._home import Home
 from .._interrupts import protected_methods
 from .._link.box import Box
 from .._link.policy import DropOldest
@@ -77,6 +78,7 @@ class Visit:
         token: str,
     ) -> None:
         self.rt = rt
+        self.home = Home(rt, f"the connection to {settings.server.shown}")
         self.uri = settings.server.shown
         self.inbox: Box[Item] = _INBOX.open(rt)
         #: nothing is connected, and no event comes any more; handlers may still run
@@ -99,6 +101,8 @@ class Visit:
 
     @property
     def state(self) -> ConnectionState:
+        if self.home.forked:
+            return ConnectionState.DISCONNECTED
         if self._state is ConnectionState.CONNECTED and not self._connected:
             again = self._settings.reconnect and not self._leaving
             return ConnectionState.RECONNECTING if again else ConnectionState.DISCONNECTED
@@ -121,7 +125,8 @@ class Visit:
         return self._calling.inside
 
     def socket(self) -> Socket:
-        """The open one. Raises ConnectionError."""
+        """The open one. Raises ConnectionError; RuntimeError in another loop."""
+        self.home.check_loop()
         if (state := self.state) is not ConnectionState.CONNECTED:
             how = "connect first" if state is ConnectionState.DISCONNECTED else state.value
             raise ConnectionError(f"not connected to {self.uri}: {how}")
@@ -312,6 +317,7 @@ class Visit:
 
         Handlers that get nowhere for 5 s are cancelled. Cancelled: leaves at once.
         """
+        self.home.check_loop()
         self._leaving = True
         socket = self._socket
         if socket is not None and socket.alive:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._errors import ConnectionClosed
+from .._home import Home
 from .._interrupts import protected_methods
 from .._runtime import Runtime
 from .._transport.base import Prepared
@@ -45,6 +46,7 @@ class Serving:
         self.app = app
         self.rt = rt
         self.options = options
+        self.home = Home(rt, "this server")
         self.encode = event_encoder(options.floats, "ServerEvent")
         self._key = options.outbox.key_function(kind)
         #: the open ones, the oldest first
