@@ -68,7 +68,7 @@ class ByLines:
     def _trace(self, frame: FrameType, event: str, arg: object) -> Any:
         # A "call" may be that of a coroutine which goes on, where Python looks for no signals.
         counts = self._counting and event == "line"
-        if counts and not (_is_a_with(frame) or _is_unsafe(frame)):
+        if counts and not (_is_a_with(frame) or _is_unsafe(frame) or _is_in_del(frame)):
             self._left -= 1
             if self._left <= 0:
                 self._counting = False
@@ -84,6 +84,13 @@ def _is_a_with(frame: FrameType) -> bool:
     if frame.f_code.co_filename != __file__:
         return False
     return " with " in f" {linecache.getline(__file__, frame.f_lineno).strip()}"
+
+
+def _is_in_del(frame: FrameType | None) -> bool:
+    """Python loses what is raised there."""
+    while frame is not None and frame.f_code.co_name != "__del__":
+        frame = frame.f_back
+    return frame is not None
 
 
 def _is_unsafe(frame: FrameType) -> bool:
@@ -104,8 +111,14 @@ class ByTime:
         self.shown = f"after {self._delay:.6f} s"
 
     def begin(self) -> None:
-        signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+        signal.signal(signal.SIGALRM, self._strike)
         signal.setitimer(signal.ITIMER_REAL, self._delay)
+
+    def _strike(self, number: int, frame: FrameType | None) -> None:
+        if _is_in_del(frame):
+            signal.setitimer(signal.ITIMER_REAL, 1e-4)
+        else:
+            signal.raise_signal(signal.SIGINT)
 
     def __enter__(self) -> Self:
         return self

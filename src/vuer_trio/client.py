@@ -31,6 +31,7 @@ from .info import get_client_info
 from .options import Headers, Options, WebsocketsOptions
 from .scene import Scene
 from .statistics import Statistics, measure
+from .threadsafe import ThreadsafeClient
 
 if TYPE_CHECKING:
     from ._link.channel import ReceiveEnd, SendEnd
@@ -99,6 +100,7 @@ class VuerClient(Connection):
         self._unsafe = self._options.unsafe(
             "VUER_SSL_VERIFY in the environment" if environment else "ssl_verify=False"
         )
+        self._every = self._options.checkpoints == "every"
         self._encode = event_encoder(self._options.floats)
         keyed = with_key(self._encode, self._options.outbox.key_function(kind))
         self._handlers = Handlers()
@@ -158,7 +160,7 @@ class VuerClient(Connection):
         return keeper
 
     def _opened(self, keeper: Keeper) -> None:
-        pace = Pace(keeper.rt, every=self._options.checkpoints == "every")
+        pace = Pace(keeper.rt, every=self._every, home=keeper.home)
         self.send.connect(keeper.outbox, pace)
         self._receiver.connect(keeper.rt, keeper.inbox, keeper.outbox, pace)
         self._freshness.follow(keeper)
@@ -312,6 +314,7 @@ class VuerClient(Connection):
         if keeper is None or keeper is self._heeded:
             return
         if keeper.state in (State.OPEN, State.GAP):
+            keeper.home.check()
             self._heeded = keeper
             Dispatch(
                 keeper,
@@ -349,6 +352,11 @@ class VuerClient(Connection):
                 "this client keeps no scene: open it with open_vuer_client(..., mirror_scene=True)"
             )
         return self._scene
+
+    @property
+    def threadsafe(self) -> ThreadsafeClient:
+        """``client.threadsafe.send(event)``: the calls that do not wait, from any thread."""
+        return ThreadsafeClient(self.send, lambda etype, age: self.latest(etype, max_age=age))
 
     # ---- staleness
 

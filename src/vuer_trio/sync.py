@@ -1,26 +1,28 @@
 """The blocking face: a Vuer client for notebooks and scripts, without async and await.
 
-The client runs on Trio, in a thread of its own, behind anyio's blocking portal. Calls may come
-from any thread, several at a time. The thread is a daemon: it does not keep a program alive.
+The client runs on Trio, in a thread of its own, behind a portal. Calls may come from any thread,
+several at a time. The thread is a daemon: it does not keep a program alive.
 """
 
 from __future__ import annotations
 
 import warnings
+from _thread import start_new_thread
 from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import CancelledError, Future
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from inspect import isawaitable
+from queue import SimpleQueue
 from threading import Thread, current_thread
 from typing import Any, Self
 
-import anyio
-import anyio.to_thread
+import outcome
 import trio
-from anyio.from_thread import BlockingPortal
 
 from ._errors import ClientClosed, ConnectionClosed, renew
+from ._home import ANOTHER_PROCESS, Forkable
+from ._interrupts import call_unprotected
 from .client import VuerClient
 from .events import ClientEvent, ServerEvent
 from .statistics import Statistics
@@ -34,18 +36,30 @@ __all__ = [
 ]
 
 
-class Portal:
+class Portal(Forkable):
     """A Trio loop in a thread; `stop` ends both.
+
+    A Ctrl-C may strike the main thread at any step, and Python's conditions and futures are torn
+    by that. So whoever waits here waits in C, for a queue.
 
     Raises RuntimeError in a Trio task: Trio lets no task block its loop so.
     """
 
     def __init__(self, name: str) -> None:
+        super().__init__()
         _refuse_in_a_task()
-        ready: Future[tuple[BlockingPortal, Callable[[], object]]] = Future()
+        ready: SimpleQueue[_Loop | BaseException] = SimpleQueue()
         self._thread = Thread(target=_run, args=(ready,), name=name, daemon=True)
-        self._thread.start()
-        self._portal, self._cancel = ready.result()
+        # A thread waits for the one that it starts, with a condition: let another one do that.
+        start_new_thread(self._thread.start, ())
+        try:
+            loop = ready.get()
+        except BaseException:
+            start_new_thread(_give_up, (ready,))
+            raise
+        if isinstance(loop, BaseException):
+            raise loop
+        self._loop = loop
 
     def call(self, fn: Callable[..., Any], *args: Any) -> Any:
         """Call a function, sync or async, in the loop, and wait for what it returns.
@@ -53,29 +67,30 @@ class Portal:
         Raises what it raises, and ClientClosed if the loop has ended. An exception that strikes
         the waiting thread, such as KeyboardInterrupt, cancels the call.
         """
+        if self.forked:
+            raise RuntimeError(f"this client {ANOTHER_PROCESS}")
         _refuse_in_a_task()
+        call = _Call(fn, args)
         try:
-            future = self._portal.start_task_soon(fn, *args)
-        except RuntimeError as exc:
-            raise ClientClosed("this client was closed") from exc
-        try:
-            return future.result()
-        except CancelledError:
-            raise ClientClosed("this client was closed during the call") from None
+            if not self._loop.soon(call.start, self._loop):
+                raise ClientClosed("this client was closed")
+            answer = call.answers.get()
         except BaseException:
-            future.cancel()
+            self._loop.soon(call.scope.cancel)
             raise
+        return answer.unwrap()
 
     def stop(self, *, wait: bool = True) -> None:
         """End what runs in the loop, then the loop, then the thread. Twice is harmless."""
-        self._cancel()
+        if self.forked:
+            return  # the thread, and the connection, are the other process's
+        self._loop.stop()
         if wait and self._thread is not current_thread():
             self._thread.join()
 
     def stop_after(self, fn: Callable[[], Awaitable[object]]) -> None:
         """Stop when an async function has returned; returns at once."""
-        with suppress(RuntimeError):
-            self._portal.start_task_soon(_stop_after, self._cancel, fn)
+        self._loop.soon(self._loop.start, _stop_after, self._loop.stop, fn)
 
 
 def _refuse_in_a_task() -> None:
@@ -86,32 +101,97 @@ def _refuse_in_a_task() -> None:
         )
 
 
-def _run(ready: Future[tuple[BlockingPortal, Callable[[], object]]]) -> None:
+class _Loop:
+    """A loop as other threads see it."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self.nursery: trio.Nursery | None = nursery
+        self._token = trio.lowlevel.current_trio_token()
+
+    def start(self, fn: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """In the loop: start a task. Raises RuntimeError if it is ending."""
+        if self.nursery is None:
+            raise RuntimeError("the loop has ended")
+        self.nursery.start_soon(fn, *args)
+
+    def soon(self, fn: Callable[..., object], *args: Any) -> bool:
+        """Call a sync function in the loop; False if that has ended."""
+        try:
+            self._token.run_sync_soon(fn, *args)
+        except trio.RunFinishedError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """End it: from anywhere, a garbage collector included."""
+        self.soon(self._end)
+
+    def _end(self) -> None:
+        if self.nursery is not None:
+            self.nursery.cancel_scope.cancel()
+
+
+class _Call:
+    """A call, from another thread into a loop."""
+
+    def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.answers: SimpleQueue[outcome.Outcome[Any]] = SimpleQueue()
+        self.scope = trio.CancelScope()
+        self._fn = fn
+        self._args = args
+        self._context = copy_context()  # a handler's calls know that they are such
+
+    def start(self, loop: _Loop) -> None:
+        """In the loop."""
+        try:
+            self._context.run(loop.start, self._run)
+        except RuntimeError:  # it is ending
+            self.answers.put(_closed())
+
+    async def _run(self) -> None:
+        answer: outcome.Outcome[Any] = _closed()
+        try:
+            with self.scope:
+                answer = await outcome.acapture(call_unprotected, self._fn, *self._args)
+                if isinstance(answer, outcome.Error) and isinstance(answer.error, trio.Cancelled):
+                    answer.unwrap()
+        finally:
+            self.answers.put(answer)
+
+
+def _closed() -> outcome.Error:
+    return outcome.Error(ClientClosed("this client was closed during the call"))
+
+
+def _run(ready: SimpleQueue[_Loop | BaseException]) -> None:
     async def main() -> None:
-        token = trio.lowlevel.current_trio_token()
-
-        def cancel() -> None:  # from anywhere, a garbage collector included
-            with suppress(trio.RunFinishedError):
-                token.run_sync_soon(scope.cancel)
-
-        with trio.CancelScope() as scope:
-            async with BlockingPortal() as portal:
-                ready.set_result((portal, cancel))
-                await portal.sleep_until_stopped()
+        async with trio.open_nursery() as nursery:
+            loop = _Loop(nursery)
+            ready.put(loop)
+            try:
+                await trio.sleep_forever()
+            finally:  # a nursery has a `__del__`, which would swallow a Ctrl-C in the main thread
+                loop.nursery = None
 
     try:
-        anyio.run(main, backend="trio")
+        trio.run(main)
     except BaseException as exc:
-        if ready.done():
-            raise
-        ready.set_exception(exc)
+        ready.put(exc)
+        raise
 
 
-async def _stop_after(cancel: Callable[[], object], fn: Callable[[], Awaitable[object]]) -> None:
+def _give_up(ready: SimpleQueue[_Loop | BaseException]) -> None:
+    """Nobody waits for this loop any more."""
+    loop = ready.get()
+    if isinstance(loop, _Loop):
+        loop.stop()
+
+
+async def _stop_after(stop: Callable[[], object], fn: Callable[[], Awaitable[object]]) -> None:
     try:
         await fn()
     finally:
-        cancel()
+        stop()
 
 
 async def call_in_thread(fn: Callable[..., object], *args: Any) -> None:
@@ -119,7 +199,7 @@ async def call_in_thread(fn: Callable[..., object], *args: Any) -> None:
 
     Cancelled: the thread is left to itself.
     """
-    result = await anyio.to_thread.run_sync(fn, *args, abandon_on_cancel=True)
+    result = await trio.to_thread.run_sync(fn, *args, abandon_on_cancel=True)
     if isawaitable(result):
         await result
 
@@ -197,7 +277,9 @@ class BlockingVuerClient:
         """Open the connection, and keep it open until `close`. Raises ConnectionFailed."""
         if self._portal is not None and self._client.connected:
             raise RuntimeError(f"{self!r} is connected already; close it first")
-        portal = self._portal or Portal(f"vuer-trio {self.uri}")
+        portal = self._portal
+        if portal is None or portal.forked:
+            portal = Portal(f"vuer-trio {self.uri}")
         try:
             portal.call(self._client.connect)
         except BaseException:
@@ -214,7 +296,7 @@ class BlockingVuerClient:
         harmless.
         """
         portal, self._portal = self._portal, None
-        if portal is not None:
+        if portal is not None and not portal.forked:
             try:
                 portal.call(self._client.aclose)
             finally:
@@ -234,7 +316,7 @@ class BlockingVuerClient:
 
     def __del__(self) -> None:
         portal = getattr(self, "_portal", None)
-        if portal is not None:
+        if portal is not None and not portal.forked:
             warnings.warn(f"{self!r} was never closed", ResourceWarning, stacklevel=1, source=self)
             self._client._abandon = None  # which would warn again
             portal.stop(wait=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -200,18 +201,14 @@ def test_the_blocks_own_exception_leaves_untouched(server):
     assert raised.value is error
 
 
-def test_an_interrupted_call_is_cancelled(server, monkeypatch):
+def test_an_interrupted_call_is_cancelled(server):
+    main = threading.main_thread().ident
     with open_vuer_client(server.uri) as client:
-        real = Future.result
-        portal = client._portal
-
-        def interrupted(future, timeout=None):
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(Future, "result", interrupted)
+        timer = threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGINT))
+        timer.start()
         with pytest.raises(KeyboardInterrupt):
-            portal.call(client._client.recv)
-        monkeypatch.setattr(Future, "result", real)
+            client.recv()
+        timer.join()
         client.send @ Number(value=1)
         assert client.recv(timeout=5).data == 1  # nobody else waits for it
 

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from threading import get_ident
 from typing import Any, Generic, Protocol, TypeVar
 
 from .._errors import VuerError, renew
+from .._home import Home
 from .._interrupts import protected_methods
 from .._runtime import Runtime
 
-__all__ = ["Bounds", "Box", "Ticket"]
+__all__ = ["Bounds", "Box", "Ticket", "settle"]
 
 T = TypeVar("T")  # anything with a length, in bytes
 #: bytes of memory, about, that a message takes beside its own: most of what a small one takes
@@ -70,8 +72,10 @@ class Box(Generic[T]):
         "direct",
         "dropped",
         "dropped_since",
+        "home",
         "items",
         "lone",
+        "owner",
         "policy",
         "stops",
         "urgent",
@@ -83,6 +87,9 @@ class Box(Generic[T]):
         self.items: deque[T] = deque()
         #: of the items, of what is being written, and of what has been promised
         self.bytes = 0
+        #: the thread that may put: of its loop; none once it is closed, or in a forked process
+        self.owner = get_ident()
+        self.home: Home | None = None
         #: what a closed box raises
         self.closed: VuerError | None = None
         #: whether anybody takes. If not the box keeps the newest, so that a program that only
@@ -157,6 +164,7 @@ class Box(Generic[T]):
         """Nothing more goes in; what is in can be taken. The first error stays."""
         if self.closed is None:
             self.closed = error
+            self.owner = 0
             self.lone = self.direct = None
             waiting, self._waiting = self._waiting, deque()
             for ticket in waiting:
@@ -168,6 +176,16 @@ class Box(Generic[T]):
         self.bytes -= sum(map(_size, self.items))
         self.items.clear()
         self._notice_room()
+
+    def refusal(self) -> BaseException:
+        """What to raise for who is not the `owner`."""
+        if self.home is not None and self.home.forked:
+            return self.home.refusal()
+        if self.closed is not None:
+            return renew(self.closed)
+        if self.home is None:
+            return RuntimeError("this belongs to the event loop of another thread")
+        return self.home.refusal()
 
     # ---- putting
 
@@ -362,3 +380,13 @@ class Box(Generic[T]):
 
 
 _size: Callable[[Any], int] = len
+
+
+def settle(rt: Runtime, uri: str, inbox: Box[Any], outbox: Box[Any]) -> Home:
+    """The home of a connection's boxes: this loop. In a forked child nobody may put."""
+
+    def leave() -> None:
+        outbox.owner = 0
+
+    home = inbox.home = outbox.home = Home(rt, f"the connection to {uri}", leave)
+    return home

@@ -46,13 +46,15 @@ class Connection(Block):
     @property
     def connected(self) -> bool:
         """Whether it is open, in both directions."""
-        return self._keeper is not None and self._keeper.state is State.OPEN
+        keeper = self._keeper
+        return keeper is not None and keeper.state is State.OPEN and not keeper.home.forked
 
     @property
     def _alive(self) -> bool:
         """Whether it is open, or will be by itself."""
         alive = (State.OPENING, State.OPEN, State.GAP)
-        return self._keeper is not None and self._keeper.state in alive
+        keeper = self._keeper
+        return keeper is not None and keeper.state in alive and not keeper.home.forked
 
     @property
     def transport(self) -> str | None:
@@ -199,6 +201,7 @@ class Connection(Block):
     async def wait_closed(self) -> None:
         """Wait until the connection has ended, whoever ended it, and its handlers with it."""
         if self._keeper is not None:
+            self._keeper.home.check_loop()
             await self._keeper.over.wait()
 
     def __del__(self) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterable
 
 from .._errors import ConnectionClosed, ConnectionFailed, VuerError
 from .._shown import must_be, shown
-from .._transport.base import Ending
+from .._transport.base import Ending, Outgoing, Ping
 from .._transport.handshake import Rejected
 
-__all__ = ["check_close", "closed_error", "is_final", "unsent_error"]
+__all__ = ["check_close", "closed_error", "count_messages", "is_final", "unsent_error"]
 
 #: RFC 6455 §7.4.1 and the IANA registry
 _NAMES = {
@@ -88,6 +89,11 @@ def unsent_error(
     )
     error.__cause__ = cause
     return error
+
+
+def count_messages(items: Iterable[Outgoing]) -> int:
+    """How many there are, pings aside."""
+    return sum(type(item) is not Ping for item in items)
 
 
 def is_final(exc: Exception) -> bool:

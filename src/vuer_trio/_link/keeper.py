@@ -8,19 +8,19 @@ side did not ask for.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal
 
 from .._errors import ClientClosed, ConnectionFailed, VuerError, renew
 from .._failures import describe
 from .._interrupts import interrupt_in, protected_methods
 from .._runtime import Runtime
-from .._transport.base import Ending, Message, Outgoing, Ping, Transport
+from .._transport.base import Ending, Message, Outgoing, Transport
 from .backoff import Backoff, Delays
-from .box import Box
+from .box import Box, settle
 from .changes import Changes, Connected, Disconnected
 from .counters import Counters
-from .endings import closed_error, is_final, unsent_error
+from .endings import closed_error, count_messages, is_final, unsent_error
 from .link import LEFT, Link, State
 from .pings import Pings
 from .replay import Replay
@@ -93,8 +93,8 @@ class Keeper:
         self.nursery: Any = None
         self.gone = rt.Event()  # the connection is; handlers may still run
         self.over = rt.Event()
-        self.explain = explain
-        self.preamble = preamble
+        self.explain, self.preamble = explain, preamble
+        self.home = settle(rt, uri, inbox, outbox)
         self._backoff = backoff
         self._delays = Delays(backoff) if backoff else None
         #: what is kept to be sent again, if anything is
@@ -104,7 +104,7 @@ class Keeper:
         self._heard_at = rt.current_time()
         self._late = False  # the next dial
         self._status: Any = None
-        self._interrupted = False  # by a Ctrl-C, which says more than that messages were not sent
+        self._interrupted = False  # which says more than that messages were not sent
         self._struck: ClientClosed | None = None  # what calls raise then
         self._unsent = 0  # messages that never went out whole; known at the end
 
@@ -116,7 +116,7 @@ class Keeper:
     @property
     def heard_at(self) -> float:
         """When anything arrived last."""
-        return self._link.heard_at if self._link is not None else self._heard_at
+        return self._link.heard_at if self._link else self._heard_at
 
     @property
     def wanted(self) -> bool:
@@ -141,11 +141,11 @@ class Keeper:
                         await self.afterwards()
                     self.nursery.cancel_scope.cancel()
         except BaseException as exc:
-            self._interrupted = interrupt_in(exc) is not None
-            self._struck = await status.struck(exc)
+            self._interrupted, self._struck = bool(interrupt_in(exc)), await status.struck(exc)
             raise
         finally:
             self._vanish()
+            self.nursery = None
             self.over.set()
             status.started(self._closed_here())
 
@@ -194,11 +194,11 @@ class Keeper:
         if self.state is State.GONE:
             return
         self._close_boxes(self._closed_here())
-        self._unsent = _messages(self.outbox.items)
+        self._unsent = count_messages(self.outbox.items)
         if self.replay is not None:
             self._unsent += self.replay.unconfirmed
         elif self._link is not None:
-            self._unsent += self._link.unfinished + _messages(self._link.batch)
+            self._unsent += self._link.unfinished + count_messages(self._link.batch)
         self.state = State.GONE
         self.changes.end()
         self.gone.set()
@@ -256,8 +256,7 @@ class Keeper:
             self.replay.put_back()
             return
         self.outbox.written(batch)  # awaited pings are put in anew when the next link opens
-        lost = link.unfinished + _messages(batch)
-        if lost:
+        if lost := link.unfinished + count_messages(batch):
             self.counters.lost += lost
             log.warning("%d messages were on their way when %s was lost", lost, self.uri)
 
@@ -313,6 +312,7 @@ class Keeper:
         Raises InboxFull when the answer can not be read, or what ended the connection. While an
         inbox is about to give way it waits for that.
         """
+        self.home.check_loop()
         if self.outbox.closed is not None:
             raise renew(self.outbox.closed)
         self._standstill.check()
@@ -325,6 +325,7 @@ class Keeper:
         ConnectionClosed, once, with the number of messages that were not sent. Cancelled: as
         `abort`.
         """
+        self.home.check_loop()
         try:
             if self.state is State.OPEN:
                 self._leave()
@@ -363,8 +364,7 @@ class Keeper:
         if self.state in (State.OPENING, State.OPEN, State.GAP):
             self._leave()
             batch = self._link.batch if self._link is not None else []
-            count = _messages(self.outbox.items) + _messages(batch)
-            if count:
+            if count := count_messages(self.outbox.items) + count_messages(batch):
                 log.warning(
                     "left %s with %d messages enqueued; what the system did not take is lost",
                     self.uri,
@@ -379,8 +379,3 @@ class Keeper:
         for box in self.boxes:
             box.attended = False  # the reader reads on, and discards
             box.clear()
-
-
-def _messages(items: Iterable[Outgoing]) -> int:
-    """How many there are, pings aside."""
-    return sum(type(item) is not Ping for item in items)

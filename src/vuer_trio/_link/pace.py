@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from time import perf_counter
 
+from .._home import Home
 from .._runtime import Runtime
 
 __all__ = ["Pace"]
@@ -19,11 +20,17 @@ class Pace:
     A caller compares ``perf_counter()`` with `due` itself, because that is the hot path.
     """
 
-    __slots__ = ("_pause", "checkpoint", "due", "if_cancelled", "shielded")
+    __slots__ = ("_check", "_pause", "checkpoint", "due", "if_cancelled", "shielded")
 
     def __init__(
-        self, rt: Runtime | None = None, *, every: bool = False, pause: float = _PAUSE
+        self,
+        rt: Runtime | None = None,
+        *,
+        every: bool = False,
+        pause: float = _PAUSE,
+        home: Home | None = None,
     ) -> None:
+        self._check = None if home is None else home.check_loop
         self._pause = -1.0 if every else pause
         self.due = 0.0
         self.checkpoint = _nothing if rt is None else rt.checkpoint
@@ -31,7 +38,9 @@ class Pace:
         self.shielded = _nothing if rt is None else rt.cancel_shielded_checkpoint
 
     async def turn(self) -> None:
-        """Let the others run. Cancelled: nothing has changed."""
+        """Let the others run; RuntimeError in another loop. Cancelled: nothing has changed."""
+        if self._check is not None:
+            self._check()
         await self.checkpoint()
         self.restart()
 

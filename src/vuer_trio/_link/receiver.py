@@ -73,6 +73,8 @@ class Receiver(Generic[E]):
     async def recv_within(self, timeout: float) -> E:
         """As `recv`. Raises RecvTimeout after ``timeout`` seconds."""
         if not self.inbox.items and self.inbox.closed is None:
+            if self.inbox.home is not None:
+                self.inbox.home.check_loop()
             # A scope costs more than all the rest of a call that need not wait.
             assert self._rt is not None
             with self._rt.move_on_after(timeout):
@@ -83,6 +85,8 @@ class Receiver(Generic[E]):
     def recv_nowait(self) -> E:
         """The next event, if it is there. Raises InboxEmpty if not."""
         inbox = self.inbox
+        if inbox.home is not None:
+            inbox.home.check()
         inbox.attended = True
         if not inbox.items:
             if inbox.closed is not None:
@@ -116,6 +120,8 @@ class Receiver(Generic[E]):
 
     async def _wait(self, iterating: bool = False) -> None:
         inbox = self.inbox
+        if inbox.home is not None:
+            inbox.home.check_loop()
         error = inbox.closed
         if error is not None:
             await self.pace.checkpoint()

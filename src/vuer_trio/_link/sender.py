@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
+from functools import partial
+from threading import get_ident
 from time import perf_counter
 from typing import Any, Generic, TypeVar
 
-from .._errors import OutboxFull, VuerError, renew
+from .._errors import OutboxFull, VuerError
 from .._transport.base import LARGE
 from .box import Box
 from .pace import Pace
@@ -45,9 +47,39 @@ class Sender(Generic[E]):
         Raises OutboxFull when there is no room, EncodeError, ConnectionClosed, ClientClosed.
         """
         outbox = self.outbox
-        if outbox.closed is not None:
-            raise renew(outbox.closed)
+        if outbox.owner != get_ident():  # it is closed, or not for this thread
+            raise outbox.refusal()
         payload = self._encode(event)
+        if not outbox.offer(payload):
+            raise self.full()
+
+    def from_thread(self, event: E) -> None:
+        """The same, from any thread; it is encoded in the calling one. Waits for the loop."""
+        outbox = self.outbox
+        if outbox.home is None:
+            return self @ event
+        payload = self._encode(event)
+        outbox.home.call(partial(self.put, payload))
+
+    def many_from_thread(self, events: Iterable[E]) -> None:
+        """`from_thread` for several: one behind the other."""
+        payloads = [self._encode(event) for event in events]
+
+        def put_all() -> None:
+            for payload in payloads:
+                self.put(payload)
+
+        home = self.outbox.home
+        if home is None:
+            put_all()
+        else:
+            home.call(put_all)
+
+    def put(self, payload: bytes) -> None:
+        """Enqueue what is encoded already. Raises as ``@`` does."""
+        outbox = self.outbox
+        if outbox.owner != get_ident():
+            raise outbox.refusal()
         if not outbox.offer(payload):
             raise self.full()
 
@@ -68,8 +100,8 @@ class Sender(Generic[E]):
             outbox.direct = outbox.lone
         # From here to the enqueuing there is no await, except to wait for room.
         size = len(payload)
-        if outbox.closed is not None:
-            raise renew(outbox.closed)
+        if outbox.owner != get_ident():
+            raise outbox.refusal()
         direct, written = outbox.direct, False
         if direct is not None and size < LARGE and outbox.has_room:
             outbox.direct = None
@@ -129,6 +161,8 @@ class Permit(Generic[E]):
         Raises EncodeError (the permit can be used again), ConnectionClosed, ClientClosed.
         """
         payload = self._encode(event)
+        if (outbox := self._outbox) is not None and outbox.home is not None:
+            outbox.home.check()
         outbox, self._outbox = self._outbox, None
         if outbox is None:
             raise RuntimeError("a permit is good for one event: `await client.send` for another")

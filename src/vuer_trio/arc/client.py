@@ -221,6 +221,7 @@ class ARCClient(Conversation, Connection):
                 f"Not connected to {self.uri}: enter the client with `async with`, or await "
                 "client.connect()"
             )
+        self._membership.keeper.home.check_loop()
         return self._membership
 
 

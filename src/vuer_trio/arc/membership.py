@@ -80,7 +80,7 @@ class Membership:
         keeper.on_link = self._on_link
         keeper.on_close = self._on_close
         self.intake = Intake(keeper, account, subscriptions, settings.filter)
-        pace = Pace(rt, every=options.checkpoints == "every")
+        pace = Pace(rt, every=options.checkpoints == "every", home=keeper.home)
         self.sender: Sender[Text] = Sender(keeper.outbox, _same, pace, uri)
         self.receiver: Receiver[ARCMessage] = Receiver(
             keeper.inbox, keeper.outbox, received, pace, uri

@@ -139,6 +139,7 @@ class AsyncClient(Block):
         visit = self._visit
         if visit is None:
             raise ConnectionError(f"{self!r}: connect first, then iterate")
+        visit.home.check_loop()
         await visit.rt.checkpoint()
         inbox = visit.inbox
         while not inbox.items:

@@ -120,7 +120,9 @@ class SyncClient:
     def disconnect(self) -> None:
         """Disconnect, and end the thread. In a handler it does not wait for the handlers."""
         portal = self._portal
-        if portal is not None:
+        if portal is not None and portal.forked:
+            self._portal = None  # the connection is the other process's
+        elif portal is not None:
             try:
                 portal.call(self._client.disconnect)
             except ClientClosed:
@@ -154,7 +156,7 @@ class SyncClient:
 
     def __del__(self) -> None:
         portal = getattr(self, "_portal", None)
-        if portal is not None:
+        if portal is not None and not portal.forked:
             warnings.warn(f"{self!r} was never closed", ResourceWarning, stacklevel=1, source=self)
             self._client._abandon = None  # which would warn again
             portal.stop(wait=False)

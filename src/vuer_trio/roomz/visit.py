@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from .._errors import ClientClosed, VuerError
 from .._failures import describe
+from .._home import Home
 from .._interrupts import protected_methods
 from .._link.box import Box
 from .._link.policy import DropOldest
@@ -79,6 +80,7 @@ class Visit:
         token: str,
     ) -> None:
         self.rt = rt
+        self.home = Home(rt, f"the connection to {settings.server.shown}")
         self.uri = settings.server.shown
         self.inbox: Box[Item] = _INBOX.open(rt)
         #: nothing is connected, and no event comes any more; handlers may still run
@@ -101,6 +103,8 @@ class Visit:
 
     @property
     def state(self) -> ConnectionState:
+        if self.home.forked:
+            return ConnectionState.DISCONNECTED
         if self._state is ConnectionState.CONNECTED and not self._connected:
             again = self._settings.reconnect and not self._leaving
             return ConnectionState.RECONNECTING if again else ConnectionState.DISCONNECTED
@@ -123,7 +127,8 @@ class Visit:
         return self._calling.inside
 
     def socket(self) -> Socket:
-        """The open one. Raises ConnectionError."""
+        """The open one. Raises ConnectionError; RuntimeError in another loop."""
+        self.home.check_loop()
         if (state := self.state) is not ConnectionState.CONNECTED:
             how = "connect first" if state is ConnectionState.DISCONNECTED else state.value
             raise ConnectionError(f"not connected to {self.uri}: {how}")
@@ -317,6 +322,7 @@ class Visit:
 
         Handlers that get nowhere for 5 s are cancelled. Cancelled: leaves at once.
         """
+        self.home.check_loop()
         self._leaving = True
         socket = self._socket
         if socket is not None and socket.alive:

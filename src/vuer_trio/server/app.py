@@ -21,6 +21,7 @@ from .programs import Binding, Program, Spawned
 from .running import run_blocking
 from .serving import Serving
 from .session import VuerSession
+from .threadsafe import ThreadsafeApp
 
 __all__ = ["Vuer", "open_vuer_server"]
 
@@ -91,6 +92,8 @@ class Vuer:
         self._serving: Serving | None = None
         #: the verbs of a session, for all sessions
         self.broadcast = Broadcast(lambda: self._serving)
+        #: ``threadsafe.broadcast``: the same verbs from any thread
+        self.threadsafe = ThreadsafeApp(self.broadcast.from_thread)
 
     def __repr__(self) -> str:
         where = self._serving.uri if self._serving and self._serving.addresses else "not serving"
@@ -191,7 +194,7 @@ class Vuer:
         self, host: str | None, port: int | None, *, task_status: Any = None
     ) -> None:
         """As `serve`, somewhere else if ``host`` or ``port`` say so."""
-        if self._serving is not None:
+        if self._serving is not None and not self._serving.home.forked:
             raise RuntimeError(f"{self!r} is serving already")
         options = self._options
         if host is not None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from .._transport.base import Prepared
 from ..events import ServerEvent
 from .verbs import Verbs
 
@@ -48,7 +50,17 @@ class Broadcast(Verbs):
         serving = self._serving()
         if serving is None:
             return
-        message = serving.prepare(event)
+        serving.home.check()
+        self._offer(serving, serving.prepare(event))
+
+    def from_thread(self, event: ServerEvent) -> None:
+        """``broadcast @ event`` from any thread; it is encoded in the calling one."""
+        serving = self._serving()
+        if serving is None:
+            return
+        serving.home.call(partial(self._offer, serving, serving.prepare(event)))
+
+    def _offer(self, serving: Serving, message: Prepared) -> None:
         for session in serving.sessions:
             if not session.listener.offer(message):
                 session.listener.skip()
@@ -66,6 +78,7 @@ class Broadcast(Verbs):
         serving = self._serving()
         if serving is None:
             return
+        serving.home.check_loop()
         message = serving.prepare(event)
         if perf_counter() < self._due:
             await serving.rt.checkpoint_if_cancelled()

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._errors import ConnectionClosed
+from .._home import Home
 from .._hosting.origins import Origins
 from .._hosting.places import NoPlace, Places
 from .._hosting.visits import Visits
@@ -54,6 +55,7 @@ class Serving:
         self.app = app
         self.rt = rt
         self.options = options
+        self.home = Home(rt, "this server")
         self.encode = event_encoder(options.floats, "ServerEvent")
         self._key = options.outbox.key_function(kind)
         #: the open ones, the oldest first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from .._errors import CallTimeout, ClientClosed, VuerError, renew
@@ -27,6 +28,7 @@ from .audience import Listener
 from .change import Change, Prepare
 from .intake import Intake
 from .tasks import NotStarted, SessionTask, check_function, guarded
+from .threadsafe import ThreadsafeSession
 from .verbs import Verbs
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ class VuerSession(Verbs):
         prepare: Prepare,
         knock: Knock,
     ) -> None:
-        pace = Pace(rt)
+        pace = Pace(rt, home=keeper.home)
         self._rt = rt
         self._keeper = keeper
         self._intake = Intake(keeper, handlers, policy, self)
@@ -91,7 +93,7 @@ class VuerSession(Verbs):
     @property
     def connected(self) -> bool:
         """Whether it is open, in both directions."""
-        return self._keeper.state is State.OPEN
+        return self._keeper.state is State.OPEN and not self._keeper.home.forked
 
     @property
     def client_info(self) -> Mapping[str, Any]:
@@ -128,6 +130,7 @@ class VuerSession(Verbs):
     def _tasks(self) -> Any:
         if self._nursery is None:
             raise RuntimeError(f"{self!r} has not begun")
+        self._keeper.home.check()
         if self._over:
             raise self._end()
         return self._nursery
@@ -145,8 +148,8 @@ class VuerSession(Verbs):
         """Enqueue an event now; the same as ``session @ event``."""
         if not isinstance(event, Change):
             self._send(event)
-        elif self._keeper.outbox.closed is not None:
-            raise renew(self._keeper.outbox.closed)
+        elif self._keeper.outbox.owner != get_ident():
+            raise self._keeper.outbox.refusal()
         elif not self._keeper.outbox.offer(event.framed(self._prepare)):
             raise self.send.full()
 
@@ -156,6 +159,11 @@ class VuerSession(Verbs):
         Raises OutboxFull when there is no room, EncodeError, ConnectionClosed.
         """
         self._send(event)
+
+    @property
+    def threadsafe(self) -> ThreadsafeSession:
+        """The verbs, ``@ event`` and ``send @ event`` of this session, from any thread."""
+        return ThreadsafeSession(self.send)
 
     async def flush(self, timeout: float | None = None) -> None:
         """Wait until the client has read everything enqueued so far.
@@ -279,6 +287,7 @@ class VuerSession(Verbs):
 
     def _check_open(self) -> None:
         """What the box says, before anybody waits for a reply that can not come."""
+        self._keeper.home.check_loop()
         if self._keeper.outbox.closed is not None:
             raise renew(self._keeper.outbox.closed)
 

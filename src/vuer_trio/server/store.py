@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
+from threading import RLock
 from typing import Any, Final, Protocol, Self
 
 from .._failures import pass_on
+from .._home import Home
 from .._interrupts import protected, protected_methods
 from .._runtime import Runtime, runtime
 from ..codec import decode, make_encoder
 from ..events import ServerEvent, Set
 from ..scene import Scene
 from .change import Change
+from .threadsafe import ThreadsafeVerbs
 from .verbs import Verbs
 
 __all__ = ["SceneStore", "Subscriber", "Subscription"]
@@ -38,7 +42,8 @@ class SceneStore(Verbs):
     What can not be sent is an EncodeError at the call, and changes nothing. What keeps one
     subscriber from taking a change is raised in its own block, see `subscribe`.
 
-    Any task of one loop may use it. It is not thread safe, and needs no closing.
+    Any task of one loop may use it; with subscribers, that is theirs, and a call in another thread
+    is a RuntimeError. ``store.threadsafe`` has the verbs for any thread. It needs no closing.
     """
 
     def __init__(self) -> None:
@@ -47,6 +52,10 @@ class SceneStore(Verbs):
         self._subscriptions: dict[int, Subscription] = {}
         self._untold: deque[Change] = deque()
         self._telling = False
+        self._home: Home | None = None  # of the subscribers
+        self._lock = RLock()  # two threads, while there are none
+        #: the verbs, and ``@ event``, from any thread
+        self.threadsafe = ThreadsafeVerbs(self._from_thread)
 
     @property
     def scene(self) -> Scene:
@@ -78,8 +87,22 @@ class SceneStore(Verbs):
             )
         self._send(event)
 
+    def _from_thread(self, event: ServerEvent) -> None:
+        home = self._home if self._subscriptions else None
+        if home is None:
+            self @ event
+        else:
+            home.call(partial(self.__matmul__, event))
+
     @protected
     def _send(self, event: ServerEvent) -> None:
+        with self._lock:
+            if self._subscriptions and self._home is not None:
+                self._home.check()
+            self._make(event)
+
+    @protected
+    def _make(self, event: ServerEvent) -> None:
         # As a peer will read it: plain, checked, and nobody else's.
         change = Change(decode(self._encode(event.to_wire())))
         self._scene.apply(change)
@@ -112,16 +135,25 @@ class Subscription:
         self._error: BaseException | None = None
 
     async def __aenter__(self) -> Self:
-        rt = runtime()
+        rt, store = runtime(), self._store
         await rt.checkpoint()
+        with store._lock:
+            self._enter(rt)
+        return self
+
+    def _enter(self, rt: Runtime) -> None:
+        store = self._store
         # From here on there is no await, so no change falls between the scene and the first one.
         if id(self._session) in self._subscriptions or self._rt is not None:
             raise RuntimeError(f"{self._session!r} is subscribed to this store already")
-        self._session.send_nowait(Set(self._store.scene.to_set()))
+        if not self._subscriptions:
+            store._home = Home(rt, "this SceneStore, with its subscribers,")
+        assert store._home is not None
+        store._home.check_loop()
+        self._session.send_nowait(Set(store.scene.to_set()))
         self._rt, self._scope, self._error = rt, rt.CancelScope(), None
         self._scope.__enter__()
         self._subscriptions[id(self._session)] = self
-        return self
 
     def _tell(self, change: ServerEvent) -> None:
         try:
