@@ -27,9 +27,11 @@ class ServerSplitter(Splitter):
 
     def _split(self, data: bytes, most: int) -> bool:
         whole, max_size, fragmented = self._whole, self._max_size, self._fragmented
+        plain = -1 if fragmented else _BINARY
         position, end = self._position, len(data)
+        last = end - 1
         for _ in range(most):
-            if end - position < 2:
+            if position >= last:
                 break
             first = data[position]
             size = data[position + 1] - _MASKED
@@ -46,7 +48,7 @@ class ServerSplitter(Splitter):
                 break  # the header is not all here
             stop = start + size
             if size <= max_size:
-                if first == _BINARY and not fragmented:
+                if first == plain:
                     if stop <= end:
                         whole(apply_mask(data[start:stop], data[start - 4 : start]))
                         position = stop
@@ -72,6 +74,7 @@ class ServerSplitter(Splitter):
                 break
             if not first & _CONTROL:
                 self._fragmented = fragmented = not first & _FIN
+                plain = -1 if fragmented else _BINARY
             self._owed = max(0, stop - end)
             position = min(stop, end)
         else:

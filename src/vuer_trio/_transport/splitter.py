@@ -86,9 +86,11 @@ class Splitter:
     def _split(self, data: bytes, most: int) -> bool:
         """Split up to ``most`` whole frames; whether there may be another."""
         whole, max_size, fragmented = self._whole, self._max_size, self._fragmented
+        plain = -1 if fragmented else _BINARY
         position, end = self._position, len(data)
+        last = end - 1
         for _ in range(most):
-            if end - position < 2:
+            if position >= last:
                 break
             first = data[position]
             size = data[position + 1]
@@ -106,7 +108,7 @@ class Splitter:
                     break  # the header is not all here
             stop = start + size
             if size <= max_size:
-                if first == _BINARY and not fragmented:
+                if first == plain:
                     if stop <= end:
                         whole(data[start:stop])
                         position = stop
@@ -130,6 +132,7 @@ class Splitter:
                 break
             if not first & _CONTROL:
                 self._fragmented = fragmented = not first & _FIN
+                plain = -1 if fragmented else _BINARY
             self._owed = max(0, stop - end)
             position = min(stop, end)
         else:
