@@ -29,9 +29,11 @@ class ServerSplitter(Splitter):
 
     def _split(self, data: bytes, most: int) -> bool:
         whole, max_size, fragmented = self._whole, self._max_size, self._fragmented
+        plain = -1 if fragmented else _BINARY
         position, end, more = self._position, len(data), False
+        last = end - 1
         for _ in range(most):
-            if end - position < 2:
+            if position >= last:
                 break
             first = data[position]
             size = data[position + 1] - _MASKED
@@ -48,7 +50,7 @@ class ServerSplitter(Splitter):
                 break  # the header is not all here
             stop = start + size
             if size <= max_size:
-                if first == _BINARY and not fragmented:
+                if first == plain:
                     if stop <= end:
                         whole(apply_mask(data[start:stop], data[start - 4 : start]))
                         position = stop
@@ -61,12 +63,12 @@ class ServerSplitter(Splitter):
                         position = end
                     break
                 if stop > end and size < LARGE:  # a small frame is passed on whole
-                    plain = (
+                    is_ascii = (
                         first == TEXT
                         and not self._checked
                         and apply_mask(data[start:], data[start - 4 : start]).isascii()
                     )
-                    if first & _DATA < 2 and not plain:
+                    if first & _DATA < 2 and not is_ascii:
                         self._checked = self._check_part(data, position, first, start, stop)
                         self._position = position if self._checked else end
                         return False
@@ -88,6 +90,7 @@ class ServerSplitter(Splitter):
                 break
             if not first & _CONTROL:
                 self._fragmented = fragmented = not first & _FIN
+                plain = -1 if fragmented else _BINARY
             self._owed = max(0, stop - end)
             position = min(stop, end)
         else:

@@ -101,9 +101,11 @@ class Splitter:
     def _split(self, data: bytes, most: int) -> bool:
         """Split up to ``most`` whole frames; whether there may be another."""
         whole, max_size, fragmented = self._whole, self._max_size, self._fragmented
+        plain = -1 if fragmented else _BINARY
         position, end, more = self._position, len(data), False
+        last = end - 1
         for _ in range(most):
-            if end - position < 2:
+            if position >= last:
                 break
             first = data[position]
             size = data[position + 1]
@@ -121,7 +123,7 @@ class Splitter:
                     break  # the header is not all here
             stop = start + size
             if size <= max_size:
-                if first == _BINARY and not fragmented:
+                if first == plain:
                     if stop <= end:
                         whole(data[start:stop])
                         position = stop
@@ -132,8 +134,8 @@ class Splitter:
                         position = end
                     break
                 if stop > end and size < LARGE:  # a small frame is passed on whole
-                    plain = first == TEXT and not self._checked and data[start:].isascii()
-                    if first & _DATA < 2 and not plain:
+                    is_ascii = first == TEXT and not self._checked and data[start:].isascii()
+                    if first & _DATA < 2 and not is_ascii:
                         self._checked = self._check_part(data, position, first, start, stop)
                         self._position = position if self._checked else end
                         return False
@@ -155,6 +157,7 @@ class Splitter:
                 break
             if not first & _CONTROL:
                 self._fragmented = fragmented = not first & _FIN
+                plain = -1 if fragmented else _BINARY
             self._owed = max(0, stop - end)
             position = min(stop, end)
         else:

@@ -43,7 +43,7 @@ _CLOSE_BYTE, _PONG_BYTE = CLOSE.to_bytes(), PONG.to_bytes()
 #: bytes that wait for a peer to read, with which a pong waits apart
 _REPLIES = 131_072
 #: frames that the package gets at a time: it takes some 20 µs for the smallest, in one step
-_FRAMES = 16
+_FRAMES = 32
 #: fragments of a message that are joined before it is whole
 _PARTS = 1024
 #: steps of the scheduler until a close frame of the package's is in the cork
@@ -67,7 +67,8 @@ class Cork(trio.abc.Stream):
         self._pieces: deque[bytes] = deque()
         self._cutter = Pieces(self._pieces.append)
         self._more = False  # to be cut
-        self._due = 0.0  # when the others are to run
+        #: when the others are to run, if they have not yet since the package got something
+        self.due = 0.0
         self.error: OSError | None = None
         self.ended = trio.Event()
         self.close_sent = False
@@ -106,9 +107,9 @@ class Cork(trio.abc.Stream):
         if self._closed:
             raise trio.ClosedResourceError
         if self._more:
-            if perf_counter() > self._due:
+            if perf_counter() > self.due:
                 await trio.lowlevel.checkpoint()
-                self._due = perf_counter() + WAKE
+                self.due = perf_counter() + WAKE
             self.between()
             self._more = self._cutter.go_on(_FRAMES)
             return self._pieces.popleft()
@@ -126,7 +127,7 @@ class Cork(trio.abc.Stream):
 
     def _cut(self, data: bytes) -> bytes:
         """What the package is to have now, of what was read."""
-        self._due = perf_counter() + WAKE
+        self.due = perf_counter() + WAKE
         self._more = self._cutter.feed(memoryview(data), _FRAMES)
         return self._pieces.popleft()
 
@@ -246,6 +247,7 @@ class PackagedWebSocket:
             batch.append(Text(message.encode()) if isinstance(message, str) else message)
             self._sink.deliver(batch)
             batch.clear()
+            self._cork.due = perf_counter() + WAKE  # the package's reader waited for this one
             if self._fault is not None:
                 return self._fault
         if self._closing:  # a local close ends get_message before the peer has answered
