@@ -23,7 +23,7 @@ LAYERS = [
     ["_nursery.py", "_block.py"],
     ["_transport/"],
     ["_link/"],
-    ["codec.py"],
+    ["_keys.py", "_values.py", "codec.py"],
     ["schemas/"],
     ["_event.py", "_received.py", "events.py"],
     ["_scene_tree.py", "scene.py"],

@@ -367,8 +367,10 @@ def test_claimed_lengths_are_not_allocated() -> None:
         with pytest.raises(ProtocolError, match="truncated"):
             decode(X + b"\xdd\x7f\xff\xff\xff" + bytes(1000))
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
-        with pytest.raises(ProtocolError, match="truncated"):
+        with pytest.raises(ProtocolError, match="more than 1,048,576 values") as refused:
             decode(payload)
+        assert refused.value.too_large
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
 

@@ -15,6 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from .._errors import VuerError, renew
 from .._runtime import Runtime
+from .._transport.base import Prepared
 
 __all__ = ["Bounds", "Box"]
 
@@ -68,6 +69,7 @@ class Box(Generic[T]):
         "items",
         "lone",
         "policy",
+        "shared",
         "urgent",
     )
 
@@ -77,6 +79,8 @@ class Box(Generic[T]):
         self.items: deque[T] = deque()
         #: of the items, of what is being written, and of what has been promised
         self.bytes = 0
+        #: of these bytes, those of framed messages, which other boxes may hold as well
+        self.shared = 0
         #: what a closed box raises
         self.closed: VuerError | None = None
         #: whether anybody takes. If not the box keeps the newest, so that a program that only
@@ -152,10 +156,18 @@ class Box(Generic[T]):
     def clear(self) -> None:
         """Throw away what is in."""
         self.bytes -= sum(map(_size, self.items))
+        self._unshare(self.items)
         self.items.clear()
         self._notice_room()
 
     # ---- putting
+
+    def offer_shared(self, item: T) -> bool:
+        """As `offer`, a framed message that other boxes may hold as well."""
+        if not self.offer(item):
+            return False
+        self.shared += _size(item)
+        return True
 
     def offer(self, item: T) -> bool:
         """Put an item in if there is room, and say whether: `has_room` and `put` in one step."""
@@ -279,8 +291,14 @@ class Box(Generic[T]):
         """The items of a `take` are done with."""
         self._held -= len(batch)
         self.bytes -= sum(map(_size, batch))
+        if self.shared:
+            self._unshare(batch)
         if self._waiting:
             self._grant()
+
+    def _unshare(self, items: Iterable[Any]) -> None:
+        if self.shared:
+            self.shared -= sum(_size(item) for item in items if type(item) is Prepared)
 
     def put_back(self, batch: Sequence[T]) -> None:
         """The items of a `take` are to be taken again, before all others."""

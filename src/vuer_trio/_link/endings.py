@@ -51,7 +51,7 @@ def closed_error(ending: Ending, uri: str) -> ConnectionClosed:
         message = f"the connection to {uri} was lost: {ending.reason}"
     elif ending.by == "us":
         message = f"closed the connection to {uri} with code {ending.code}: {ending.reason}"
-        if ending.code == 1009:
+        if ending.code == 1009 and "max_size" in ending.reason:
             message += "; open it with a larger max_size= to receive such messages"
     else:
         name = _NAMES.get(ending.code)

@@ -85,6 +85,8 @@ class Keeper:
         #: what an ending, or what a dial failed with, means to the protocol above: an error that
         #: ends the connection for good, or to dial again as late as the backoff has it
         self.judge: Callable[[Any], VuerError | Literal["late"] | None] = lambda how: None
+        #: is told how many bytes have arrived
+        self.meter: Callable[[int], None] | None = None
         #: what is to be done once nothing more can be sent or received, with the reason
         self.on_close: Callable[[VuerError], None] | None = None
         #: the boxes that stop the reader when they are full
@@ -115,6 +117,12 @@ class Keeper:
     def heard_at(self) -> float:
         """When anything arrived last."""
         return self._link.heard_at if self._link is not None else self._heard_at
+
+    @property
+    def held(self) -> int:
+        """Bytes of the messages that it holds, whole or not."""
+        partial = self._link.buffered if self._link is not None else 0
+        return self.outbox.bytes + partial + sum(box.bytes for box in self.boxes)
 
     @property
     def wanted(self) -> bool:
@@ -365,10 +373,10 @@ class Keeper:
             assert self._link is not None
             self._link.fail(code, reason)
 
-    def lose(self, reason: str) -> None:
-        """Give the link up: the protocol above has no sign of life from its peer."""
+    def lose(self, reason: str, code: int = 1006) -> None:
+        """Give the link up: its peer gives no sign of life, or, with a code, is told to leave."""
         if self.state is State.OPEN and self._link is not None:
-            self._link.lose(reason)
+            self._link.lose(reason, code=code)
 
     def abort(self) -> None:
         """End it at once. What is enqueued is offered to the system, without waiting."""

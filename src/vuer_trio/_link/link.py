@@ -134,15 +134,22 @@ class Link:
             if self.opened_at is not None:
                 self.keeper.ended(self, ending)
 
-    def lose(self, reason: str, cause: BaseException | None = None) -> None:
-        """The link is lost."""
-        self._end(Ending("loss", 1006, reason, cause))
+    def lose(self, reason: str, cause: BaseException | None = None, code: int = 1006) -> None:
+        """The link is lost; with another code it ends so, and the peer is told if it reads."""
+        if self.ending is None and code != 1006 and self.transport is not None:
+            self.transport.fail(code, reason)
+        self._end(Ending("loss" if code == 1006 else "us", code, reason, cause))
         self._reading.cancel()
 
     def fail(self, code: int, reason: str) -> None:
         """The link ends for a fault of the peer's."""
         assert self.transport is not None
         self.transport.fail(code, reason)
+
+    @property
+    def buffered(self) -> int:
+        """Bytes of messages that are not whole yet."""
+        return self.transport.buffered if self.transport is not None else 0
 
     @property
     def unfinished(self) -> int:
@@ -239,6 +246,8 @@ class Link:
         """The peer is alive."""
         self.heard_at = self._now()
         self.keeper.counters.bytes_received += size
+        if self.keeper.meter is not None:
+            self.keeper.meter(size)
 
     def ponged(self, payload: bytes) -> None:
         """The peer has read everything before that ping."""

@@ -44,7 +44,8 @@ class SansIO:
         self._core = core
         self._sink = sink
         self._messages = core.messages  # whole ones, from both
-        self._split = splitter(max_size, core.messages.append, self._other).feed
+        self._splitter = splitter(max_size, core.messages.append, self._other)
+        self._split = self._splitter.feed
         self._compressed = False
         self._rest = b""  # of a frame that `write_now` began
         self._begun = False
@@ -158,6 +159,10 @@ class SansIO:
     @property
     def pending(self) -> bool:
         return bool(self._rest or self._control)
+
+    @property
+    def buffered(self) -> int:
+        return self._splitter.buffered + self._core.buffered
 
     @property
     def unfinished(self) -> int:

@@ -43,6 +43,11 @@ class Splitter:
         self._fragmented = False  # between the first and the last frame of a message
         self._over = False
 
+    @property
+    def buffered(self) -> int:
+        """Bytes of a message that is not whole."""
+        return 0 if self._large is None else len(self._large)
+
     def feed(self, view: memoryview) -> None:
         """Split some bytes."""
         if self._over:

@@ -15,7 +15,7 @@ from .._transport.base import TransportName
 from ..events import ClientEvent
 from ..handlers import Handlers, register
 from .broadcast import Broadcast
-from .options import ServerOptions
+from .options import DEFAULT_MAX_BUFFERED, ServerOptions
 from .origins import DEFAULT
 from .programs import Binding, Program, Spawned
 from .running import run_blocking
@@ -33,16 +33,17 @@ class Vuer:
     """A Vuer server: what it does for its clients, and where it listens.
 
     ``host`` None listens on every interface; ``port`` falls back to ``VUER_PORT`` (8012), 0 is
-    any free one; ``max_size`` (bytes of one received message) to ``WEBSOCKET_MAX_SIZE`` (2**28).
+    any free one; ``max_size`` (bytes of one received message) to ``WEBSOCKET_MAX_SIZE`` (2**24).
     ``inbox`` and ``outbox`` are the delivery policies of each session. ``max_sessions`` refuses
-    more with 503. Times are seconds: ``handshake_timeout`` for TLS and the opening request,
-    ``heartbeat`` for a silence before a ping, and as much again before a session is lost,
-    ``close_timeout`` for the time without progress while a session is closed. ``origins`` are the
-    web pages that may connect, beside those of this host and of localhost; None lets all. With
-    ``cert`` and ``key`` (files) it serves TLS, with ``ca_cert`` only clients whose certificate
-    that authority has signed. ``client_root`` is the folder of a built web client, served at the
-    same port. ``backend`` is the library of `start`. ``floats="single"`` halves the size of
-    floats, as the reference does.
+    more with 503. ``max_buffered`` (bytes) is what the messages of all sessions take together:
+    beyond it the session that holds the most ends with 1013. Times are seconds:
+    ``handshake_timeout`` for TLS and the opening request, ``heartbeat`` for a silence before a
+    ping, and as much again before a session is lost, ``close_timeout`` for the time without
+    progress while a session is closed. ``origins`` are the web pages that may connect, beside
+    those of this host and of localhost; None lets all. With ``cert`` and ``key`` (files) it serves
+    TLS, with ``ca_cert`` only clients whose certificate that authority has signed. ``client_root``
+    is the folder of a built web client, served at the same port. ``backend`` is the library of
+    `start`. ``floats="single"`` halves the size of floats, as the reference does.
 
     Raises TypeError and ValueError for options that can not be.
     """
@@ -56,6 +57,7 @@ class Vuer:
         outbox: Policy = Fifo(65_536),
         max_size: int | None = None,
         max_sessions: int = 1000,
+        max_buffered: int = DEFAULT_MAX_BUFFERED,
         handshake_timeout: float = 10.0,
         close_timeout: float = 1.0,
         heartbeat: float = 20.0,

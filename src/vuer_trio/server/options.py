@@ -18,6 +18,8 @@ from .origins import DEFAULT, check_origins
 __all__ = ["ServerOptions"]
 
 DEFAULT_PORT = 8012
+#: bytes: of one message, and of what all sessions hold together
+DEFAULT_MAX_SIZE, DEFAULT_MAX_BUFFERED = 1 << 24, 1 << 30
 #: keyword of the reference: option here
 _NEAREST = {
     "queue_len": "outbox",
@@ -45,6 +47,7 @@ class ServerOptions:
     inbox: Policy = Fifo(1024)
     outbox: Policy = Fifo(65_536)
     max_sessions: int = 1000
+    max_buffered: int = DEFAULT_MAX_BUFFERED
     handshake_timeout: float = 10.0
     close_timeout: float = 1.0
     heartbeat: float = 20.0
@@ -70,7 +73,7 @@ class ServerOptions:
         if options.get("port") is None:
             options["port"] = environment_int("VUER_PORT", DEFAULT_PORT)
         if options.get("max_size") is None:
-            options["max_size"] = environment_int("WEBSOCKET_MAX_SIZE", 2**28)
+            options["max_size"] = environment_int("WEBSOCKET_MAX_SIZE", DEFAULT_MAX_SIZE)
         origins = options.get("origins")
         if isinstance(origins, Iterable) and not isinstance(origins, str):
             options["origins"] = tuple(origins)  # it is asked more than once
@@ -87,6 +90,7 @@ class ServerOptions:
             raise ValueError(f"port={self.port}: write a number below 65536, 0 for any")
         check_size("max_size", self.max_size)
         check_size("max_sessions", self.max_sessions)
+        check_size("max_buffered", self.max_buffered)
         check_seconds(self, _SECONDS)
         check_policies(self)
         check_origins(self.origins)

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._errors import ConnectionClosed
+from .._link.budget import Budget
 from .._runtime import Runtime
 from .._transport.base import Prepared
 from .._transport.framing import prepare
 from ..connecting import event_encoder
-from ..events import ServerEvent
+from ..events import Event, ServerEvent
 from ..handlers import kind
 from .life import Life
 from .options import ServerOptions
@@ -43,7 +44,9 @@ class Serving:
         self.app = app
         self.rt = rt
         self.options = options
-        self.encode = event_encoder(options.floats, "ServerEvent")
+        self._encode = event_encoder(options.floats, "ServerEvent")
+        #: of what all sessions hold
+        self.budget = Budget(options.max_buffered, "all sessions")
         self._key = options.outbox.key_function(kind)
         #: the open ones, the oldest first
         self.sessions: dict[VuerSession, None] = {}
@@ -68,9 +71,15 @@ class Serving:
         host = self.options.host or "localhost"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
+    def encode(self, event: Event) -> bytes:
+        """A message for the outbox of one session. Raises EncodeError."""
+        message = self._encode(event)
+        self.budget.count(len(message))
+        return message
+
     def prepare(self, event: ServerEvent) -> Prepared:
         """A message for the outboxes of all sessions. Raises EncodeError."""
-        message = prepare(self.encode(event))
+        message = self.budget.framed(prepare(self._encode(event)))
         if self._key is not None:
             message.key = self._key(event)
             hash(message.key)  # a TypeError is the caller's

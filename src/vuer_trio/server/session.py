@@ -16,12 +16,12 @@ from .._link.receiver import Receiver
 from .._link.sender import Sender
 from .._link.witnesses import Witness, add_witness, call_witness
 from .._runtime import Runtime
+from .._transport.base import Prepared
 from ..codec import make_encoder
-from ..connecting import received
 from ..events import ClientEvent, GetWebXRMesh, GrabRender, ServerEvent, ServerRPC
 from ..handlers import Handlers
 from .change import Change, Prepare
-from .intake import Intake
+from .intake import Intake, taken
 from .tasks import SessionTask, check_function, guarded
 from .verbs import Verbs
 
@@ -70,7 +70,7 @@ class VuerSession(Verbs):
         self._receiver: Receiver[ClientEvent] = Receiver(
             keeper.inbox,
             keeper.outbox,
-            received,  # type: ignore[arg-type]  # of what the intake has decoded
+            taken,
             pace,
             keeper.uri,
         )
@@ -128,7 +128,7 @@ class VuerSession(Verbs):
             self._send(event)
         elif self._keeper.outbox.closed is not None:
             raise renew(self._keeper.outbox.closed)
-        elif not self._keeper.outbox.offer(event.framed(self._prepare)):
+        elif not self._keeper.outbox.offer_shared(event.framed(self._prepare)):
             raise self.send.full()
 
     def __matmul__(self, event: ServerEvent) -> None:
@@ -350,16 +350,22 @@ class VuerSession(Verbs):
         """Whether an event can be enqueued without waiting."""
         return self._keeper.outbox.has_room
 
-    def offer(self, message: bytes) -> bool:
-        """Enqueue an encoded message; False if there is no room. A closed session takes all."""
+    def offer(self, message: Prepared) -> bool:
+        """Enqueue a framed message; False if there is no room. A closed session takes all."""
         outbox = self._keeper.outbox
-        return outbox.closed is not None or outbox.offer(message)
+        return outbox.closed is not None or outbox.offer_shared(message)
 
-    async def enqueue(self, message: bytes) -> None:
-        """Wait for room, then enqueue an encoded message. Cancelled: it is not sent."""
+    async def enqueue(self, message: Prepared) -> None:
+        """Wait for room, then enqueue a framed message. Cancelled: it is not sent."""
         outbox, size = self._keeper.outbox, len(message)
         await outbox.reserve(size)
         outbox.put_reserved((message,), size)
+        outbox.shared += size
+
+    @property
+    def kept(self) -> int:
+        """Bytes that it keeps beside the messages in its boxes."""
+        return self._intake.kept
 
     # ---- closing
 

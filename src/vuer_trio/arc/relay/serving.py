@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
+from ..._link.budget import Budget
 from ..._link.policy import Fifo, Latest, Policy
 from ..._nursery import beside, open_plain_nursery
 from ..._runtime import Runtime, runtime
@@ -39,7 +40,8 @@ class RelayOptions:
 
     host: str | None = "localhost"
     port: int = 8080
-    max_message_size: int = 100 << 20
+    max_message_size: int = 1 << 20
+    max_buffered: int = 1 << 30
     rate_limit: RateLimit | None = None
     register_limit: RateLimit | None = None
     outbox: Policy = Fifo(65_536)
@@ -57,6 +59,7 @@ class RelayOptions:
             raise ValueError(f"port={self.port}: write a number below 65536, 0 for any")
         check_size("max_message_size", self.max_message_size)
         check_size("max_agents", self.max_agents)
+        check_size("max_buffered", self.max_buffered)
         check_seconds(self, ("heartbeat", "close_timeout", "handshake_timeout"))
         check_choice("transport", self.transport, get_args(TransportName))
         for name in ("rate_limit", "register_limit"):
@@ -74,6 +77,8 @@ class Relay:
         self.rt = rt
         self.options = options
         self.registry = Registry(options.max_agents)
+        #: of what all connections hold
+        self.budget = Budget(options.max_buffered, "all agents")
         self.switch = Switch(
             {
                 "relay": "vuer-trio",
@@ -201,7 +206,8 @@ async def serve_arc_relay(
     host: str | None = "localhost",
     port: int = 8080,
     *,
-    max_message_size: int = 100 << 20,
+    max_message_size: int = 1 << 20,
+    max_buffered: int = 1 << 30,
     rate_limit: RateLimit | None = None,
     register_limit: RateLimit | None = None,
     outbox: Policy = Fifo(65_536),
@@ -217,7 +223,10 @@ async def serve_arc_relay(
 
     ``relay`` has ``url``, ``port``, ``stats()`` and ``revoke(agent_id)``. ``host`` None listens on
     every interface, ``port`` 0 is any free one; ``/register``, ``/stats`` and ``/arc`` are all
-    there. ``max_message_size`` is in bytes: a larger message closes its connection with 1009.
+    there. ``max_message_size`` is in bytes: a larger message closes its connection with 1009; one
+    of more than 131,072 JSON values, or nested more than 64 deep, is answered with an error.
+    ``max_buffered`` (bytes) is what all messages that wait take together: beyond it the connection
+    that holds the most ends with 1013.
     ``rate_limit`` is of each connection, which is closed with 4029 when it sends more;
     ``register_limit`` of all registrations together, answered with 429. ``outbox`` is what may wait
     for one connection: a full `Fifo` closes it with 1008, a `DropOldest` drops. ``max_agents``
