@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ._json import parse_json
 from ._transport.address import parse_address
 from ._transport.dialing import Dialing
 from ._transport.handshake import basic_authorization
@@ -30,8 +30,8 @@ class Answer:
     def json(self) -> dict[str, Any]:
         """The body as an object; empty for what is none."""
         try:
-            found = json.loads(self.body)
-        except (ValueError, RecursionError):
+            found = parse_json(str(self.body, "utf-8-sig"))
+        except ValueError:
             return {}
         return found if isinstance(found, dict) else {}
 
