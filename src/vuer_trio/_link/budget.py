@@ -47,20 +47,21 @@ class Budget:
         try:
             yield
         finally:
-            del self._members[keeper]
+            self._members.pop(keeper, None)
 
     def framed(self, message: Prepared) -> Prepared:
         """Count a message that several connections may get."""
         message.account = self
-        self.shared += len(message)
-        self.count(len(message))
+        size = len(message)
+        self.count(size)
+        self.shared += size
         return message
 
     def count(self, size: int) -> None:
-        """So many bytes have arrived, or are to be sent."""
+        """So many bytes have arrived, or are to be sent, and are not in a box yet."""
         self._left -= size
         if self._left < 0:
-            self._add_up()
+            self._add_up(size)
 
     @property
     def held(self) -> int:
@@ -70,15 +71,15 @@ class Budget:
         )
         return self.shared + sum(own)
 
-    def _add_up(self) -> None:
-        total = self.held
+    def _add_up(self, coming: int) -> None:
+        total = self.held + coming
         if total > self._limit:
             sizes = {keeper: keeper.held + more() for keeper, more in self._members.items()}
             for keeper in sorted(sizes, key=sizes.__getitem__, reverse=True):
                 if total <= self._limit or not sizes[keeper]:
                     break
                 self._end(keeper, sizes[keeper])
-                total = self.held
+                total = self.held + coming
         self._left = max(self._limit - total, self._limit // _STEP)
 
     def _end(self, keeper: Keeper, size: int) -> None:
@@ -93,3 +94,4 @@ class Budget:
         keeper.lose("too many messages wait here; try again later", _OVERLOADED)
         for box in (*keeper.boxes, keeper.outbox):
             box.clear()
+        del self._members[keeper]  # what it still holds goes with its tasks

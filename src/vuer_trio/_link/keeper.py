@@ -202,6 +202,8 @@ class Keeper:
             self._unsent += self.replay.unconfirmed
         elif self._link is not None:
             self._unsent += self._link.unfinished + _messages(self._link.batch)
+            self._link.batch = []
+        self.outbox.clear()  # a session that has gone may be known for long
         self.state = State.GONE
         self.changes.end()
         self.gone.set()

@@ -215,6 +215,7 @@ class Link:
                 await self._write_batch(transport, self.batch)
                 batch, self.batch = self.batch, []
                 keeper.after_write(batch)
+                del batch  # or an idle connection keeps what it sent last
             else:
                 self._notice_idle()
                 if self.ending is None and keeper.lone_writes:
