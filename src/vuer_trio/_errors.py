@@ -116,9 +116,13 @@ class Stale(VuerError, trio.TooSlowError, TimeoutError):
 
 
 class ProtocolError(VuerError, ValueError):
-    """A peer sent what the protocol does not allow. ``frame`` holds the bytes."""
+    """A peer sent what the protocol does not allow. ``frame`` holds the bytes.
+
+    ``too_large``: it may be well-formed, and holds more values than this side builds.
+    """
 
     frame: bytes
+    too_large: bool = False
 
     def __init__(self, message: str = "", *, frame: bytes = b"") -> None:
         super().__init__(message)

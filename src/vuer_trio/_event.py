@@ -20,7 +20,7 @@ from .codec import plain
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["ClientEvent", "Event", "ServerEvent", "canonical"]
+__all__ = ["ClientEvent", "Event", "ServerEvent", "canonical", "milliseconds"]
 
 _UNSET: Any = object()
 _ALIASES = {"CLICK": "ON_CLICK"}  # the name in the documents → the name on the wire
@@ -64,10 +64,8 @@ class Event:
                 cls.to_wire = _wire_as_serialized  # type: ignore[method-assign]  # on purpose
                 break
 
-    def _take(self, etype: str, extra: dict[str, Any]) -> None:
-        """The rare part of a construction: an etype of its own, and other keys."""
-        if etype is not _UNSET:
-            self.etype = etype
+    def _take(self, extra: dict[str, Any]) -> None:
+        """The rare part of a construction: other keys."""
         attributes, reserved = self.__dict__, self._reserved
         for name, item in extra.items():
             if name in reserved or name[:2] == "__":
@@ -89,8 +87,13 @@ class Event:
         except AttributeError as error:
             raise EncodeError(f"{type(self).__name__} is not complete: {error}") from error
         ts = wire.get("ts")
-        if isinstance(ts, float):
-            wire["ts"] = _milliseconds(ts)
+        if type(ts) is float:
+            try:
+                wire["ts"] = int(ts * 1000)
+            except (OverflowError, ValueError) as error:
+                raise _no_time(error) from error
+        elif isinstance(ts, float):
+            wire["ts"] = milliseconds(ts)
         return wire
 
     def _serialize(self) -> dict[str, Any]:
@@ -123,11 +126,16 @@ class Event:
         return f"{self._side}<{getattr(self, 'etype', '')}>({text})"
 
 
-def _milliseconds(ts: float) -> int:
+def milliseconds(ts: Any) -> int:
+    """Seconds as the wire has them. Raises EncodeError."""
     try:
         return int(ts * 1000)
-    except (OverflowError, ValueError) as error:
-        raise EncodeError(f"ts: {error}", path="ts") from error
+    except (OverflowError, ValueError, TypeError) as error:
+        raise _no_time(error) from error
+
+
+def _no_time(error: Exception) -> EncodeError:
+    return EncodeError(f"ts: {error}", path="ts")
 
 
 def _wire_as_serialized(self: Event) -> dict[str, Any]:
@@ -137,7 +145,7 @@ def _wire_as_serialized(self: Event) -> dict[str, Any]:
     except Exception as error:
         raise EncodeError(f"{type(self).__name__}._serialize failed with {error!r}") from error
     ts = wire.get("ts")
-    return {**wire, "ts": _milliseconds(ts)} if isinstance(ts, float) else wire
+    return {**wire, "ts": milliseconds(ts)} if isinstance(ts, float) else wire
 
 
 class ClientEvent(Event):
@@ -163,8 +171,10 @@ class ClientEvent(Event):
         self.ts = time() if ts is None else ts
         if value is not _UNSET:
             self.value = value
-        if extra or etype is not _UNSET:
-            self._take(etype, extra)
+        if etype is not _UNSET:
+            self.etype = etype
+        if extra:
+            self._take(extra)
 
     def _map(self) -> dict[str, Any]:
         wire = self.__dict__.copy()
@@ -208,8 +218,10 @@ class ServerEvent(Event):
         self._hidden = None
         self.ts = time() if ts is None else ts
         self.data = data
-        if extra or etype is not _UNSET:
-            self._take(etype, extra)
+        if etype is not _UNSET:
+            self.etype = etype
+        if extra:
+            self._take(extra)
 
     def _map(self) -> dict[str, Any]:
         wire = self.__dict__.copy()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import ssl
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 
+from ._json import parse_json
 from ._transport.address import parse_address
 from ._transport.dialing import Dialing
 from ._transport.handshake import basic_authorization
@@ -35,8 +35,8 @@ class Answer:
     def json(self) -> dict[str, Any]:
         """The body as an object; empty for what is none."""
         try:
-            found = json.loads(self.body)
-        except (ValueError, RecursionError):
+            found = parse_json(str(self.body, "utf-8-sig"))
+        except ValueError:
             return {}
         return found if isinstance(found, dict) else {}
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from math import inf
 from time import time
 from typing import Any
 
-from ._event import ClientEvent, Event, ServerEvent
-from .codec import decode
+from ._event import ClientEvent, Event, ServerEvent, milliseconds
+from .codec import MOST_VALUES, decode
 
 __all__ = ["ReceivedServerEvent", "received_client_event", "received_server_event", "seconds"]
 
 _MILLISECONDS = 1e11  # seconds until the year 5138: a float above it counts milliseconds
+_LATEST = 9.2e18  # milliseconds, of which an integer of the wire's has 63 bits
 _AT_FIRST = {"dropped_before": 0, "_ts": 0.0}
 
 
@@ -75,7 +75,7 @@ class _Received(Event):
         """The map again, to pass it on; ``ts`` in integer milliseconds."""
         wire = {**self.raw, **vars(self)}
         if type(wire.get("ts")) is not int:
-            wire["ts"] = int(self._ts * 1000)
+            wire["ts"] = milliseconds(self._ts)
         return wire
 
     def _serialize(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def _restore(cls: type[_Received], raw: dict[str, Any], ts: float, dropped: int)
 
 def seconds(ts: Any) -> float:
     """A ``ts`` that is no int, in seconds since the epoch; now, if it is no time."""
-    if type(ts) is float and -inf < ts < inf:
+    if type(ts) is float and -_LATEST / 1000 < ts < _LATEST:
         return ts / 1000 if ts > _MILLISECONDS else ts
     return time()
 
@@ -109,11 +109,15 @@ class ReceivedServerEvent(_Received, ServerEvent):
     __slots__ = ()
 
 
-def received_client_event(payload: bytes | bytearray | memoryview) -> ClientEvent:
-    """The event in one message from a client. Raises ProtocolError."""
-    return _ReceivedClientEvent(decode(payload))
+def received_client_event(
+    payload: bytes | bytearray | memoryview, most: int | None = MOST_VALUES
+) -> ClientEvent:
+    """The event in one message from a client, of at most ``most`` values. Raises ProtocolError."""
+    return _ReceivedClientEvent(decode(payload, most))
 
 
-def received_server_event(payload: bytes | bytearray | memoryview) -> ServerEvent:
-    """The event in one message from a server. Raises ProtocolError."""
-    return ReceivedServerEvent(decode(payload))
+def received_server_event(
+    payload: bytes | bytearray | memoryview, most: int | None = MOST_VALUES
+) -> ServerEvent:
+    """The event in one message from a server, of at most ``most`` values. Raises ProtocolError."""
+    return ReceivedServerEvent(decode(payload, most))

@@ -17,10 +17,15 @@ from msgpack import ExtType, Packer, Timestamp, unpackb
 from msgpack.exceptions import ExtraData, FormatError, StackError
 
 from ._errors import EncodeError, ProtocolError
+from ._keys import ATOMS, SHORT, check_key, check_keys, check_list, check_map
+from ._values import FREE, count_values
 
-__all__ = ["Encoder", "decode", "make_encoder", "plain"]
+__all__ = ["MOST_VALUES", "Encoder", "decode", "make_encoder", "plain"]
 
 Encoder = Callable[[Any], bytes]
+
+#: values that one message may hold, if no other bound is given
+MOST_VALUES = 1 << 20
 
 _UNDEFINED = 0  # the ext type under which the browser sends JavaScript's `undefined`
 _CONVERSIONS = 8  # `_serialize` may return what has to be converted again; a loop must end
@@ -29,7 +34,6 @@ _SHOWN = 8  # levels of a path that a message about depth shows
 _ATOMS = (str, bool, int, float, type(None), bytes, bytearray, memoryview, ExtType, Timestamp)
 _NATIVE = (dict, list, tuple, *_ATOMS)
 _AS_IS = (*_ATOMS, type)  # a class has the methods, but they are not its own
-_EXACT = frozenset((str, bool, int, float, type(None), bytes))  # the usual ones, found fast
 
 
 # -- to plain data -------------------------------------------------------------------------------
@@ -72,12 +76,12 @@ def plain(obj: Any) -> Any:
     the encoder says where. Raises whatever a ``_serialize`` raises, a TypeError for an array of
     what the wire does not know, and RecursionError.
     """
-    if type(obj) in _EXACT:
+    if type(obj) in ATOMS:
         return obj
     if isinstance(obj, dict):
-        return {k: item if type(item) in _EXACT else plain(item) for k, item in obj.items()}
+        return {k: item if type(item) in ATOMS else plain(item) for k, item in obj.items()}
     if isinstance(obj, (list, tuple)) and not isinstance(obj, ExtType):  # a namedtuple
-        return [item if type(item) in _EXACT else plain(item) for item in obj]
+        return [item if type(item) in ATOMS else plain(item) for item in obj]
     if isinstance(obj, memoryview):
         return obj if obj.c_contiguous else obj.tobytes()
     if isinstance(obj, _AS_IS):
@@ -110,12 +114,12 @@ def make_encoder(floats: Literal["double", "single"] = "double") -> Encoder:
         nonlocal pack
         pack = pack_inside
         try:
-            return _checked(_native(obj))
+            return _converted(obj)
         finally:
             pack = pack_outside
 
     def default_inside(obj: Any) -> Any:
-        return _checked(_native(obj))
+        return _converted(obj)
 
     def pack_inside(wire: Any) -> bytes:
         payload: bytes = Packer(use_single_float=single, default=default_inside).pack(wire)
@@ -127,23 +131,25 @@ def make_encoder(floats: Literal["double", "single"] = "double") -> Encoder:
     def encode(wire: Any) -> bytes:
         try:
             payload = pack(wire)
-            # msgpack packs keys of any type, and the reference server ends a session for one that
-            # is not a string. After packing, so that there is no cycle. Written out for `value`:
-            # this runs for every pose, and a call costs as much as the look at four keys.
-            for key in wire:
-                if type(key) is not str:
-                    _check_key(key)
+            # After packing, so that there is no cycle. Written out for a plain event whose value is
+            # a map of numbers and short lists of them: this runs for every pose.
             value = wire.get("value")
-            if type(value) is dict:
+            if type(value) is dict and len(wire) == 3 and "ts" in wire and "etype" in wire:
                 for key, item in value.items():
                     if type(key) is not str:
-                        _check_key(key)
-                    if type(item) is dict:
-                        _check_map(item)
-            elif type(value) is list:
-                _check_nodes(value)
-            if "data" in wire:
-                _check_body(wire["data"])
+                        check_key(key)
+                    if type(item) is list:
+                        if len(item) > SHORT:
+                            check_list(item)
+                            continue
+                        for one in item:
+                            if type(one) is not float:
+                                check_list(item)
+                                break
+                    elif type(item) not in ATOMS:
+                        check_keys(item)
+            else:
+                check_map(wire)
             return payload
         except BufferError:  # a memoryview with gaps: the packer asks for one block
             return encode_copy(wire)
@@ -154,9 +160,9 @@ def make_encoder(floats: Literal["double", "single"] = "double") -> Encoder:
 
     def encode_copy(wire: Any) -> bytes:
         try:
-            wire = _checked(plain(wire))
+            wire = plain(wire)
             payload = pack(wire)
-            _check_body(wire.get("value"))
+            check_keys(wire)
             return payload
         except Exception as error:
             raise _encode_error(wire, error, single) from error
@@ -164,48 +170,12 @@ def make_encoder(floats: Literal["double", "single"] = "double") -> Encoder:
     return encode
 
 
-def _check_key(key: Any) -> None:
-    if not isinstance(key, str):
-        raise _NoForm(f"a map key must be a string, not {_a(type(key).__name__)}")
-
-
-# How far the search for keys goes: the message, `value` and `data`, the dicts in these, and the
-# maps of a list of maps that is `value` or lies directly in `data`, as nodes do. Further lists are
-# not looked into: a pose is made of them, and to go through one costs more than to pack it.
-
-
-def _check_map(obj: dict[Any, Any]) -> None:
-    for key, item in obj.items():
-        if type(key) is not str:
-            _check_key(key)
-        if type(item) is dict:
-            _check_map(item)
-
-
-def _check_nodes(obj: list[Any] | tuple[Any, ...]) -> None:
-    if obj and type(obj[0]) is dict:  # as the first, so the others
-        for node in obj:
-            if type(node) is dict:
-                _check_map(node)
-
-
-def _check_body(obj: Any) -> None:
-    if isinstance(obj, dict):
-        for key, item in obj.items():
-            if type(key) is not str:
-                _check_key(key)
-            kind = type(item)
-            if kind is dict:
-                _check_map(item)
-            elif kind is list or kind is tuple:
-                _check_nodes(item)
-    elif isinstance(obj, (list, tuple)):
-        _check_nodes(obj)
-
-
-def _checked(obj: Any) -> Any:
-    _check_body(obj)
-    return obj
+def _converted(obj: Any) -> Any:
+    """``obj`` for the packer, its keys looked at: `encode` sees only what it was converted from."""
+    found = _native(obj)
+    if getattr(getattr(obj, "dtype", None), "hasobject", True):  # not an array of numbers
+        check_keys(found)
+    return found
 
 
 # -- why it did not go out -----------------------------------------------------------------------
@@ -242,9 +212,9 @@ def _find(obj: Any, path: tuple[Any, ...], single: bool, deep: list[str]) -> tup
     if isinstance(obj, dict):
         for key, item in obj.items():
             try:
-                _check_key(key)
+                check_key(key)
                 key.encode()
-            except (_NoForm, UnicodeEncodeError) as error:
+            except (TypeError, UnicodeEncodeError) as error:
                 return _spell((*path, key)), str(error)
             if (found := _find(item, (*path, key), single, deep)) is not None:
                 return found
@@ -295,34 +265,58 @@ def _ext(code: int, data: bytes) -> Any:
     return None if code == _UNDEFINED else ExtType(code, data)
 
 
-def decode(payload: bytes | bytearray | memoryview) -> dict[str, Any]:
+def decode(
+    payload: bytes | bytearray | memoryview, most: int | None = MOST_VALUES
+) -> dict[str, Any]:
     """The map in one message, which has an ``etype`` of type str.
 
     JavaScript's ``undefined`` is None, timestamps are ``msgpack.Timestamp``, other extensions
     ``msgpack.ExtType``. Raises :class:`ProtocolError`, with the message as ``.frame``, for all
-    else that bytes can hold; lengths that a frame claims and does not have allocate nothing.
+    else that bytes can hold. A message of more than ``most`` values is refused before any is
+    built, ``too_large`` is set then; None is for what comes from this side. Lengths that a frame
+    claims and does not have allocate nothing.
     """
+    if len(payload) > FREE and most is not None and count_values(payload, most) > most:
+        raise _too_large(payload, most)
+    raw: Any = None
     try:
-        raw: dict[str, Any] = unpackb(payload, ext_hook=_ext)
+        raw = unpackb(payload, ext_hook=_ext)
         if type(raw["etype"]) is str:
-            return raw
+            return raw  # type: ignore[no-any-return]  # only a dict has a key
     except Exception as error:
-        raise _protocol_error(payload, error) from error
-    raise _protocol_error(payload, None)
+        # Whoever keeps the error keeps this frame: not what was built as well.
+        kind, raw = type(raw), None
+        raise _protocol_error(payload, error, kind) from error
+    raw = None
+    raise _protocol_error(payload, None, dict)
 
 
-def _protocol_error(payload: Any, error: Exception | None) -> ProtocolError:
+def _too_large(payload: Any, most: int) -> ProtocolError:
     frame = bytes(payload)
-    return ProtocolError(f"{_why(frame, error)} (a message of {len(frame)} bytes)", frame=frame)
+    error = ProtocolError(
+        f"a message of {len(frame):,} bytes holds more than {most:,} values: send arrays as bytes, "
+        "or several messages",
+        frame=frame,
+    )
+    error.too_large = True
+    return error
 
 
-def _why(frame: bytes, error: Exception | None) -> str:
+def _protocol_error(payload: Any, error: Exception | None, kind: type) -> ProtocolError:
+    frame = bytes(payload)
+    return ProtocolError(
+        f"{_why(frame, error, kind)} (a message of {len(frame)} bytes)", frame=frame
+    )
+
+
+def _why(frame: bytes, error: Exception | None, kind: type) -> str:
     if error is None:
         return "etype is not a string"
     if not frame:
         return "the message is empty"
     match error:
         case ExtraData():
+            error.unpacked = None  # nor what was built
             return f"{len(error.extra)} trailing bytes after the first value"
         case StackError() | RecursionError():
             return "nested too deeply"
@@ -333,7 +327,7 @@ def _why(frame: bytes, error: Exception | None) -> str:
         case KeyError():
             return "the map has no etype"
         case TypeError():  # it did decode, but not into a map
-            return f"not a map but {_a(type(unpackb(frame, ext_hook=_ext)).__name__)}"
+            return f"not a map but {_a(kind.__name__)}"
     reason = str(error)
     if "map key" in reason:
         return f"holds a map key that is not a string: {reason}"

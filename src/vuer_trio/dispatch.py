@@ -25,14 +25,15 @@ log = logging.getLogger("vuer_trio.handlers")
 class Arrived:
     """A message that was decoded when it was read: an event, or what decoding raised.
 
-    It has a ``key`` where the inbox keeps the newest of each.
+    Or the message itself, which is to be decoded again when it is taken. It has a ``key`` where
+    the inbox keeps the newest of each.
     """
 
     __slots__ = ("event", "key", "size")
 
     key: Hashable
 
-    def __init__(self, event: Event | ProtocolError, size: int) -> None:
+    def __init__(self, event: Event | ProtocolError | bytes | bytearray, size: int) -> None:
         self.event = event
         self.size = size
 

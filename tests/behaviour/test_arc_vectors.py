@@ -240,8 +240,14 @@ async def test_what_crashes_the_reference_gets_an_error(leg, open_relay):
                 told = await bad.next()
                 assert told["type"] == "error", text[:30]
                 assert told["payload"]["code"] == "invalid_message"
-            bad.send('{"to":["good"],"payload":' + "[" * 500 + "]" * 500 + "}")
-            assert (await good.next())["from"] == "bad"
+            for depth, passes in ((64, False), (63, True)):  # the object around it is one more
+                bad.send('{"to":["good"],"payload":' + "[" * depth + "]" * depth + "}")
+                told = await (good if passes else bad).next()
+                assert told["from"] == ("bad" if passes else "relay")
+            bad.send('{"to":["good"],"payload":[' + "0," * 140_000 + "0]}")
+            assert (await bad.next())["payload"]["message"] == "More than 131072 values"
+            bad.send('{"to":["good"],"payload":"' + "[,{:" * 140_000 + '"}')
+            assert len((await good.next())["payload"]) == 4 * 140_000
 
 
 CONNECT = ["no_token", "bad_token", "query_bad", "lowercase_bearer", "header_bad_query_ok"]
@@ -326,7 +332,7 @@ async def test_recorded_sizes_and_a_burst(open_relay, open_agent):
     sizes = {"size.64k": 1 << 16, "size.1m": 1 << 20, "size.20m": 20 << 20}
     burst = 3000  # "rate.no_limit"
     async with (
-        open_relay() as relay,
+        open_relay(max_message_size=100 << 20) as relay,
         open_agent(relay.url, agent_id="alice-1", rate_limit=None) as alice,
         open_agent(relay.url, agent_id="bob") as bob,
     ):

@@ -73,7 +73,7 @@ def test_the_signatures_are_the_designs():
     assert list(asked["to"]) == ["*"]
     positional, keywords = parameters(arc.serve_arc_relay)
     assert positional == {"host": "localhost", "port": 8080}
-    assert (keywords["max_message_size"], keywords["rate_limit"]) == (100 << 20, None)
+    assert (keywords["max_message_size"], keywords["rate_limit"]) == (1 << 20, None)
     assert "task_status" in keywords
 
 

@@ -13,6 +13,8 @@ from typing import Any
 import msgpack
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vuer_trio import EncodeError, ProtocolError
 from vuer_trio.codec import decode, make_encoder, plain
@@ -217,6 +219,88 @@ def test_a_key_that_is_no_string_does_not_go_out(wire: Any, path: str) -> None:
     assert caught.value.path == path
 
 
+class _Map(dict[Any, Any]):
+    pass
+
+
+def _places(item: Any) -> Any:
+    """Wherever a map can be: the message that holds it, and its path."""
+    for path, value in {
+        "value": item,
+        "value[0]": [item],
+        "value[0][0]": [[item]],
+        "value[2]": [0.5, 1.5, item],
+        "value[20]": [0.5] * 20 + [item],
+        "value[1][1]": [[0.5, 1.5], [0.5, item]],
+        "value[30][1]": [[0.5, 1.5]] * 30 + [[0.5, item]],
+        "value[0][0][0][0][0][0]": [[[[[[item]]]]]],
+        "value.a[0].b[0]": {"a": [{"b": [item]}]},
+        "value.joints[1]": {"joints": [0.1, item]},
+        "value.joints[20]": {"joints": [0.1] * 20 + [item]},
+        "value.joints[0][0]": {"joints": ([item],)},
+        "value.rows[9]": {"rows": [[0.5, 1.5]] * 9 + [item]},
+        "value.m.m[0]": {"m": _Map(m=[item])},
+        "value[1]": ("a", item, 1),
+        "value[0].a": [_Map(a=item)],
+    }.items():
+        yield {"etype": "X", "ts": 1, "value": value}, path
+        yield {"etype": "X", "ts": 1, "value": value, "key": "k"}, path
+        yield {"etype": "X", "ts": 1, "data": value}, path.replace("value", "data")
+        yield {"etype": "X", "ts": 1, "value": 1, "more": value}, path.replace("value", "more")
+        yield {"etype": "X", "ts": 1, "value": Node(value)}, path
+        yield {"etype": "X", "ts": 1, "value": [0.5, Node([value])]}, f"value[1][0]{path[5:]}"
+
+
+@pytest.mark.parametrize("key", [1, 0.5, None, True, b"a"])
+@pytest.mark.parametrize("kind", [dict, _Map])
+def test_a_key_that_is_no_string_is_found_wherever_it_is(key: Any, kind: Any) -> None:
+    for wire, path in _places(kind({"a": 1, key: 0.5})):
+        with pytest.raises(EncodeError, match="a map key must be a string") as caught:
+            double(wire)
+        assert caught.value.path == f"{path}[{key!r}]"
+    for wire, _ in _places(kind({"a": 1, "b": [0.5]})):
+        assert double(wire)
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers(-5, 5) | st.floats(0, 1) | st.text(max_size=2),
+        lambda inner: (
+            st.lists(inner, max_size=12)
+            | st.dictionaries(st.sampled_from("abc") | st.integers(0, 1), inner, max_size=3)
+        ),
+        max_leaves=12,
+    )
+)
+def test_any_message_goes_out_if_every_key_is_a_string(value: Any) -> None:
+    def good(obj: Any) -> bool:
+        if isinstance(obj, dict):
+            return all(isinstance(key, str) and good(item) for key, item in obj.items())
+        return not isinstance(obj, list) or all(map(good, obj))
+
+    wire = {"etype": "X", "ts": 1, "value": value}
+    if good(value):
+        assert decode(double(wire)) == wire
+    else:
+        with pytest.raises(EncodeError, match="a map key must be a string"):
+            double(wire)
+
+
+def test_what_adds_up_to_anything_hides_no_key() -> None:
+    class Anything:
+        def _serialize(self) -> float:
+            return 1.5
+
+        def __add__(self, other: object) -> Any:
+            return self
+
+        __radd__ = __add__
+
+    for value in ([0.5] * 9 + [Anything(), {1: 2}], [[0.5] * 3] * 9 + [[0.5, Anything(), {1: 2}]]):
+        with pytest.raises(EncodeError, match="a map key must be a string"):
+            double({"etype": "X", "ts": 1, "value": value})
+
+
 def test_keys_of_a_str_subclass_go_out() -> None:
     class Name(str):
         pass
@@ -367,8 +451,10 @@ def test_claimed_lengths_are_not_allocated() -> None:
         with pytest.raises(ProtocolError, match="truncated"):
             decode(X + b"\xdd\x7f\xff\xff\xff" + bytes(1000))
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
-        with pytest.raises(ProtocolError, match="truncated"):
+        with pytest.raises(ProtocolError, match="more than 1,048,576 values") as refused:
             decode(payload)
+        assert refused.value.too_large
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
 

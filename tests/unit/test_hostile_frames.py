@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vuer_trio import ProtocolError
+from vuer_trio import EncodeError, ProtocolError
 from vuer_trio.codec import decode, make_encoder
 from vuer_trio.events import ClientEvent, Event, received_client_event, received_server_event
 
@@ -120,7 +120,16 @@ def check(event: Any) -> None:
         if isinstance(name, str) and not hasattr(type(event), name) and name[:2] != "__":
             assert getattr(event, name) is raw[name]
     assert not hasattr(event, "no such key here")
-    assert event.to_wire().keys() >= raw.keys()
+    wire = event.to_wire()
+    assert wire.keys() >= raw.keys()
+    assert type(wire["ts"]) is int
+    refused = ""
+    try:
+        again = decode(encode(wire))
+    except EncodeError as error:
+        refused = str(error)
+        assert "nested too deeply" in refused or "a map key must be a string" in refused
+    assert refused or again["etype"] == raw["etype"]
     assert event._serialize().keys() == raw.keys()
     assert copy.copy(event).raw is raw
     try:
@@ -197,6 +206,34 @@ def test_any_key_goes_out(keys: dict[str, Any]) -> None:
     assert decode(encode(wire)).keys() == wire.keys()
     for name in METHODS:
         assert callable(getattr(event, name))
+
+
+times = (
+    st.floats()
+    | st.sampled_from([-1.7e308, 1.7e308, -9.3e15, 9.3e18, 9.2e18, -0.0, 1e11, 5e-324])
+    | st.integers(-(2**63), 2**64 - 1)
+    | scalars
+)
+
+
+@moderate
+@given(times)
+def test_any_time(ts: Any) -> None:
+    """What a peer says the time is, is passed on, or is now."""
+    payload = msgpack.packb({"etype": "X", "ts": ts})
+    holds(payload)
+    for receive in (received_client_event, received_server_event):
+        wire = receive(payload).to_wire()
+        assert -(2**63) <= wire["ts"] < 2**64
+        assert decode(encode(wire)) == wire
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), "noon", None, 1e300])
+def test_a_time_that_is_none_is_an_encode_error_at_the_call(seconds: Any) -> None:
+    event = received_client_event(msgpack.packb({"etype": "X", "ts": 5}))
+    event.ts = seconds
+    with pytest.raises(EncodeError, match="ts"):
+        encode(event.to_wire())
 
 
 @pytest.mark.parametrize("depth", [100, 510, 1000, 1100, 100_000])

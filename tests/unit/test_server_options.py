@@ -20,7 +20,7 @@ def test_without_the_environment(monkeypatch):
     monkeypatch.delenv("VUER_PORT", raising=False)
     monkeypatch.delenv("WEBSOCKET_MAX_SIZE", raising=False)
     options = ServerOptions.gather({"host": "localhost"})
-    assert (options.port, options.max_size) == (8012, 2**28)
+    assert (options.port, options.max_size) == (8012, 2**24)
 
 
 @pytest.mark.parametrize(

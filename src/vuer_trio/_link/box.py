@@ -18,6 +18,7 @@ from .._errors import VuerError, renew
 from .._home import Home
 from .._interrupts import protected_methods
 from .._runtime import Runtime
+from .._transport.base import Prepared
 
 __all__ = ["Bounds", "Box", "Ticket", "settle"]
 
@@ -77,6 +78,7 @@ class Box(Generic[T]):
         "lone",
         "owner",
         "policy",
+        "shared",
         "stops",
         "urgent",
     )
@@ -87,6 +89,8 @@ class Box(Generic[T]):
         self.items: deque[T] = deque()
         #: of the items, of what is being written, and of what has been promised
         self.bytes = 0
+        #: of these bytes, those of framed messages, which other boxes may hold as well
+        self.shared = 0
         #: the thread that may put: of its loop; none once it is closed, or in a forked process
         self.owner = get_ident()
         self.home: Home | None = None
@@ -174,6 +178,7 @@ class Box(Generic[T]):
     def clear(self) -> None:
         """Throw away what is in."""
         self.bytes -= sum(map(_size, self.items))
+        self._unshare(self.items)
         self.items.clear()
         self._notice_room()
 
@@ -188,6 +193,13 @@ class Box(Generic[T]):
         return self.home.refusal()
 
     # ---- putting
+
+    def offer_shared(self, item: T) -> bool:
+        """As `offer`, a framed message that other boxes may hold as well."""
+        if not self.offer(item):
+            return False
+        self.shared += _size(item)
+        return True
 
     def offer(self, item: T) -> bool:
         """Put an item in if there is room, and say whether: `has_room` and `put` in one step."""
@@ -283,6 +295,8 @@ class Box(Generic[T]):
                 self.bytes += ticket.size
             else:
                 self.put(ticket.item)
+                if type(ticket.item) is Prepared:
+                    self.shared += ticket.size
             ticket.event.set()
 
     def put_later(self, item: T) -> Ticket:
@@ -331,8 +345,14 @@ class Box(Generic[T]):
         """The items of a `take` are done with."""
         self._held -= len(batch)
         self.bytes -= sum(map(_size, batch))
+        if self.shared:
+            self._unshare(batch)
         if self._waiting:
             self._grant()
+
+    def _unshare(self, items: Iterable[Any]) -> None:
+        if self.shared:
+            self.shared -= sum(_size(item) for item in items if type(item) is Prepared)
 
     def put_back(self, batch: Sequence[T]) -> None:
         """The items of a `take` are to be taken again, before all others."""

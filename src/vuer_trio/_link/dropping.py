@@ -99,6 +99,8 @@ class DroppingBox(Box[T]):
 
     def _drop(self, item: T) -> None:
         self.bytes -= _size(item)
+        if self.shared:
+            self._unshare((item,))
         self.dropped += 1
         self.dropped_since += 1
 
@@ -199,6 +201,15 @@ class DiscardingBox(Box[T]):
 
     def extend(self, items: Sequence[T]) -> None:
         self.dropped += len(items)
+
+    @property
+    def shared(self) -> int:
+        """Of no bytes."""
+        return 0
+
+    @shared.setter
+    def shared(self, size: int) -> None:
+        pass
 
     # Nothing may be written past the box.
     @property

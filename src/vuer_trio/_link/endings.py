@@ -57,7 +57,7 @@ def closed_error(ending: Ending, uri: str) -> ConnectionClosed:
     elif ending.by == "us":
         reason = shown(ending.reason, _LONGEST)
         message = f"closed the connection to {uri} with code {ending.code}: {reason}"
-        if ending.code == 1009:
+        if ending.code == 1009 and "max_size" in ending.reason:
             message += "; open it with a larger max_size= to receive such messages"
     else:
         name = _NAMES.get(ending.code)

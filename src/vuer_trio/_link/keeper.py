@@ -85,6 +85,8 @@ class Keeper:
         #: what an ending, or what a dial failed with, means to the protocol above: an error that
         #: ends the connection for good, or to dial again as late as the backoff has it
         self.judge: Callable[[Any], VuerError | Literal["late"] | None] = lambda how: None
+        #: is told how many bytes have arrived
+        self.meter: Callable[[int], None] | None = None
         #: what is to be done once nothing more can be sent or received, with the reason
         self.on_close: Callable[[VuerError], None] | None = None
         self._standstill = Standstill(rt, uri, inbox)
@@ -117,6 +119,12 @@ class Keeper:
     def heard_at(self) -> float:
         """When anything arrived last."""
         return self._link.heard_at if self._link else self._heard_at
+
+    @property
+    def held(self) -> int:
+        """Bytes of the messages that it holds, whole or not."""
+        partial = self._link.buffered if self._link is not None else 0
+        return self.outbox.bytes + partial + sum(box.bytes for box in self.boxes)
 
     @property
     def wanted(self) -> bool:
@@ -199,6 +207,8 @@ class Keeper:
             self._unsent += self.replay.unconfirmed
         elif self._link is not None:
             self._unsent += self._link.unfinished + count_messages(self._link.batch)
+            self._link.batch = []
+        self.outbox.clear()  # a session that has gone may be known for long
         self.state = State.GONE
         self.changes.end()
         self.gone.set()

@@ -174,6 +174,11 @@ class Link:
         return max(self._writing_since, self.transport.progress)
 
     @property
+    def buffered(self) -> int:
+        """Bytes of messages that are not whole yet."""
+        return self.transport.buffered if self.transport is not None else 0
+
+    @property
     def unfinished(self) -> int:
         """Messages that were begun and not finished, one by one: 0 or 1."""
         return self.transport.unfinished if self.transport is not None else 0
@@ -240,6 +245,7 @@ class Link:
                 await self._write_batch(transport, self.batch)
                 batch, self.batch = self.batch, []
                 keeper.after_write(batch)
+                del batch  # or an idle connection keeps what it sent last
             else:
                 self._notice_idle()
                 if self.ending is None and keeper.lone_writes:
@@ -271,6 +277,8 @@ class Link:
         """The peer is alive."""
         self.heard_at = self._now()
         self.keeper.counters.bytes_received += size
+        if self.keeper.meter is not None:
+            self.keeper.meter(size)
 
     def ponged(self, payload: bytes) -> None:
         """The peer has read everything before that ping."""

@@ -36,6 +36,13 @@ class Ping(bytes):
     """A ping that waits its turn behind the messages enqueued before it."""
 
 
+class Account(Protocol):
+    """Where it is counted what several connections hold."""
+
+    #: bytes of framed messages that exist
+    shared: int
+
+
 class Prepared(bytes):
     """A message that is framed already, as a server sends it: header and payload.
 
@@ -44,6 +51,12 @@ class Prepared(bytes):
 
     #: where an outbox keeps the newest of each key
     key: Hashable
+    #: is told when it comes to its end, of which nobody else knows
+    account: Account | None = None
+
+    def __del__(self) -> None:
+        if self.account is not None:
+            self.account.shared -= len(self)
 
     @property
     def payload(self) -> bytes:
@@ -126,6 +139,10 @@ class Transport(Protocol):
         """Those of them that the peer's system has, as far as this one can tell."""
 
     @property
+    def buffered(self) -> int:
+        """Bytes of messages that have begun to arrive."""
+
+    @property
     def progress(self) -> float:
         """When bytes last left, on the runtime's clock; for telling slow from stalled."""
 
@@ -157,8 +174,9 @@ class Transport(Protocol):
         """Queue the close frame before all data."""
 
     def fail(self, code: int, reason: str) -> None:
-        """In `Sink.deliver` only: what was delivered is a fault of the peer's. Queue the close
-        frame before all data; `read` returns."""
+        """This side ends it, for a fault of the peer's as a rule. Queue the close frame before
+        all data; `read` returns if this is called in `Sink.deliver`, else it is to be cancelled.
+        """
 
     def abort(self, unsent: Sequence[Outgoing]) -> None:
         """Offer ``unsent`` and a close frame to the system once, without waiting, if that can not

@@ -72,6 +72,10 @@ class Frames(Protocol):
     def subprotocol(self) -> str | None:
         """What the server chose."""
 
+    @property
+    def buffered(self) -> int:
+        """Bytes of a message that is not whole."""
+
     def receive(self, data: bytes) -> bool:
         """Bytes of frames; whether more may follow."""
 

@@ -22,6 +22,8 @@ class Pieces:
         self._owed = 0  # bytes of the payload that has begun
         self._head = b""  # the beginning of a header, which has been passed on
 
+    buffered = 0  # all is passed on
+
     def feed(self, view: memoryview, most: int) -> bool:
         """Pass on some bytes, up to ``most`` frames; whether there is more, for `go_on`."""
         self._data = self._head + view

@@ -186,6 +186,10 @@ class SansIO:
         return bool(self._rest or self._control)
 
     @property
+    def buffered(self) -> int:
+        return self._splitter.buffered + self._core.buffered
+
+    @property
     def unfinished(self) -> int:
         return int(self._begun)
 

@@ -58,6 +58,11 @@ class Splitter:
         self._checked = False  # what of a frame is in the tail has been
         self._checking = False  # ``other`` has the beginning of a text frame
 
+    @property
+    def buffered(self) -> int:
+        """Bytes of a message that is not whole."""
+        return 0 if self._large is None else len(self._large)
+
     def feed(self, view: memoryview, most: int) -> bool:
         """Split some bytes, up to ``most`` frames; whether there is more, for `go_on`."""
         if self._over:

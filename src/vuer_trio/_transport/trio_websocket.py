@@ -312,6 +312,11 @@ class PackagedWebSocket:
         return self._wire.arrived
 
     @property
+    def buffered(self) -> int:
+        size: int = getattr(self._socket, "_message_size", 0)  # the package tells nobody
+        return size
+
+    @property
     def progress(self) -> float:
         # The package takes some 50 µs for a message, so a batch of them takes its time, too.
         return max(self._wire.progress, self._framed_at)

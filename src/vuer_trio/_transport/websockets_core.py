@@ -49,6 +49,10 @@ class WebsocketsFrames:
     def subprotocol(self) -> str | None:
         return self._protocol.subprotocol
 
+    @property
+    def buffered(self) -> int:
+        return len(self._begun) + len(self._protocol.reader.buffer)
+
     def receive(self, data: bytes) -> bool:
         protocol = self._protocol
         protocol.receive_data(data)

@@ -41,6 +41,10 @@ class WsprotoFrames:
         self.subprotocol: str | None = None
         self._begun = bytearray()  # of a message that is not whole yet
 
+    @property
+    def buffered(self) -> int:
+        return len(self._begun)
+
     def receive(self, data: bytes) -> bool:
         if self._protocol.state is ConnectionState.CLOSED:
             return False

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .._errors import EncodeError, ProtocolError
+from .._json import TooDeep, TooMany, parse_json
 from .._shown import must_be, shown
 from .._transport.base import Text
 
@@ -79,10 +80,19 @@ def _number(value: Any) -> float | None:
 def parse_message(data: bytes | bytearray) -> ARCMessage:
     """The message in a frame, text or binary. Raises ProtocolError, with the ``frame``."""
     try:
-        fields = json.loads(str(data, "utf-8"))
-    except (ValueError, RecursionError) as exc:
-        why = "nested too deeply" if isinstance(exc, RecursionError) else _short(exc)
-        raise ProtocolError(f"the relay sent what is no JSON: {why}", frame=bytes(data)) from None
+        fields = parse_json(str(data, "utf-8"))
+    except (TooDeep, TooMany) as exc:
+        error = ProtocolError(
+            f"the relay sent a message of {len(data):,} bytes that is not read: {exc}; its sender "
+            "can send a text that is parsed here, or several messages",
+            frame=bytes(data),
+        )
+        error.too_large = True
+        raise error from None
+    except ValueError as exc:
+        raise ProtocolError(
+            f"the relay sent what is no JSON: {_short(exc)}", frame=bytes(data)
+        ) from None
     if not isinstance(fields, dict):
         kind = type(fields).__name__
         raise ProtocolError(
@@ -93,7 +103,9 @@ def parse_message(data: bytes | bytearray) -> ARCMessage:
 
 def _short(exc: ValueError) -> str:
     """Without what was parsed."""
-    return exc.msg if isinstance(exc, json.JSONDecodeError) else type(exc).__name__
+    if isinstance(exc, json.JSONDecodeError):
+        return exc.msg
+    return "it is not UTF-8" if isinstance(exc, UnicodeDecodeError) else "a number is too long"
 
 
 def check_names(what: str, names: Any, example: str) -> list[str]:

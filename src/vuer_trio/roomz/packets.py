@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from .._errors import ProtocolError
+from .._json import check_json
 from .._transport.base import Message, Text
 from .errors import needed
 
@@ -74,6 +75,7 @@ def decode(message: Message) -> Packet:
 
 def _decode(text: str) -> Packet | None:
     engine_class, socket_class = load_codec()
+    check_json(text)
     digit, body = text[:1], text[1:]
     if digit in _ENGINE:
         return Packet(_ENGINE[digit])

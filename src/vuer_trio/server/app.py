@@ -16,7 +16,7 @@ from .._transport.base import TransportName
 from ..events import ClientEvent
 from ..handlers import Handlers, register
 from .broadcast import Broadcast
-from .options import ServerOptions
+from .options import DEFAULT_MAX_BUFFERED, ServerOptions
 from .programs import Binding, Program, Spawned
 from .running import run_blocking
 from .serving import Serving
@@ -34,21 +34,22 @@ class Vuer:
     """A Vuer server: what it does for its clients, and where it listens.
 
     ``host`` None listens on every interface; ``port`` falls back to ``VUER_PORT`` (8012), 0 is
-    any free one; ``max_size`` (bytes of one received message) to ``WEBSOCKET_MAX_SIZE`` (2**28).
+    any free one; ``max_size`` (bytes of one received message) to ``WEBSOCKET_MAX_SIZE`` (2**24).
     ``inbox`` and ``outbox`` are the delivery policies of each session. ``max_sessions`` refuses
     more with 503, ``max_sessions_per_host`` (a quarter of them) more from one address; those
-    without an INIT give way. Times are seconds: ``handshake_timeout`` for TLS and the opening
-    request, ``init_timeout`` for INIT, ``heartbeat`` for a silence before a ping, and as much again
-    before a session is lost, ``close_timeout`` for the time without progress while a session is
-    closed. A session of which nothing that waits for it is taken for ``stall_timeout`` ends with
-    1008, whatever it sends meanwhile. ``origins`` are the web pages that may connect, beside those
-    of this server and of localhost; None lets all. ``hosts`` are the names of this server,
-    ``"*.example.com"`` for all under one, beside its addresses, localhost and ``*.local``: a
-    browser that asks for another is refused, unless TLS vouches for it. With ``cert`` and ``key``
-    (files) it serves TLS, with ``ca_cert`` only clients whose certificate that authority has
-    signed. ``client_root`` is the folder of a built web client, served at the same port.
-    ``backend`` is the library of `start`. ``floats="single"`` halves the size of floats, as the
-    reference does.
+    without an INIT give way. ``max_buffered`` (bytes) is what the messages of all sessions take
+    together: beyond it the session that holds the most ends with 1013. Times are seconds:
+    ``handshake_timeout`` for TLS and the opening request, ``init_timeout`` for INIT, ``heartbeat``
+    for a silence before a ping, and as much again before a session is lost, ``close_timeout`` for
+    the time without progress while a session is closed. A session of which nothing that waits for
+    it is taken for ``stall_timeout`` ends with 1008, whatever it sends meanwhile. ``origins`` are
+    the web pages that may connect, beside those of this server and of localhost; None lets all.
+    ``hosts`` are the names of this server, ``"*.example.com"`` for all under one, beside its
+    addresses, localhost and ``*.local``: a browser that asks for another is refused, unless TLS
+    vouches for it. With ``cert`` and ``key`` (files) it serves TLS, with ``ca_cert`` only clients
+    whose certificate that authority has signed. ``client_root`` is the folder of a built web
+    client, served at the same port. ``backend`` is the library of `start`. ``floats="single"``
+    halves the size of floats, as the reference does.
 
     Raises TypeError and ValueError for options that can not be.
     """
@@ -63,6 +64,7 @@ class Vuer:
         max_size: int | None = None,
         max_sessions: int = 1000,
         max_sessions_per_host: int | None = None,
+        max_buffered: int = DEFAULT_MAX_BUFFERED,
         handshake_timeout: float = 10.0,
         init_timeout: float = 10.0,
         close_timeout: float = 1.0,

@@ -29,7 +29,7 @@ class Listener:
         outbox = self._outbox
         if outbox.closed is not None:
             return True
-        if not outbox.offer(message):
+        if not outbox.offer_shared(message):
             return False
         if self._lags and outbox.is_half_empty:
             self._lags = False

@@ -12,6 +12,7 @@ from .._link.box import Box
 from .._link.keeper import Keeper
 from .._link.policy import Policy
 from .._transport.base import Text
+from .._values import count_values
 from ..dispatch import Arrived, set_key
 from ..events import ClientEvent, Event, received_client_event
 from ..handlers import Caller, Handler, Handlers, kind
@@ -20,12 +21,18 @@ from .waiting import Waiting
 if TYPE_CHECKING:
     from .session import VuerSession
 
-__all__ = ["Intake"]
+__all__ = ["Intake", "taken"]
 
 log = logging.getLogger("vuer_trio.server")
 
-#: RFC 6455 §7.4.1: data that is not consistent with the type of the message
-INVALID = 1007
+#: RFC 6455 §7.4.1: data that is not consistent with the type of the message, and a message that is
+#: too big to process
+INVALID, TOO_BIG = 1007, 1009
+#: values that one message of a client's may hold: at most 150 ms of the loop
+_MOST_VALUES = 1 << 18
+#: bytes of messages that wait, beyond which it is looked at what a message takes in memory, and the
+#: bytes that each of its values takes
+_LIGHT, _EACH = 1 << 18, 80
 
 
 @protected_methods
@@ -52,6 +59,8 @@ class Intake:
         self.on_init: Callable[[], None] = lambda: None
         #: the first INIT, once it is there
         self.init: ClientEvent | None = None
+        #: bytes that it takes
+        self.kept = 0
         #: what was read from INIT on, until the program's first step is over, if one waits for INIT
         self.early: list[Any] | None = None
         #: whether INIT makes the handlers wait for `release`
@@ -91,6 +100,7 @@ class Intake:
     def tap(self, messages: Sequence[Any], at: float) -> list[Arrived]:
         """What goes into the inbox, of messages read ``at`` that time."""
         arrived: list[Arrived] = []
+        inbox, heavy = self._keeper.inbox, self._is_heavy()
         if self.early is not None:
             self.early += messages
         for message in messages:
@@ -102,15 +112,17 @@ class Intake:
                 self._refuse(exc)
                 break
             if self.init is None and event.etype == "INIT":
-                self.init = event
+                self._keep(event, message)
                 self.on_init()
                 if self.holds_at_init:
                     self.hold()
                     self.early = list(messages[messages.index(message) :])
             if self.waiting.see(event):
                 continue
-            size = len(message)
-            item = Arrived(event, size)
+            size = _weight(message) if heavy else len(message)
+            # A box from which nobody takes keeps the newest, for long: as bytes, of which an event
+            # may take eighty times as many.
+            item = Arrived(event if inbox.attended else message, size)
             if self._key_function is not None:
                 set_key(item, event, self._key_function)
             for handler in self._handlers.of(event.etype):
@@ -120,10 +132,19 @@ class Intake:
             arrived.append(item)
         return arrived
 
+    def _is_heavy(self) -> bool:
+        """Whether so much waits to be taken that it matters what a message is decoded."""
+        return any(box.attended and box.bytes > _LIGHT for box in self._keeper.boxes)
+
+    def _keep(self, event: ClientEvent, message: Any) -> None:
+        """The first INIT, which stays for as long as the session."""
+        self.init = event
+        self.kept = _weight(message)
+
     def _refuse(self, error: ProtocolError) -> None:
         self._failed = True
         log.warning("%s sent what is no event, so its session ends: %s", self._keeper.uri, error)
-        self._keeper.fail(INVALID, str(error))
+        self._keeper.fail(TOO_BIG if error.too_large else INVALID, str(error))
 
     async def _run(self, handler: Handler, event: Event) -> None:
         if self._held is not None:
@@ -141,4 +162,17 @@ def _decode(message: Any) -> ClientEvent:
         raise ProtocolError(
             "a text frame, where the wire has only binary ones", frame=bytes(message)
         )
-    return received_client_event(message)
+    return received_client_event(message, _MOST_VALUES)
+
+
+def taken(item: Arrived) -> ClientEvent:
+    """The event in an item of an inbox."""
+    found: Any = item.event
+    if isinstance(found, Event):
+        return found  # type: ignore[return-value]  # of a client
+    return received_client_event(found, None)  # it could be decoded when it was read
+
+
+def _weight(message: Any) -> int:
+    """The bytes of a message and, about, of what it is decoded."""
+    return len(message) + _EACH * count_values(message, _MOST_VALUES)

@@ -68,6 +68,10 @@ class Life:
 
     async def run(self) -> None:
         """Returns when nothing of the session is left. Cancelled: it ends at once."""
+        with self._serving.memory.member(self._keeper, lambda: self.session.kept):
+            await self._live()
+
+    async def _live(self) -> None:
         session, keeper = self.session, self._keeper
         changes = keeper.changes.watch(self._rt)
         try:

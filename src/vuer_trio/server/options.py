@@ -28,6 +28,8 @@ from .certificates import server_context
 __all__ = ["ServerOptions"]
 
 DEFAULT_PORT = 8012
+#: bytes: of one message, and of what all sessions hold together
+DEFAULT_MAX_SIZE, DEFAULT_MAX_BUFFERED = 1 << 24, 1 << 30
 #: keyword of the reference: option here
 _NEAREST = {
     "queue_len": "outbox",
@@ -56,6 +58,7 @@ class ServerOptions:
     outbox: Policy = Fifo(65_536)
     max_sessions: int = 1000
     max_sessions_per_host: int | None = None
+    max_buffered: int = DEFAULT_MAX_BUFFERED
     handshake_timeout: float = 10.0
     init_timeout: float = 10.0
     close_timeout: float = 1.0
@@ -84,7 +87,7 @@ class ServerOptions:
         if options.get("port") is None:
             options["port"] = environment_int("VUER_PORT", DEFAULT_PORT)
         if options.get("max_size") is None:
-            options["max_size"] = environment_int("WEBSOCKET_MAX_SIZE", 2**28)
+            options["max_size"] = environment_int("WEBSOCKET_MAX_SIZE", DEFAULT_MAX_SIZE)
         for name in ("origins", "hosts"):
             names = options.get(name)
             if isinstance(names, Iterable) and not isinstance(names, str):
@@ -101,6 +104,7 @@ class ServerOptions:
         check_size("max_sessions", self.max_sessions)
         if self.max_sessions_per_host is not None:
             check_size("max_sessions_per_host", self.max_sessions_per_host)
+        check_size("max_buffered", self.max_buffered)
         check_seconds(self, _SECONDS, positive=("heartbeat", "init_timeout"))
         check_policies(self)
         check_origins(self.origins)

@@ -14,12 +14,13 @@ from .._hosting.places import NoPlace, Places
 from .._hosting.visits import Visits
 from .._interrupts import protected_methods
 from .._link.keeper import Keeper
+from .._link.memory_limit import MemoryLimit
 from .._link.stalls import end_stalled
 from .._runtime import Runtime
 from .._transport.base import Prepared
 from .._transport.framing import prepare
 from ..connecting import event_encoder
-from ..events import ServerEvent
+from ..events import Event, ServerEvent
 from ..handlers import kind
 from .life import Life
 from .options import ServerOptions
@@ -56,7 +57,9 @@ class Serving:
         self.rt = rt
         self.options = options
         self.home = Home(rt, "this server")
-        self.encode = event_encoder(options.floats, "ServerEvent")
+        self._encode = event_encoder(options.floats, "ServerEvent")
+        #: of what all sessions hold
+        self.memory = MemoryLimit(options.max_buffered, "all sessions")
         self._key = options.outbox.key_function(kind)
         #: the open ones, the oldest first
         self.sessions: dict[VuerSession, None] = {}
@@ -87,9 +90,15 @@ class Serving:
         host = self.options.host or "localhost"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
+    def encode(self, event: Event) -> bytes:
+        """A message for the outbox of one session. Raises EncodeError."""
+        message = self._encode(event)
+        self.memory.count(len(message))
+        return message
+
     def prepare(self, event: ServerEvent) -> Prepared:
         """A message for the outboxes of all sessions. Raises EncodeError."""
-        message = prepare(self.encode(event))
+        message = self.memory.framed(prepare(self._encode(event)))
         if self._key is not None:
             message.key = self._key(event)
             hash(message.key)  # a TypeError is the caller's

@@ -20,13 +20,12 @@ from .._link.witnesses import Witness, add_witness, call_witness
 from .._runtime import Runtime
 from .._shown import must_be
 from ..codec import make_encoder
-from ..connecting import received
 from ..events import ClientEvent, GetWebXRMesh, GrabRender, ServerEvent, ServerRPC
 from ..handlers import Handlers
 from ..statistics import Statistics, measure
 from .audience import Listener
 from .change import Change, Prepare
-from .intake import Intake
+from .intake import Intake, taken
 from .tasks import NotStarted, SessionTask, check_function, guarded
 from .threadsafe import ThreadsafeSession
 from .verbs import Verbs
@@ -79,7 +78,7 @@ class VuerSession(Verbs):
         self._receiver: Receiver[ClientEvent] = Receiver(
             keeper.inbox,
             keeper.outbox,
-            received,  # type: ignore[arg-type]  # of what the intake has decoded
+            taken,
             pace,
             keeper.uri,
         )
@@ -150,7 +149,7 @@ class VuerSession(Verbs):
             self._send(event)
         elif self._keeper.outbox.owner != get_ident():
             raise self._keeper.outbox.refusal()
-        elif not self._keeper.outbox.offer(event.framed(self._prepare)):
+        elif not self._keeper.outbox.offer_shared(event.framed(self._prepare)):
             raise self.send.full()
 
     def __matmul__(self, event: ServerEvent) -> None:
@@ -381,6 +380,11 @@ class VuerSession(Verbs):
     def has_room(self) -> bool:
         """Whether an event can be enqueued without waiting."""
         return self._keeper.outbox.has_room
+
+    @property
+    def kept(self) -> int:
+        """Bytes that it keeps beside the messages in its boxes."""
+        return self._intake.kept
 
     # ---- closing
 

@@ -37,7 +37,8 @@ class SceneStore(Verbs):
     session do; ``store @ event`` takes the event itself. A change is made, and is in the outbox of
     each subscriber, when the call returns: all see all changes in one order. Each is one event,
     the same object for all, made of plain data: later changes of an element do not reach it. It is
-    encoded and framed once for all sessions of a server.
+    encoded and framed once for all sessions of a server, as is the whole scene, for all that begin
+    to see it before it changes.
 
     What can not be sent is an EncodeError at the call, and changes nothing. What keeps one
     subscriber from taking a change is raised in its own block, see `subscribe`.
@@ -49,6 +50,7 @@ class SceneStore(Verbs):
     def __init__(self) -> None:
         self._scene = Scene()
         self._encode = make_encoder()
+        self._whole: Change | None = None  # the SET of the scene as it is, once it is wanted
         self._subscriptions: dict[int, Subscription] = {}
         self._untold: deque[Change] = deque()
         self._telling = False
@@ -104,7 +106,8 @@ class SceneStore(Verbs):
     @protected
     def _make(self, event: ServerEvent) -> None:
         # As a peer will read it: plain, checked, and nobody else's.
-        change = Change(decode(self._encode(event.to_wire())))
+        change = Change(decode(self._encode(event.to_wire()), None))
+        self._whole = None
         self._scene.apply(change)
         self._untold.append(change)
         if self._telling:  # a subscriber makes changes itself: first the others get this one
@@ -117,6 +120,19 @@ class SceneStore(Verbs):
                     subscription._tell(change)
         finally:
             self._telling = False
+
+    def _set(self) -> Change:
+        """The scene as one event: one for all that subscribe before it changes."""
+        if self._whole is None:
+            self._whole = Change(Set(self._scene.to_set()).to_wire())
+        return self._whole
+
+    def _unsubscribe(self, subscription: Subscription) -> None:
+        key = id(subscription._session)
+        if self._subscriptions.get(key) is subscription:
+            del self._subscriptions[key]
+            if not self._subscriptions:
+                self._whole = None  # and what it is framed as, for servers that may have ended
 
     def __repr__(self) -> str:
         return f"<SceneStore of {self._scene!r} with {len(self._subscriptions)} subscribers>"
@@ -150,7 +166,7 @@ class Subscription:
             store._home = Home(rt, "this SceneStore, with its subscribers,")
         assert store._home is not None
         store._home.check_loop()
-        self._session.send_nowait(Set(store.scene.to_set()))
+        self._session.send_nowait(store._set())
         self._rt, self._scope, self._error = rt, rt.CancelScope(), None
         self._scope.__enter__()
         self._subscriptions[id(self._session)] = self
@@ -161,17 +177,13 @@ class Subscription:
         except BaseException as error:  # whatever it is: the others must not miss the change
             pass_on(error)
             self._error = error
-            self._unsubscribe()
+            self._store._unsubscribe(self)
             self._scope.cancel()
-
-    def _unsubscribe(self) -> None:
-        if self._subscriptions.get(id(self._session)) is self:
-            del self._subscriptions[id(self._session)]
 
     async def __aexit__(self, *exc: Any) -> None:
         rt, self._rt = self._rt, None
         assert rt is not None
-        self._unsubscribe()
+        self._store._unsubscribe(self)
         swallowed = bool(self._scope.__exit__(*exc))
         error, self._error = self._error, None
         if error is not None and (swallowed or exc[0] is None):

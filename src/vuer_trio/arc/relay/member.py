@@ -63,6 +63,10 @@ class Member:
 
     async def run(self) -> None:
         """Returns when nothing of it is left. Cancelled: it ends at once."""
+        with self._relay.memory.member(self._keeper):
+            await self._live()
+
+    async def _live(self) -> None:
         keeper = self._keeper
         try:
             async with self._rt.open_nursery() as nursery:
@@ -128,7 +132,9 @@ class Member:
         outbox = self._keeper.outbox
         if outbox.closed is not None or self._slow:
             return
-        if not outbox.offer(frame):
+        if frame.account is None:  # the first of those who get it
+            self._relay.memory.framed(frame)
+        if not outbox.offer_shared(frame):
             self._slow = True
             log.warning(
                 "%s reads too slowly: %d messages wait for it, so its connection ends",

@@ -7,15 +7,19 @@ import re
 from decimal import Decimal
 from typing import Any, NoReturn
 
+from ..._json import TooDeep, TooMany, parse_json
+
 __all__ = ["Unreadable", "is_falsy", "read_json"]
 
 #: numbers that a double does not hold as they are written: many digits, or an exponent
 _ODD = re.compile(r"\d{16}|\d[eE]\+?\d\d")
 _SAFE = 2**53
+#: values of one message, names included: to read them and to write them takes at most 150 ms
+_MOST = 1 << 17
 
 
 class Unreadable(Exception):
-    """What was received is no JSON, or nested too deeply. The text is for the sender."""
+    """What was received is no JSON, or more than can be read. The text is for the sender."""
 
 
 def read_json(text: str) -> Any:
@@ -24,13 +28,17 @@ def read_json(text: str) -> Any:
     Numbers are doubles, so that a program sees here what it would see behind any other relay.
     """
     try:
-        if _ODD.search(text) is None:
-            return _decode(text)
-        return _decode_doubles(text)
-    except RecursionError:
+        return parse_json(text, _MOST, _read)
+    except TooDeep:
         raise Unreadable("Nested too deeply") from None
+    except TooMany:
+        raise Unreadable(f"More than {_MOST} values") from None
     except ValueError:
         raise Unreadable("Malformed JSON") from None
+
+
+def _read(text: str) -> Any:
+    return _decode(text) if _ODD.search(text) is None else _decode_doubles(text)
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -14,6 +14,7 @@ from ..._hosting.places import NoPlace, Places, quarter
 from ..._hosting.visits import Visits
 from ..._interrupts import protected_block, protected_methods
 from ..._link.keeper import Keeper
+from ..._link.memory_limit import MemoryLimit
 from ..._link.policy import Fifo, Latest, Policy
 from ..._link.stalls import end_stalled
 from ..._nursery import beside, open_plain_nursery
@@ -52,7 +53,8 @@ class RelayOptions:
 
     host: str | None = "localhost"
     port: int = 8080
-    max_message_size: int = 100 << 20
+    max_message_size: int = 1 << 20
+    max_buffered: int = 1 << 30
     rate_limit: RateLimit | None = None
     register_limit: RateLimit | None = _REGISTER_LIMIT
     register_secret: str | None = None
@@ -75,6 +77,7 @@ class RelayOptions:
         check_size("max_agents", self.max_agents)
         if self.max_agents_per_host is not None:
             check_size("max_agents_per_host", self.max_agents_per_host)
+        check_size("max_buffered", self.max_buffered)
         times = ("heartbeat", "stall_timeout", "close_timeout", "handshake_timeout")
         check_seconds(
             self,
@@ -109,6 +112,8 @@ class Relay:
         self.registry = Registry(
             options.max_agents, options.agents_per_host, options.register_timeout, rt.current_time
         )
+        #: of what all connections hold
+        self.memory = MemoryLimit(options.max_buffered, "all agents")
         self.switch = Switch(
             {
                 "relay": "vuer-trio",
@@ -272,7 +277,8 @@ async def serve_arc_relay(
     host: str | None = "localhost",
     port: int = 8080,
     *,
-    max_message_size: int = 100 << 20,
+    max_message_size: int = 1 << 20,
+    max_buffered: int = 1 << 30,
     rate_limit: RateLimit | None = None,
     register_limit: RateLimit | None = _REGISTER_LIMIT,
     register_secret: str | None = None,
@@ -294,7 +300,10 @@ async def serve_arc_relay(
 
     ``relay`` has ``url``, ``port``, ``stats()`` and ``revoke(agent_id)``. ``host`` None listens on
     every interface, ``port`` 0 is any free one; ``/register``, ``/stats`` and ``/arc`` are all
-    there. ``max_message_size`` is in bytes: a larger message closes its connection with 1009.
+    there. ``max_message_size`` is in bytes: a larger message closes its connection with 1009; one
+    of more than 131,072 JSON values, or nested more than 64 deep, is answered with an error.
+    ``max_buffered`` (bytes) is what all messages that wait take together: beyond it the connection
+    that holds the most ends with 1013.
     ``rate_limit`` is of each connection, which is closed with 4029 when it sends more;
     ``register_limit`` of the registrations of each address, answered with 429. With
     ``register_secret`` only who sends it may register. An id that has not connected within
