@@ -6,9 +6,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from inspect import isawaitable
+from time import perf_counter
 from typing import Any
 
 from .._link.box import Box
+from .._link.log_limit import LogLimit
+from .._link.pace import HANDLERS, Pace
 from .._link.policy import Fifo
 from .._runtime import Runtime
 from .events import EventHandler, Handlers, Item, RoomzEvent
@@ -67,6 +70,7 @@ class Calling:
         self._handlers = handlers
         self._call = call
         self.queue: Box[Item] = _QUEUE.open(rt)
+        self._failures = LogLimit(log, "failures of handlers")
         self._busy = False
         self._changed: Any = None
 
@@ -78,9 +82,15 @@ class Calling:
 
     async def run(self) -> None:
         _calling.set(self)
+        pace = Pace(self._rt, pause=HANDLERS)
         while True:
-            while not self.queue.items:
+            if not self.queue.items:
                 await self.queue.arrival()
+                pace.restart()
+                continue
+            if perf_counter() >= pace.due:
+                await pace.turn()
+                continue
             self._busy = True
             try:
                 await self._call_all(self.queue.pop().event)
@@ -97,7 +107,8 @@ class Calling:
             try:
                 await self._call(handler, event.data)
             except Exception:
-                log.exception("a handler of %r raised", event.name)
+                if self._failures.admits():
+                    log.exception("a handler of %r raised", event.name)
             except BaseException as exc:
                 if not self._rt.is_foreign(exc):
                     raise
