@@ -14,7 +14,7 @@ from ._failures import has_failed, log_failure, pass_on, verb
 from ._interrupts import protected_methods
 from ._link.box import Box
 from ._link.log_limit import LogLimit
-from ._link.pace import Pace
+from ._link.pace import HANDLERS, Pace
 from ._link.policy import Policy
 from ._runtime import Runtime
 from ._shown import must_be
@@ -24,8 +24,6 @@ __all__ = ["Caller", "Handler", "Handlers", "kind", "register"]
 
 log = logging.getLogger("vuer_trio.handlers")
 
-#: seconds that quick handlers run one after another, until the other tasks are to run
-_PAUSE = 0.0005
 #: handlers and answers that run beside each other; those above it wait their turn
 _CONCURRENT = 64
 
@@ -156,12 +154,12 @@ class Caller:
         (self._at_once if handler.concurrent or handler.answers else self._in_order).put(job)
 
     async def _call_in_order(self) -> None:
-        pace = Pace(self._rt, pause=_PAUSE)
+        pace = Pace(self._rt, pause=HANDLERS)
         while True:
             await self._run(await self._next(self._in_order, pace))
 
     async def _start_at_once(self) -> None:
-        pace = Pace(self._rt, pause=_PAUSE)
+        pace = Pace(self._rt, pause=HANDLERS)
         while True:
             job = await self._next(self._at_once, pace)
             self._nursery.start_soon(self._run, job)

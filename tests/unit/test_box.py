@@ -602,3 +602,49 @@ async def test_who_waits_lets_small_items_in_up_to_what_they_cost_in_memory():
         assert box.full
         box.pop()
     assert not box.full
+
+
+# ---- items that wait in line by themselves
+
+
+async def test_an_item_in_line_goes_in_by_itself_in_the_order_of_all_who_wait():
+    box = make_box(capacity=1)
+    box.put(b"0")
+    first = box.put_later(b"1")
+    async with trio.open_nursery() as nursery:
+
+        async def waits():
+            await box.reserve(1)
+            box.put_reserved((b"2",), 1)
+
+        nursery.start_soon(waits)
+        await wait_all_tasks_blocked()
+        last = box.put_later(b"3")
+        assert not box.offer(b"overtakes")
+        seen = []
+        for _ in range(4):
+            batch = box.take(1)
+            seen += batch
+            box.written(batch)
+            await wait_all_tasks_blocked()
+    assert seen == [b"0", b"1", b"2", b"3"]
+    assert first.granted
+    assert last.granted
+    assert last.event.is_set()
+    assert accounts(box) == (0, 0)
+
+
+async def test_an_item_that_is_withdrawn_leaves_its_place_to_the_next():
+    box = make_box(capacity=1)
+    box.put(b"0")
+    first, second = box.put_later(b"1"), box.put_later(b"2")
+    assert box.withdraw(first)
+    box.written(box.take(1))
+    assert list(box.items) == [b"2"]
+    assert not box.withdraw(second), "it is in the box, and will be sent"
+    third = box.put_later(b"3")
+    box.close(ClientClosed("closed"))
+    assert third.event.is_set()
+    assert not third.granted
+    assert not box.withdraw(third)
+    assert accounts(box) == (1, 1)

@@ -7,11 +7,13 @@ from time import perf_counter
 from .._home import Home
 from .._runtime import Runtime
 
-__all__ = ["Pace"]
+__all__ = ["HANDLERS", "Pace"]
 
 #: seconds. A count of calls does not bound time: with 50 µs of work for each event, a yield
 #: every 64 events makes the others 6 ms late; by the clock they are at most 0.7 ms late (p99).
 _PAUSE = 0.00025
+#: seconds; of the task that calls quick handlers one after another
+HANDLERS = 0.0005
 
 
 class Pace:

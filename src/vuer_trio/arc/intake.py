@@ -10,6 +10,7 @@ from typing import Any
 from .._errors import ProtocolError, VuerError, renew
 from .._failures import contain
 from .._link.keeper import Keeper
+from .._link.log_limit import LogLimit
 from .account import Account
 from .asks import Asks
 from .commands import Commands
@@ -99,6 +100,7 @@ class Intake:
         self._account = account
         self._wanted = wanted
         self._seen: dict[str, None] = {}
+        self._reported = LogLimit(log, "errors of the relay")
         keeper.tap = self.tap
 
     def hurry(self) -> None:
@@ -170,7 +172,9 @@ class Intake:
             self.relay_info = dict(payload)
         elif kind == "error":
             self.last_error = dict(payload)
-            log.warning("%s reports an error: %s", self._keeper.uri, _word(payload.get("code")))
+            if self._reported.admits():
+                code = _word(payload.get("code"))
+                log.warning("%s reports an error: %s", self._keeper.uri, code)
         elif kind != "pong":
             log.debug("%s says %s, which means nothing here", self._keeper.uri, _word(kind))
         if len(control.to) == 1:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from time import perf_counter
 from typing import Any
 
 from .._failures import has_failed, log_failure, pass_on, verb
 from .._interrupts import call_unprotected, protected_methods
 from .._link.box import Box
+from .._link.log_limit import LogLimit
+from .._link.pace import HANDLERS, Pace
 from .._link.policy import Fifo
 from .._runtime import Runtime
 from .._shown import shown
@@ -68,6 +71,7 @@ class Calling:
         self._handlers = handlers
         self._call = call
         self.queue: Box[Item] = _QUEUE.open(rt)
+        self._failures = LogLimit(log, "failures of handlers")
         self._busy = False
         self._changed: Any = None
         self._task: object = None  # that of `run`
@@ -81,9 +85,15 @@ class Calling:
     async def run(self) -> None:
         _calling.set(self)
         self._task = self._rt.current_task()
+        pace = Pace(self._rt, pause=HANDLERS)
         while True:
-            while not self.queue.items:
+            if not self.queue.items:
                 await self.queue.arrival()
+                pace.restart()
+                continue
+            if perf_counter() >= pace.due:
+                await pace.turn()
+                continue
             self._busy = True
             try:
                 await self._call_all(self.queue.pop().event)
@@ -100,7 +110,7 @@ class Calling:
             try:
                 await self._call(handler, event.data)
             except BaseException as exc:
-                if has_failed(exc, self._rt, self._task):
+                if has_failed(exc, self._rt, self._task) and self._failures.admits():
                     name = shown(event.name, 64)
                     log_failure(log, exc, "a handler of %r %s", name, verb(exc))
                 pass_on(exc, self._rt, self._task)

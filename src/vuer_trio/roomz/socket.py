@@ -15,6 +15,7 @@ from .._link.calls import Calls
 from .._link.changes import Disconnected, Watch
 from .._link.keeper import Keeper
 from .._link.link import CLEANUP, Link, State
+from .._link.log_limit import LogLimit
 from .._link.opening import open_connection
 from .._link.policy import Fifo
 from .._runtime import Runtime
@@ -83,6 +84,7 @@ class Socket:
         self._early: Box[Item] = _EARLY.open(rt, attended=False)
         self._early.hurry(True)  # the answer to a call may be behind them
         self._missed = 0
+        self._ignored = LogLimit(log, "packets that make no sense")
         self._begun = False
         self.keeper.boxes[:] = [gate, self._early]
         self._dialing = Dialing(
@@ -211,7 +213,8 @@ class Socket:
             try:
                 packet = decode(message)
             except ProtocolError as exc:
-                log.warning("ignored from %s: %s", self.server.shown, exc)
+                if self._ignored.admits():
+                    log.warning("ignored from %s: %s", self.server.shown, exc)
             else:
                 self._take(packet, len(message))
         return ()
