@@ -145,7 +145,7 @@ async def test_click_and_on_click_are_one_type(autojump_clock):
         assert client.latest("CLICK").data == client.latest("ON_CLICK").data == 3
 
 
-@pytest.mark.parametrize("inbox", [DropOldest(1), Latest(), Discard()], ids=repr)
+@pytest.mark.parametrize("inbox", [Fifo(20), DropOldest(1), Latest(), Discard()], ids=repr)
 async def test_they_see_an_event_when_it_is_read_whatever_becomes_of_it(autojump_clock, inbox):
     async with connected(inbox=inbox) as (client, conn):
         client.answer("ASK", lambda event: 1)
