@@ -411,7 +411,7 @@ async def test_arguments_that_can_not_be(open_client, path):
     ]:
         with pytest.raises(error, match=next(iter(options))):
             Recorder(path, client, **options)
-    with pytest.raises(TypeError, match="a client or a session, got 'ws"):
+    with pytest.raises(TypeError, match="a client or a session, got str"):
         Recorder(path, "ws://localhost:8012")
     assert not path.exists()
 

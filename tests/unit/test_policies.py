@@ -76,7 +76,7 @@ def test_a_policy_without_room_for_a_message_is_refused(make):
 
 
 def test_a_key_that_can_not_be_called_is_refused():
-    with pytest.raises(TypeError, match="key='pose'"):
+    with pytest.raises(TypeError, match="key must be a function of an event, or None, got 'pose'"):
         Latest(key="pose")
 
 

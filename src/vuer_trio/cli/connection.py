@@ -118,6 +118,10 @@ def with_scheme(text: str) -> str:
 
 def uri(text: str) -> str:
     """The address of a server."""
+    if any(c.isspace() for c in text):  # not shown: it may be what belongs to another option
+        raise argparse.ArgumentTypeError(
+            "it has white space, and so is no URI; write ws://host:port"
+        )
     try:
         parse_address(with_scheme(text))
     except ValueError as exc:

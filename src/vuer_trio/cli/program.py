@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from .._shown import shown_uri
+from .._shown import HIDDEN, shown_uri
 from .json_text import printable
 from .output import Output
 from .running import Command, run_command
@@ -75,8 +75,12 @@ class _Remarks(logging.Handler):
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """An argument that is not understood may be a URI with a password."""
-        super().error(re.sub(r"\S+(//|@)\S+", lambda found: shown_uri(found[0]), message))
+        """What is not understood may be a URI with a password, or the value of a header."""
+        what, colon, told = message.partition("unrecognized arguments: ")
+        if colon:
+            told = re.sub(r"(?<!\S)(-[^\s=]+)(?:=|\s+(?!-)).*?(?=\s-|$)", rf"\1 {HIDDEN}", told)
+        told = re.sub(r"\S+(//|@)\S+", lambda found: shown_uri(found[0]), what + colon + told)
+        super().error(told)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -83,7 +83,7 @@ class Recorder(Block):
         if isinstance(etypes, str):
             raise TypeError(must_be("etypes", "a list of event types", etypes))
         if not hasattr(source, "witness"):
-            raise TypeError(must_be("source", "a client or a session", source))
+            raise TypeError(must_be("source", "a client or a session", source, secret=True))
         self.path = Path(path)
         self._source = source
         self._max_bytes = max_bytes
