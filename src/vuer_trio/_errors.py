@@ -90,6 +90,9 @@ class ConnectionClosed(VuerError, trio.BrokenResourceError, ConnectionError):
 class ClientClosed(VuerError, trio.ClosedResourceError, ConnectionError):
     """This side closed the connection, or did not open it yet."""
 
+    #: ended it where nobody waits, and could not be raised in the program: so each call raises it
+    interrupt: KeyboardInterrupt | SystemExit | None = None
+
 
 class RecvTimeout(VuerError, trio.TooSlowError, TimeoutError):
     """Nothing arrived within ``recv(timeout=...)``. The connection is as it was."""
@@ -145,18 +148,9 @@ for _name in __all__:
 _E = TypeVar("_E", bound=VuerError)
 
 
-class Interrupted(ClientClosed):
-    """A KeyboardInterrupt or SystemExit has ended a connection that nobody waits for, and could
-    not be raised in the program. So each later call does that: see `renew`."""
-
-    def __init__(self, interrupt: KeyboardInterrupt | SystemExit) -> None:
-        super().__init__(f"the connection was ended by {interrupt!r}")
-        self.interrupt = interrupt
-
-
 def renew(error: _E) -> _E:
     """A new exception like ``error``: what many callers raise must not share one traceback."""
-    if isinstance(error, Interrupted):
+    if isinstance(error, ClientClosed) and error.interrupt is not None:
         return type(error.interrupt)(*error.interrupt.args)  # type: ignore[return-value]
     twin = type(error)(str(error))
     twin.__dict__.update(error.__dict__)

@@ -305,9 +305,8 @@ class VuerClient(Connection):
     def _register(
         self, etype: str, fn: Callable[[ServerEvent], object] | None, **options: bool
     ) -> Any:
-        registered = register(self._handlers, etype, fn, **options)
         self._heed(self._keeper)
-        return registered
+        return register(self._handlers, etype, fn, **options)
 
     def _heed(self, keeper: Keeper | None) -> None:
         """Somebody wants to see events when they are read."""
@@ -356,7 +355,7 @@ class VuerClient(Connection):
     @property
     def threadsafe(self) -> ThreadsafeClient:
         """``client.threadsafe.send(event)``: the calls that do not wait, from any thread."""
-        return ThreadsafeClient(self.send, lambda etype, age: self.latest(etype, max_age=age))
+        return ThreadsafeClient(self.send)
 
     # ---- staleness
 
@@ -369,8 +368,8 @@ class VuerClient(Connection):
         or 64 KiB. From then on, over later connections of the same loop too, every event is
         decoded when it is read, and the newest of each of the last 1,024 types is kept.
         """
-        self._freshness.begin()
         self._heed(self._keeper)
+        self._freshness.begin()
         return self._freshness.latest(etype, max_age)
 
     def lease(self, etype: str, *, max_age: float) -> Lease:
@@ -381,8 +380,8 @@ class VuerClient(Connection):
         each one that is read moves it on. At the deadline the block is cancelled, and leaving it
         raises Stale. The end of the connection is no end of the lease: it runs out.
         """
-        self._freshness.begin()
         self._heed(self._keeper)
+        self._freshness.begin()
         return Lease(self._freshness, etype, max_age)
 
 

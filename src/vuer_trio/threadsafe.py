@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterable
+from typing import Generic, TypeVar
 
 from ._link.sender import Sender
-from .events import ClientEvent, ServerEvent
+from .events import ClientEvent
 
 __all__ = ["ThreadsafeClient", "ThreadsafeSender"]
 
@@ -34,13 +34,10 @@ class ThreadsafeSender(Generic[E]):
 class ThreadsafeClient:
     """`VuerClient.threadsafe`."""
 
-    def __init__(
-        self, sender: Sender[ClientEvent], latest: Callable[[str, float | None], ServerEvent]
-    ) -> None:
+    def __init__(self, sender: Sender[ClientEvent]) -> None:
         #: ``send @ event`` and ``send(event)``
         self.send: ThreadsafeSender[ClientEvent] = ThreadsafeSender(sender)
         self._sender = sender
-        self._latest = latest
 
     def send_nowait(self, event: ClientEvent) -> None:
         """The same as ``send @ event``."""
@@ -50,13 +47,3 @@ class ThreadsafeClient:
         """Enqueue all events, one behind the other. Raises as ``send @ event``, at the first that
         finds no room; those before it are sent."""
         self._sender.many_from_thread(events)
-
-    def latest(self, etype: str, *, max_age: float | None = None) -> ServerEvent:
-        """As `VuerClient.latest`."""
-        home = self._sender.outbox.home
-
-        def ask() -> Any:
-            return self._latest(etype, max_age)
-
-        found: ServerEvent = ask() if home is None else home.call(ask)
-        return found

@@ -106,8 +106,7 @@ class Keeper:
         self._heard_at = rt.current_time()
         self._late = False  # the next dial
         self._status: Any = None
-        self._interrupted = False  # which says more than that messages were not sent
-        self._struck: ClientClosed | None = None  # what calls raise then
+        self._interrupted, self._struck = False, None  # which says more than `_unsent`
         self._unsent = 0  # messages that never went out whole; known at the end
 
     @property
@@ -149,7 +148,9 @@ class Keeper:
                         await self.afterwards()
                     self.nursery.cancel_scope.cancel()
         except BaseException as exc:
-            self._interrupted, self._struck = bool(interrupt_in(exc)), await status.struck(exc)
+            self._interrupted = interrupt_in(exc) is not None
+            if (struck := await status.struck(exc)) is not None:  # outdoes what it has caused
+                self._struck = self.inbox.closed = self.outbox.closed = struck
             raise
         finally:
             self._vanish()
@@ -248,8 +249,7 @@ class Keeper:
         self.ending = ending
         self.outbox.lone = self.outbox.direct = None
         if self.state is State.OPEN:
-            verdict = self.judge(ending)
-            final = verdict if isinstance(verdict, VuerError) else None
+            final = verdict if isinstance(verdict := self.judge(ending), VuerError) else None
             if self._backoff is not None and ending is not LEFT and final is None:
                 self.state, self._late = State.GAP, verdict == "late"
                 self._keep_for_later(link)

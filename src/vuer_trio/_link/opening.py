@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Protocol
 
-from .._errors import Interrupted
+from .._errors import ClientClosed
 from .._interrupts import interrupt_in, protected
 from .._runtime import Runtime
 from .link import CLEANUP
@@ -83,7 +83,7 @@ class _Status:
             self.event.set()
 
     @protected
-    async def struck(self, exc: BaseException) -> Interrupted | None:
+    async def struck(self, exc: BaseException) -> ClientClosed | None:
         """See `Opening.run`. In a nursery an interrupt goes its way by itself."""
         interrupt = interrupt_in(exc)
         if interrupt is None or not self._in_background:
@@ -91,4 +91,6 @@ class _Status:
         if await self._keeper.rt.raise_in_program(interrupt):
             return None
         log.error("%r ended the connection to %s", interrupt, self._keeper.uri, exc_info=exc)
-        return Interrupted(interrupt)
+        error = ClientClosed(f"the connection to {self._keeper.uri} was ended by {interrupt!r}")
+        error.interrupt = interrupt
+        return error

@@ -320,6 +320,7 @@ class VuerSession(Verbs):
         What it raises is logged, and ends only the task. Raises ConnectionClosed, or ClientClosed,
         when the session has ended.
         """
+        self._keeper.home.check()
         task = SessionTask(self, self._rt, fn, args)
         try:
             self._tasks.start_soon(task.run)
