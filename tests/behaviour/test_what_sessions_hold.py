@@ -9,7 +9,7 @@ import logging
 import anyio
 import msgpack
 import pytest
-from arc_support import raw_agent, registered
+from arc_support import raw_agent
 from raw_client import BINARY, CONTINUATION, TEXT, eventually, masked, pack, raw, request, witnessed
 from support import task_count
 
@@ -298,7 +298,7 @@ async def test_a_relay_bounds_what_its_agents_hold(open_relay, leg, caplog):
     """Messages for an agent that does not read; the one that reads, and who sends, live on."""
     options = {"max_message_size": 4 * MIB, "max_buffered": 16 * MIB, "close_timeout": 0.05}
     async with open_relay(**options) as relay:
-        tokens = {name: await registered(relay.port, name) for name in ("deaf", "alice", "bob")}
+        tokens = {name: relay.registry.register(name)[1] for name in ("deaf", "alice", "bob")}
         async with (
             raw(relay.port) as deaf,
             raw_agent(relay.port, tokens["alice"], leg.transport) as alice,
