@@ -330,7 +330,7 @@ async def test_a_payload_too_deep_for_json_is_the_callers_error(open_relay, open
 
 async def test_large_messages_arrive(open_relay, open_agent):
     async with (
-        open_relay() as relay,
+        open_relay(max_message_size=100 << 20) as relay,
         open_agent(relay.url, agent_id="alice") as alice,
         open_agent(relay.url, agent_id="bob") as bob,
     ):

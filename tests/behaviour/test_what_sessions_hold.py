@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 
 import anyio
 import msgpack
 import pytest
-from raw_client import BINARY, CONTINUATION, TEXT, eventually, masked, pack, raw, witnessed
+from arc_support import raw_agent
+from raw_client import BINARY, CONTINUATION, TEXT, eventually, masked, pack, raw, request, witnessed
 from support import task_count
 
 from vuer_trio import Fifo, OutboxFull, ProtocolError, SceneStore, Vuer, open_vuer_server
@@ -290,3 +292,27 @@ async def test_options():
     for wrong in (0, -1, "1 GB", True):
         with pytest.raises((TypeError, ValueError), match="max_buffered"):
             Vuer(port=0, max_buffered=wrong)
+
+
+async def test_a_relay_bounds_what_its_agents_hold(open_relay, leg, caplog):
+    """Messages for an agent that does not read; the one that reads, and who sends, live on."""
+    options = {"max_message_size": 4 * MIB, "max_buffered": 16 * MIB, "close_timeout": 0.05}
+    async with open_relay(**options) as relay:
+        tokens = {name: relay.registry.register(name)[1] for name in ("deaf", "alice", "bob")}
+        async with (
+            raw(relay.port) as deaf,
+            raw_agent(relay.port, tokens["alice"], leg.transport) as alice,
+            raw_agent(relay.port, tokens["bob"], leg.transport) as bob,
+        ):
+            await deaf.stream.send(request(f"/arc?token={tokens['deaf']}"))
+            await eventually(lambda: len(relay.stats()["relay"]["agents"]) == 3)
+            assert [(await one.next())["type"] for one in (alice, bob)] == ["welcome"] * 2
+            text = "x" * (2 * MIB)
+            for n in range(40):
+                alice.send(json.dumps({"to": ["deaf", "bob"], "payload": text}))
+                assert (await bob.next())["from"] == "alice", n
+                if "deaf" not in relay.stats()["relay"]["agents"]:
+                    break
+            assert relay.stats()["relay"]["agents"] == ["alice", "bob"]
+            assert relay.budget.held < 16 * MIB
+    assert "the messages of all agents take more than 16,777,216 bytes" in caplog.text
