@@ -15,9 +15,10 @@ import trio
 import trio_websocket as package
 
 from .base import Ending, Outgoing, Prepared, Sink
+from .cork import Cork
 from .framing import server_frame
 from .handshake import Rejected
-from .trio_websocket import Cork, PackagedWebSocket
+from .trio_websocket import PackagedWebSocket
 from .wire import Wire
 
 __all__ = ["TrioWebSocketServer"]
