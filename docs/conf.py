@@ -15,7 +15,9 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
-RESULTS = HERE.parent / "benchmarks" / "RESULTS.md"
+BENCHMARKS = HERE.parent / "benchmarks"
+#: page: what of the benchmarks it shows
+TABLES = {"benchmarks": "RESULTS.md", "security": "ATTACKS.md"}
 sys.path.insert(0, str(HERE.parent / "src"))
 
 from vuer_trio.schemas import Element  # noqa: E402
@@ -66,9 +68,9 @@ def prepare(_app: Any, docname: str, source: list[str]) -> None:
     text = source[0]
     if docname == "index":
         text = text.replace("<!-- the README -->", readme())
-    if docname == "benchmarks":
-        results = RESULTS.read_text("utf-8").partition("\n")[2]
-        text = text.replace("<!-- the table of results -->", f"## The table\n{results}")
+    if docname in TABLES:
+        results = (BENCHMARKS / TABLES[docname]).read_text("utf-8").partition("\n")[2]
+        text = text.replace("<!-- the table of results -->", f"### The table\n{results}")
     text = text.replace("](../README.md", "](index.md").replace("](../bench", "](path:../bench")
     folder = (HERE / docname).parent
     text = _TOCTREE.sub(lambda match: with_what_exists(match[0], folder), text)
@@ -135,6 +137,6 @@ def setup(app: Any) -> dict[str, bool]:
     app.connect("source-read", prepare)
     app.connect("autodoc-process-docstring", as_text)
     app.connect(
-        "env-before-read-docs", lambda _app, _env, names: names.extend(("index", "benchmarks"))
+        "env-before-read-docs", lambda _app, _env, names: names.extend(("index", *TABLES))
     )
     return {"parallel_read_safe": True, "parallel_write_safe": True}
