@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from time import time
-from typing import Any
+from typing import Any, TypeGuard
 
 from ._event import ClientEvent, Event, ServerEvent, milliseconds
 from .codec import MOST_VALUES, decode
 
-__all__ = ["ReceivedServerEvent", "received_client_event", "received_server_event", "seconds"]
+__all__ = [
+    "ReceivedServerEvent",
+    "is_time",
+    "received_client_event",
+    "received_server_event",
+    "seconds",
+]
 
 _MILLISECONDS = 1e11  # seconds until the year 5138: a float above it counts milliseconds
 _LATEST = 9.2e18  # milliseconds, of which an integer of the wire's has 63 bits
@@ -92,9 +98,14 @@ def _restore(cls: type[_Received], raw: dict[str, Any], ts: float, dropped: int)
     return event
 
 
+def is_time(ts: Any) -> TypeGuard[float]:
+    """Whether a ``ts`` that is no int can be a time: neither infinite nor beyond 64 bits."""
+    return type(ts) is float and -_LATEST / 1000 < ts < _LATEST
+
+
 def seconds(ts: Any) -> float:
     """A ``ts`` that is no int, in seconds since the epoch; now, if it is no time."""
-    if type(ts) is float and -_LATEST / 1000 < ts < _LATEST:
+    if is_time(ts):
         return ts / 1000 if ts > _MILLISECONDS else ts
     return time()
 

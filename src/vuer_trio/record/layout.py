@@ -12,13 +12,12 @@ metadata records tell of the recording itself:
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import Any
 
 from msgpack import Unpacker
 
 from .._link.witnesses import Direction
-from .._received import seconds
+from .._received import is_time, seconds
 
 __all__ = [
     "ABOUT",
@@ -67,7 +66,7 @@ def nanoseconds(ts: Any) -> int | None:
     """An event's ``ts``, in whichever unit it is, as MCAP has times; None if it does not fit."""
     if type(ts) is int:
         return ts * 1_000_000 if 0 <= ts <= _LATEST * 1000 else None
-    if type(ts) is float and isfinite(ts):
+    if is_time(ts):
         at = seconds(ts)
         return int(at * 1e9) if 0 <= at <= _LATEST else None
     return None
