@@ -42,7 +42,7 @@ from vuer_trio.sync import open_vuer_client as open_blocking_client
 
 #: executed lines, of Python code of any kind, or seconds: up to so many before the signal
 _LINES, _TIME = 9_000, 0.04
-_TRIO = str(Path(trio.__file__).parent)
+_SPAWNING = str(Path(trio.__file__).parent / "_core" / "_run.py")
 #: seconds for a run to end
 _PATIENCE = 20
 
@@ -97,7 +97,7 @@ def _is_unsafe(frame: FrameType) -> bool:
     """Trio does not protect what `start_soon` does for code that is not protected itself: a task
     that would never begin is waited for. That is between a program and Trio."""
     return (
-        frame.f_code.co_filename.startswith(_TRIO)
+        frame.f_code.co_filename == _SPAWNING
         and trio.lowlevel.in_trio_run()
         and not trio.lowlevel.currently_ki_protected()
     )
