@@ -136,7 +136,5 @@ def _opens(out: list[str]) -> bool:
 def setup(app: Any) -> dict[str, bool]:
     app.connect("source-read", prepare)
     app.connect("autodoc-process-docstring", as_text)
-    app.connect(
-        "env-before-read-docs", lambda _app, _env, names: names.extend(("index", *TABLES))
-    )
+    app.connect("env-before-read-docs", lambda _app, _env, names: names.extend(("index", *TABLES)))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
