@@ -380,7 +380,6 @@ async def test_everything_a_session_started_ends_with_it(new_server, open_client
         await task("main")
 
     async with open_vuer_server(app) as server:
-        await anyio.wait_all_tasks_blocked()  # the server's own tasks have begun
         before = task_count()
         async with open_client(server.uri) as client:
             client.send @ event("HANDLER")

@@ -43,12 +43,12 @@ async def listen(
     listening: Listening,
     greet: Greet,
     started: Callable[[Sequence[tuple[str, int]]], None],
-    farewell: Callable[[], Awaitable[None]] | None = None,
+    *services: Callable[[], Awaitable[None]],
 ) -> None:
     """Accept connections until cancelled, and run ``greet(knock)`` for each in a task of its own,
-    once its HTTP request has been read. ``started`` gets the bound addresses. ``farewell()`` runs
-    beside the connections, and is cancelled when they are, whatever for: a ``greet`` that shields
-    itself hears of the end by it.
+    once its HTTP request has been read. ``started`` gets the bound addresses. ``services`` run
+    beside the connections, and are cancelled when they are, whatever for: a ``greet`` that shields
+    itself hears of the end by one of them.
 
     Raises OSError if it cannot bind, ValueError for a transport that cannot be had. Nothing that
     one connection does ends it or another: failures of a handshake are logged (DEBUG), those of
@@ -60,8 +60,8 @@ async def listen(
     try:
         started([listener.getsockname()[:2] for listener in listeners])
         async with open_plain_nursery(rt) as connections:
-            if farewell is not None:
-                connections.start_soon(farewell)
+            for service in services:
+                connections.start_soon(service)
             try:
                 async with open_plain_nursery(rt) as accepting:
                     for listener in listeners:

@@ -123,7 +123,15 @@ class Serving:
             options.transport,
         )
         self._status = status
-        await listen(self.rt, listening, self.greet, self._started, self.close_at_the_end)
+        await listen(
+            self.rt,
+            listening,
+            self.greet,
+            self._started,
+            partial(self._places.watch, options.init_timeout, self._turn_out),
+            partial(end_stalled, self.rt, self._keepers, options.stall_timeout),
+            self.close_at_the_end,
+        )
 
     def _started(self, addresses: Sequence[tuple[str, int]]) -> None:
         self.addresses = addresses
@@ -131,13 +139,9 @@ class Serving:
         self._status.started(self)
 
     async def close_at_the_end(self) -> None:
-        """Turn out who does not say INIT, and end who stalls, until cancelled; then close every
-        session with 1001."""
-        options = self.options
+        """Wait to be cancelled, then close every session with 1001."""
         try:
-            async with self.rt.open_nursery() as watches:
-                watches.start_soon(self._places.watch, options.init_timeout, self._turn_out)
-                await end_stalled(self.rt, self._keepers, options.stall_timeout)
+            await self.rt.Event().wait()
         finally:
             self.closing = True
             patience = self.options.close_timeout + _PATIENCE

@@ -7,6 +7,7 @@ import logging
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 from ..._hosting.origins import Origins, check_hosts, check_origins
@@ -195,7 +196,14 @@ class Relay:
         )
         self._status = status
         async with open_plain_nursery(self.rt) as self._nursery:
-            await listen(self.rt, listening, self._greet, self._started, self._close_at_the_end)
+            await listen(
+                self.rt,
+                listening,
+                self._greet,
+                self._started,
+                partial(end_stalled, self.rt, self._keepers, options.stall_timeout),
+                self._close_at_the_end,
+            )
 
     def _started(self, addresses: Sequence[tuple[str, int]]) -> None:
         self.addresses = addresses
@@ -204,7 +212,7 @@ class Relay:
 
     async def _close_at_the_end(self) -> None:
         try:
-            await end_stalled(self.rt, self._keepers, self.options.stall_timeout)
+            await self.rt.Event().wait()
         finally:
             self._closing = True
             patience = self.options.close_timeout + _PATIENCE
