@@ -7,6 +7,7 @@ at the end of the run; there is no other way for such a test to be skipped.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,12 @@ LACKS = {
     ("trio/trio-websocket", "compression"): "the package can offer no extension",
     ("asyncio/wsproto", "compression"): "its extension is not used here",
 }
+
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, and with them every program
+# that a test starts, and means to interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=LEGS, ids=lambda leg: leg.name)
