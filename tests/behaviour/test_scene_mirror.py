@@ -40,7 +40,7 @@ async def test_without_the_option_there_is_none(open_client):
 
 
 async def test_the_option_is_a_bool(open_client):
-    with pytest.raises(TypeError, match="mirror_scene='yes'"):
+    with pytest.raises(TypeError, match="mirror_scene must be True or False, got 'yes'"):
         open_client("ws://localhost:1", mirror_scene="yes")
 
 

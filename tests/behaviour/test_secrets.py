@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import stat
+from functools import partial
 
 import anyio
 import msgpack
@@ -235,8 +236,12 @@ async def test_of_an_origin_that_would_move_the_cursor(new_server, eyes, caplog)
 
 
 async def test_of_an_agent(open_agent, open_relay, eyes):
-    async with open_relay() as relay:
+    register_secret = secret("registers")
+    async with open_relay(register_secret=register_secret) as relay:
         eyes.look(relay, relay.options, relay.stats())
+        await eyes.fails(open_agent(relay.url), RegistrationError)
+        await eyes.fails(open_agent(relay.url, register_secret=TOKEN), RegistrationError)
+        open_agent = partial(open_agent, register_secret=register_secret)
         wrong = open_agent(relay.url, agent_id="agent-a", token=TOKEN, headers=HEADERS)
         eyes.look(wrong, wrong._options, vars(wrong))
         await eyes.fails(wrong, AuthenticationError)

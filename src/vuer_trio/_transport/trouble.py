@@ -77,11 +77,12 @@ def say_why(
     tls = tls_error(exc)
     if tls is not None:
         return _say_tls(tls, trust)
-    hung_up = str(exc) == SILENT or isinstance(exc, ConnectionResetError | BrokenPipeError)
+    said = describe(exc)
+    hung_up = said == SILENT or isinstance(exc, ConnectionResetError | BrokenPipeError)
     if hung_up and secure:
-        return f"{shown(exc)}; does it want a certificate of the client's? {_OWN}"
+        return f"{said}; does it want a certificate of the client's? {_OWN}"
     if not isinstance(exc, OSError) or isinstance(exc, TimeoutError):
-        return describe(exc)
+        return said
     found = _innermost(exc)
     # In the system's words: libraries add the address, which is there already.
     known = found.errno is not None and found.errno > 0

@@ -6,7 +6,7 @@ import json
 import logging
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -58,7 +58,7 @@ class RelayOptions:
     max_buffered: int = 1 << 30
     rate_limit: RateLimit | None = None
     register_limit: RateLimit | None = _REGISTER_LIMIT
-    register_secret: str | None = None
+    register_secret: str | None = field(default=None, repr=False)
     register_timeout: float = 3600.0
     outbox: Policy = Fifo(65_536)
     max_agents: int = 10_000
