@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -128,9 +128,7 @@ class Serving:
             listening,
             self.greet,
             self._started,
-            partial(self._places.watch, options.init_timeout, self._turn_out),
-            partial(end_stalled, self.rt, self._keepers, options.stall_timeout),
-            self.close_at_the_end,
+            *self.services(),
         )
 
     def _started(self, addresses: Sequence[tuple[str, int]]) -> None:
@@ -138,7 +136,16 @@ class Serving:
         log.info("serving at %s", self.uri)
         self._status.started(self)
 
-    async def close_at_the_end(self) -> None:
+    def services(self) -> Sequence[Callable[[], Awaitable[None]]]:
+        """What runs beside the sessions, until the server is cancelled."""
+        options = self.options
+        return (
+            partial(self._places.watch, options.init_timeout, self._turn_out),
+            partial(end_stalled, self.rt, self._keepers, options.stall_timeout),
+            self._close_at_the_end,
+        )
+
+    async def _close_at_the_end(self) -> None:
         """Wait to be cancelled, then close every session with 1001."""
         try:
             await self.rt.Event().wait()

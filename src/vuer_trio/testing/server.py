@@ -62,7 +62,8 @@ class MemoryServer:
         try:
             with self.scope, host_inside(self.host, self.open_stream):
                 async with self.rt.open_nursery() as self._nursery:
-                    self._nursery.start_soon(self.serving.close_at_the_end)
+                    for service in self.serving.services():
+                        self._nursery.start_soon(service)
                     task_status.started()
                     await self.rt.Event().wait()
         finally:
