@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from .._shown import secrets_of, shown_uri
+from .handshake import secrets_of_user
 
 __all__ = ["Address", "parse_address", "split"]
 
@@ -37,7 +38,7 @@ class Address:
     def secrets(self) -> list[str]:
         """What of it is not to be shown, as it is and as it is quoted."""
         found = secrets_of(self.resource.partition("?")[2])
-        return found if self.user is None else [*found, self.user[1], quote(self.user[1], "")]
+        return found if self.user is None else [*found, *secrets_of_user(*self.user)]
 
     def __repr__(self) -> str:
         return f"<Address {self.shown}>"

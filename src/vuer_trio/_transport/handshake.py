@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
+from urllib.parse import quote
 
 from .._shown import shown, without
 
-__all__ = ["GUID", "REDIRECTED", "SILENT", "Rejected", "basic_authorization", "way_of"]
+__all__ = [
+    "GUID",
+    "REDIRECTED",
+    "SILENT",
+    "Rejected",
+    "basic_authorization",
+    "secrets_of_user",
+    "way_of",
+]
 
 #: what a key is answered with (RFC 6455 §1.3)
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -52,6 +61,12 @@ def way_of(exc: BaseException) -> str:
     """Where a dial that failed with ``exc`` was sent, for messages; empty if it was not."""
     notes: list[str] = getattr(exc, "__notes__", [])
     return next((f", {note}" for note in notes if note.startswith(REDIRECTED)), "")
+
+
+def secrets_of_user(user: str, password: str) -> list[str]:
+    """What of them is not to be shown: the password, in every form that it is sent in."""
+    _, _, encoded = basic_authorization(user, password).partition(" ")
+    return [password, quote(password, ""), encoded]
 
 
 def basic_authorization(user: str, password: str) -> str:

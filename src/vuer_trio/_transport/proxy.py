@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from .._shown import shown_uri
 from .address import Address, split
-from .handshake import Rejected, basic_authorization
+from .handshake import Rejected, basic_authorization, secrets_of_user
 from .reply import read_reply
 from .trouble import ProxyFailed, say_why
 from .wire import Wire
@@ -39,7 +39,7 @@ class Proxy:
     @property
     def secrets(self) -> list[str]:
         """What of it is not to be shown."""
-        return [] if self.user is None else [self.user[1], quote(self.user[1], "")]
+        return [] if self.user is None else secrets_of_user(*self.user)
 
     def __repr__(self) -> str:
         return f"<Proxy {self.shown}>"
