@@ -377,6 +377,7 @@ async def test_a_member_of_a_relay_that_never_reads_ends_and_the_others_go_on(
     ):
         _, token = relay.registry.register("stranger")
         await stranger.stream.send(upgrade("/arc", f"Authorization: Bearer {token}"))
+        await stranger.stream.receive()  # and no more: the library of a stream reads on until then
         await eventually(lambda: "stranger" in relay.switch.agents)
 
         async def beats():
