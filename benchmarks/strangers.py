@@ -320,7 +320,7 @@ class Attack:
     counts: tuple[int, ...] = (1, 8)
     kind: str = "server"
     #: for how long; and bytes of each message that the server broadcasts, 30 a second
-    seconds: float = 8.0
+    seconds: float = 5.0
     ticks: int = 20_000
 
 
@@ -358,7 +358,7 @@ def attacks() -> dict[str, Attack]:
         "a message nested 10,000 deep": _bomb(_values(1, b"\xc0", deep=10_000), 1),
         "sessions without INIT": Attack(Strangers.silent, (999,)),
         "never reads what is broadcast": Attack(
-            lambda s: s.silent(init=never, pong=True), seconds=25, ticks=400_000
+            lambda s: s.silent(init=never, pong=True), seconds=20, ticks=400_000
         ),
         "never reads a shared scene": Attack(
             lambda s: s.silent(init={"client": "store"}, pong=True), (150,)

@@ -134,7 +134,8 @@ async def test_every_change_of_a_scene_and_a_close(app):
     assert closing == [1000, "done"]
 
 
-async def test_sixty_megabytes_both_ways(app):
+async def test_sixty_megabytes_both_ways(app, new_server):
+    app._options = new_server(max_size=2**28)._options
     assert await run(app, "large") == ["ECHO", 60 << 20, True]
 
 

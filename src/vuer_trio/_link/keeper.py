@@ -322,9 +322,9 @@ class Keeper:
         Raises InboxFull when the answer can not be read, or what ended the connection. While an
         inbox is about to give way it waits for that.
         """
-        self.home.check_loop()
         if self.outbox.closed is not None:
             raise renew(self.outbox.closed)
+        self.home.check_loop()
         self._standstill.check()
         await self.pings.flush()
 
@@ -335,7 +335,8 @@ class Keeper:
         ConnectionClosed, once, with the number of messages that were not sent. Cancelled: as
         `abort`.
         """
-        self.home.check_loop()
+        if not self.gone.is_set():  # what has ended belongs to no loop any more
+            self.home.check_loop()
         try:
             if self.state is State.OPEN:
                 self._leave()

@@ -322,7 +322,8 @@ class Visit:
 
         Handlers that get nowhere for 5 s are cancelled. Cancelled: leaves at once.
         """
-        self.home.check_loop()
+        if not self.over.is_set():  # what has ended belongs to no loop any more
+            self.home.check_loop()
         self._leaving = True
         socket = self._socket
         if socket is not None and socket.alive:
