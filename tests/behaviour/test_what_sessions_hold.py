@@ -314,5 +314,5 @@ async def test_a_relay_bounds_what_its_agents_hold(open_relay, leg, caplog):
                 if "deaf" not in relay.stats()["relay"]["agents"]:
                     break
             assert relay.stats()["relay"]["agents"] == ["alice", "bob"]
-            assert relay.budget.held < 16 * MIB
+            assert relay.memory.held < 16 * MIB
     assert "the messages of all agents take more than 16,777,216 bytes" in caplog.text

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from .._errors import ProtocolError
-from .._json import check_json
+from .._json import TooDeep, TooMany, check_json
 from .._transport.base import Message, Text
 from .errors import needed
 
@@ -66,7 +66,9 @@ def decode(message: Message) -> Packet:
         packet = _decode(str(message, "utf-8"))
     # A foreign codec on a stranger's data: UnicodeDecodeError, ValueError, RecursionError, ...
     except Exception as exc:
-        why = f"{type(exc).__name__}, {len(message)} bytes"  # its text may quote the message
+        # The text of a foreign error may quote the message.
+        told = str(exc) if isinstance(exc, TooDeep | TooMany) else type(exc).__name__
+        why = f"{told}, {len(message)} bytes"
         raise ProtocolError(f"a malformed packet ({why})", frame=message) from None
     if packet is None:
         raise ProtocolError(f"an unknown packet ({len(message)} bytes)", frame=message)
