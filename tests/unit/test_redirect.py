@@ -115,7 +115,7 @@ def test_a_secret_that_the_server_sends_on_goes_no_further():
     ("uri", "location", "options", "why"),
     [
         ("wss://a", "ws://a/b", {}, ", Location: ws://a/b; it is not followed: it leads from wss"),
-        ("wss://a", "http://b", {}, ", Location: ws://b/; it is not followed: it leads from wss"),
+        ("wss://a", "http://b", {}, ", Location: ws://b; it is not followed: it leads from wss"),
         ("ws://a", "/b", {"count": REDIRECTS}, ": 5 redirects were followed: is it a loop?"),
         ("ws://a", "/b", {"stream": object()}, ", Location: ws://a/b; it is not followed: stream="),
         ("ws://a", "ws://b", {"stays": "the token stays"}, "followed: the token stays"),
