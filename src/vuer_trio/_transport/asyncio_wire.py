@@ -165,7 +165,7 @@ class LoopWire(asyncio.BufferedProtocol):
             take(memoryview(b""))
 
     def try_send(self, data: bytes) -> int:
-        if not self.takes_all:
+        if self._ended or not self._writable.is_set():  # as `takes_all`, without the call
             return 0
         self._transport.write(data)
         self.position += len(data)
