@@ -70,7 +70,7 @@ def prepare(_app: Any, docname: str, source: list[str]) -> None:
         text = text.replace("<!-- the README -->", readme())
     if docname in TABLES:
         results = (BENCHMARKS / TABLES[docname]).read_text("utf-8").partition("\n")[2]
-        text = text.replace("<!-- the table of results -->", f"### The table\n{results}")
+        text = text.replace("<!-- the table of results -->", f"## The table\n{results}")
     text = text.replace("](../README.md", "](index.md").replace("](../bench", "](path:../bench")
     folder = (HERE / docname).parent
     text = _TOCTREE.sub(lambda match: with_what_exists(match[0], folder), text)
