@@ -108,6 +108,18 @@ class Raw:
             data = data[start + size :]
         return found
 
+    async def data(self, count: int) -> list[Any]:
+        """The ``data`` of all events, once so many have come."""
+        with anyio.fail_after(5):
+            while len(found := [p for opcode, p in self.frames() if opcode == BINARY]) < count:
+                self.received += await self.stream.receive()
+        return [msgpack.unpackb(payload)["data"] for payload in found]
+
+    async def stays_silent(self) -> None:
+        with anyio.move_on_after(0.1):
+            self.received += await self.stream.receive()
+        assert self.received == b""
+
     def close_frame(self) -> tuple[int, str] | None:
         """Code and reason of the server's close frame."""
         for opcode, payload in self.frames():

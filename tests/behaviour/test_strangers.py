@@ -11,7 +11,7 @@ from memory_server import memory_server
 from raw_client import eventually, masked, pack, raw, request
 from test_server_limits import TRANSPORTS, Line, lockstep
 
-from vuer_trio import ConnectionFailed, Fifo, Vuer, open_vuer_server
+from vuer_trio import ConnectionFailed, Fifo, Latest, Vuer, open_vuer_server
 from vuer_trio._runtime import runtime
 from vuer_trio._transport.listen import _Door
 from vuer_trio._transport.listening import Listening
@@ -41,6 +41,37 @@ async def test_who_sends_no_init_is_closed(new_server, open_client, caplog):
         assert await client.recv(timeout=5) == "ECHO"
     assert "init_timeout=" in caplog.text
     assert "Traceback" not in caplog.text
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("outbox", [Fifo(), Latest()], ids=["fifo", "latest"])
+async def test_broadcasts_go_out_with_the_init(new_server, open_client, outbox):
+    app = new_server(outbox=outbox)
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        await client.flush(timeout=5)
+        async with raw(server.port) as silent, raw(server.port) as answered:
+            for stranger in (silent, answered):
+                await stranger.handshake()
+            await eventually(lambda: len(app.sessions) == 3)
+            for n in range(3):
+                app.broadcast @ ServerEvent(n, etype=f"NEWS{n}")
+                await app.broadcast.send(ServerEvent(n, etype=f"SENT{n}"))
+            assert [(await client.recv(timeout=5)).data for _ in range(6)] == [0, 0, 1, 1, 2, 2]
+            app.sessions[-1] @ ServerEvent(3, etype="OWN")  # they go before it
+            assert await answered.data(7) == [0, 0, 1, 1, 2, 2, 3]
+            await silent.stays_silent()
+            await silent.send(INIT)
+            assert await silent.data(6) == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.anyio
+async def test_without_a_bound_for_init_broadcasts_go_out_at_once(new_server):
+    app = new_server(init_timeout=math.inf)
+    async with open_vuer_server(app) as server, raw(server.port) as silent:
+        await silent.handshake()
+        await eventually(lambda: len(app.sessions) == 1)
+        app.broadcast @ ServerEvent(1, etype="NEWS")
+        assert await silent.data(1) == [1]
 
 
 @pytest.mark.anyio

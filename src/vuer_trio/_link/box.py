@@ -201,6 +201,15 @@ class Box(Generic[T]):
         self.shared += _size(item)
         return True
 
+    def offer_asleep(self, item: T) -> bool:
+        """As `offer_shared`, but let the writer sleep: it goes with whatever wakes it next."""
+        arrival, self._arrival = self._arrival, None
+        try:
+            return self.offer_shared(item)
+        finally:
+            self._arrival = arrival
+            self.lone = self.direct = None  # which would overtake it
+
     def offer(self, item: T) -> bool:
         """Put an item in if there is room, and say whether: `has_room` and `put` in one step."""
         policy = self.policy

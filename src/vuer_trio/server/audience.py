@@ -13,14 +13,20 @@ log = logging.getLogger("vuer_trio.server")
 
 class Listener:
     """One session's. It lags from a broadcast that it did not get until its outbox is half empty:
-    then it has caught up, and could have room each time that it is asked."""
+    then it has caught up, and could have room each time that it is asked.
 
-    __slots__ = ("_lags", "_outbox", "_peer", "skipped")
+    Until `release`, what it gets lies in the outbox: a write costs twenty times as much, and who
+    opens a thousand sockets and says nothing would have a thousand of each broadcast.
+    """
+
+    __slots__ = ("_lags", "_outbox", "_peer", "holds", "skipped")
 
     def __init__(self, outbox: Box[bytes], peer: str) -> None:
         self._outbox = outbox
         self._peer = peer
         self._lags = False
+        #: whether it is before `release`
+        self.holds = False
         #: broadcasts that it did not get
         self.skipped = 0
 
@@ -29,11 +35,18 @@ class Listener:
         outbox = self._outbox
         if outbox.closed is not None:
             return True
-        if not outbox.offer_shared(message):
+        offer = outbox.offer_asleep if self.holds else outbox.offer_shared
+        if not offer(message):
             return False
         if self._lags and outbox.is_half_empty:
             self._lags = False
         return True
+
+    def release(self) -> None:
+        """It is known who this is: what it has got goes out."""
+        if self.holds:
+            self.holds = False
+            self._outbox.wake()
 
     def offer_later(self, message: bytes) -> Ticket | None:
         """After `offer` said no: a place in the line; None for one that lags: it is skipped."""

@@ -31,6 +31,8 @@ class Broadcast(Verbs):
     until its outbox is half empty again. ``await broadcast.send(event)`` waits for room first, in
     no session longer than ``stall_timeout``.
 
+    What a session gets before its INIT goes out behind that, or with a message of its own.
+
     A session that was skipped may show a scene that is out of date. Where that matters, share the
     scene by a `SceneStore`: it tells a session that can not follow, which then gets it whole.
     """

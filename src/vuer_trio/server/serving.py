@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -202,7 +203,8 @@ class Serving:
             return
         if out is not None:
             self._give_way(out)
-        session.introduced(partial(self._places.settle, life))
+        session.listener.holds = self.options.init_timeout != math.inf
+        session.introduced(partial(self._introduce, life))
         self.lives[session] = None
         try:
             # A session ends by its own close, in order, when the server is cancelled.
@@ -213,6 +215,11 @@ class Serving:
             self._places.leave(life)
             self._giving_way.pop(life, None)
             self._left.set()
+
+    def _introduce(self, life: Life) -> None:
+        """Its INIT has been read."""
+        self._places.settle(life)
+        life.session.listener.release()
 
     def _give_way(self, life: Life) -> None:
         """It has lost its place to another: it may hear of that, but not keep its memory."""
