@@ -8,12 +8,12 @@ from __future__ import annotations
 from itertools import chain
 from typing import Any
 
-__all__ = ["ATOMS", "SHORT", "check_key", "check_keys", "check_list", "check_map"]
+__all__ = ["ATOMS", "check_key", "check_keys", "check_map", "check_pose"]
 
 #: the usual types of what holds nothing, found fast
 ATOMS = frozenset((str, bool, int, float, type(None), bytes))
 #: items of a list for which a look at each is the fastest
-SHORT = 8
+_SHORT = 8
 
 
 def check_key(key: Any) -> None:
@@ -22,6 +22,25 @@ def check_key(key: Any) -> None:
         name = type(key).__name__
         article = "an" if name[:1].lower() in "aeio" else "a"
         raise TypeError(f"a map key must be a string, not {article} {name}")
+
+
+def check_pose(value: dict[Any, Any]) -> None:
+    """As `check_map`, the faster if it holds numbers, and lists of numbers. Raises TypeError."""
+    total = 0.0
+    try:
+        for key, item in value.items():
+            if type(key) is not str:
+                break
+            if type(item) is list:
+                total = sum(item, total)  # which raises for what is no number
+            elif type(item) not in ATOMS:
+                check_keys(item)
+        else:
+            if type(total) is float:
+                return
+    except Exception:  # whatever is among them raises what it likes
+        pass
+    check_map(value)
 
 
 # A frame of the interpreter for each level, of which msgpack packs 511, and no more: it has a
@@ -45,7 +64,7 @@ def check_map(obj: dict[Any, Any]) -> None:
 
 def check_list(obj: list[Any] | tuple[Any, ...]) -> None:
     """Look at the keys of all maps in a list. Raises TypeError."""
-    if len(obj) > SHORT and _are_numbers(obj):
+    if len(obj) > _SHORT and _are_numbers(obj):
         return
     for item in obj:
         kind = type(item)
@@ -66,9 +85,10 @@ def _are_numbers(obj: list[Any] | tuple[Any, ...]) -> bool:
     kind = type(obj[0])
     try:
         if kind is float:
-            return type(sum(obj)) is float
+            return type(sum(obj, 0.0)) is float
         if kind is list and type(obj[0][0]) is float:
-            return set(map(type, obj)) == {list} and type(sum(chain.from_iterable(obj))) is float
+            every = chain.from_iterable(obj)
+            return set(map(type, obj)) == {list} and type(sum(every, 0.0)) is float
     except Exception:  # whatever is among them raises what it likes
         pass
     return False

@@ -17,7 +17,7 @@ from msgpack import ExtType, Packer, Timestamp, unpackb
 from msgpack.exceptions import ExtraData, FormatError, StackError
 
 from ._errors import EncodeError, ProtocolError
-from ._keys import ATOMS, SHORT, check_key, check_keys, check_list, check_map
+from ._keys import ATOMS, check_key, check_keys, check_map, check_pose
 from ._values import FREE, count_values
 
 __all__ = ["MOST_VALUES", "Encoder", "decode", "make_encoder", "plain"]
@@ -94,12 +94,16 @@ def plain(obj: Any) -> Any:
 # -- out -----------------------------------------------------------------------------------------
 
 
-def make_encoder(floats: Literal["double", "single"] = "double") -> Encoder:
+def make_encoder(
+    floats: Literal["double", "single"] = "double", expected: str | None = None
+) -> Encoder:
     """A function that packs one map (a dict) into one message.
 
     ``floats`` is the precision on the wire: 64 or 32 bits. The function raises
     :class:`EncodeError`, whose ``path`` names the value at fault, and works on after it. It may be
     called again from within, by a ``_serialize`` that encodes.
+
+    If it is told the name of the events that are ``expected``, it packs those instead of maps.
     """
     if floats not in ("double", "single"):
         raise ValueError(f'floats must be "double" or "single", not {floats!r}')
@@ -129,25 +133,21 @@ def make_encoder(floats: Literal["double", "single"] = "double") -> Encoder:
     pack = pack_outside
 
     def encode(wire: Any) -> bytes:
+        if expected is not None:
+            try:
+                wire = wire.to_wire()
+            except AttributeError:
+                if hasattr(wire, "to_wire"):
+                    raise
+                kind = type(wire).__name__
+                raise EncodeError(f"Expected {expected}, got {kind}") from None
         try:
             payload = pack(wire)
-            # After packing, so that there is no cycle. Written out for a plain event whose value is
-            # a map of numbers and short lists of them: this runs for every pose.
+            # After packing, so that there is no cycle. The first branch is for a plain event whose
+            # value is a map of numbers and lists of them: this runs for every pose.
             value = wire.get("value")
             if type(value) is dict and len(wire) == 3 and "ts" in wire and "etype" in wire:
-                for key, item in value.items():
-                    if type(key) is not str:
-                        check_key(key)
-                    if type(item) is list:
-                        if len(item) > SHORT:
-                            check_list(item)
-                            continue
-                        for one in item:
-                            if type(one) is not float:
-                                check_list(item)
-                                break
-                    elif type(item) not in ATOMS:
-                        check_keys(item)
+                check_pose(value)
             else:
                 check_map(wire)
             return payload

@@ -106,18 +106,7 @@ def event_encoder(
     floats: Literal["double", "single"], expected: str = "ClientEvent"
 ) -> Callable[[Event], bytes]:
     """From an event to a payload. It raises EncodeError, and knows no client."""
-    pack = make_encoder(floats)
-
-    def encode(event: Event) -> bytes:
-        try:
-            wire = event.to_wire()
-        except AttributeError:
-            if isinstance(event, Event):
-                raise
-            raise EncodeError(f"Expected {expected}, got {type(event).__name__}") from None
-        return pack(wire)
-
-    return encode
+    return make_encoder(floats, expected)
 
 
 def with_key(

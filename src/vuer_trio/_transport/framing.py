@@ -16,6 +16,7 @@ __all__ = [
     "BINARY",
     "CLOSE",
     "FIRST",
+    "KEYS",
     "MASKED_16",
     "PING",
     "PONG",
@@ -64,16 +65,17 @@ except ImportError:  # not installed, or built without C
     apply_mask = xor
 
 
-_keys: list[bytes] = []  # of all threads: taking one is a single step, as a generator's is not
+#: masking keys for `new_key`, of all threads: taking one is a single step, as a generator's is not
+KEYS: list[bytes] = []
 _split = struct.Struct("4s" * 1024).unpack
 
 
 def new_key() -> bytes:
     """A fresh and unpredictable masking key (RFC 6455 §5.3); 1,024 for each system call."""
     try:
-        return _keys.pop()
+        return KEYS.pop()
     except IndexError:
-        _keys.extend(_split(os.urandom(4096)))
+        KEYS.extend(_split(os.urandom(4096)))
         return new_key()
 
 

@@ -13,6 +13,7 @@ from .farewell import farewell
 from .framing import (
     BINARY,
     FIRST,
+    KEYS,
     MASKED_16,
     PING,
     PONG,
@@ -221,8 +222,12 @@ class SansIO:
             elif self._compressed:
                 out.append(self._core.encode(payload))
             elif size < LARGE:
-                key = new_key()
-                if size > 125:  # as most are: what `header` does, without the call
+                # What `new_key` and `header` do, without the calls.
+                try:
+                    key = KEYS.pop()
+                except IndexError:
+                    key = new_key()
+                if size > 125:
                     out += (header16(first, MASKED_16, size, key), apply_mask(payload, key))
                 else:
                     out += (header(first, size, key), apply_mask(payload, key))
