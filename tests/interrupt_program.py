@@ -8,6 +8,7 @@ ends otherwise, or does not end, is printed, and the exit status is 1.
 
 from __future__ import annotations
 
+import _weakrefset
 import asyncio
 import faulthandler
 import linecache
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import threading
 import traceback
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -42,6 +44,7 @@ from vuer_trio.sync import open_vuer_client as open_blocking_client
 
 #: executed lines, of Python code of any kind, or seconds: up to so many before the signal
 _LINES, _TIME = 9_000, 0.04
+_WEAK = (_weakrefset.__file__, weakref.__file__)
 _SPAWNING = str(Path(trio.__file__).parent / "_core" / "_run.py")
 #: seconds for a run to end
 _PATIENCE = 20
@@ -68,7 +71,7 @@ class ByLines:
     def _trace(self, frame: FrameType, event: str, arg: object) -> Any:
         # A "call" may be that of a coroutine which goes on, where Python looks for no signals.
         counts = self._counting and event == "line"
-        if counts and not (_is_a_with(frame) or _is_unsafe(frame) or _is_in_del(frame)):
+        if counts and not (_is_a_with(frame) or _is_unsafe(frame) or _is_lost(frame)):
             self._left -= 1
             if self._left <= 0:
                 self._counting = False
@@ -86,9 +89,11 @@ def _is_a_with(frame: FrameType) -> bool:
     return " with " in f" {linecache.getline(__file__, frame.f_lineno).strip()}"
 
 
-def _is_in_del(frame: FrameType | None) -> bool:
-    """Python loses what is raised there."""
-    while frame is not None and frame.f_code.co_name != "__del__":
+def _is_lost(frame: FrameType | None) -> bool:
+    """Python loses what is raised in a ``__del__``, or in what a weak reference calls."""
+    while frame is not None and not (
+        frame.f_code.co_name == "__del__" or frame.f_code.co_filename in _WEAK
+    ):
         frame = frame.f_back
     return frame is not None
 
@@ -115,7 +120,7 @@ class ByTime:
         signal.setitimer(signal.ITIMER_REAL, self._delay)
 
     def _strike(self, number: int, frame: FrameType | None) -> None:
-        if _is_in_del(frame):
+        if _is_lost(frame):
             signal.setitimer(signal.ITIMER_REAL, 1e-4)
         else:
             signal.raise_signal(signal.SIGINT)

@@ -119,7 +119,7 @@ async def test_a_proxy_s_refusal_is_final_too(leg, open_client, status, body):
             open_client, "ws://robot.test:8012", proxy=f"http://127.0.0.1:{proxy.port}"
         )
         assert error.status == status
-        assert f"the proxy answered HTTP {status} No" in str(error)
+        assert f"the proxy http://127.0.0.1:{proxy.port} answered HTTP {status} No" in str(error)
         assert len(proxy.asked) == 1
 
 
