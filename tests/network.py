@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 from peer import Peer, PeerConnection, Script, _MemoryStream
-from vuer_trio import connecting
+from vuer_trio._client import connecting
 
 __all__ = ["HANG", "Network", "network", "refuse"]
 

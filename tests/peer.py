@@ -44,7 +44,7 @@ from websockets.http11 import Request
 from websockets.protocol import CONNECTING, SEND_EOF
 from websockets.server import ServerProtocol
 
-from vuer_trio._transport.inside import host_inside
+from vuer_trio._net.in_memory import host_inside
 from vuer_trio.testing import Split, faulty, memory_stream_pair
 
 _READ_SIZE = 65536  # bytes

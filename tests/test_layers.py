@@ -181,4 +181,4 @@ def test_the_siblings_are_not_loaded_with_the_package():
 
 
 def test_the_check_above_sees_a_package_that_is_loaded():
-    assert "websockets" in loaded_after("import vuer_trio._transport.sansio")
+    assert "websockets" in loaded_after("import vuer_trio._websocket.stream_transport")

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._client.client import VuerClient, open_vuer_client
+from ._client.freshness import Lease
+from ._client.info import get_client_info
+from ._connection.backoff import Backoff
+from ._connection.link_changes import Connected, Disconnected
+from ._connection.policies import Discard, DropOldest, Fifo, Latest
+from ._connection.sender import Permit
+from ._connection.statistics import Statistics
 from ._errors import (
     CallTimeout,
     ClientClosed,
@@ -18,14 +26,6 @@ from ._errors import (
     Stale,
     VuerError,
 )
-from ._link.backoff import Backoff
-from ._link.changes import Connected, Disconnected
-from ._link.policy import Discard, DropOldest, Fifo, Latest
-from ._link.sender import Permit
-from .client import VuerClient, open_vuer_client
-from .freshness import Lease
-from .info import get_client_info
-from .statistics import Statistics
 
 if TYPE_CHECKING:
     from .server import SceneStore, Vuer, VuerSession, open_vuer_server

@@ -13,9 +13,9 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ._formatting import shown
 from ._interrupts import Interrupt, interrupt_in
 from ._runtime import Runtime
-from ._shown import shown
 
 __all__ = ["as_exception", "contain", "describe", "has_failed", "log_failure", "pass_on", "verb"]
 

@@ -12,10 +12,10 @@ from functools import cache
 from typing import Any, Literal
 
 from ._json import parse_json
-from ._transport.address import parse_address
-from ._transport.dialing import Dialing
-from ._transport.handshake import basic_authorization
-from ._transport.trouble import tls_error
+from ._net.address import parse_address
+from ._net.connect_options import Dialing
+from ._net.failure_reason import tls_error
+from ._net.rejection import basic_authorization
 
 __all__ = ["Answer", "ask"]
 

@@ -15,8 +15,8 @@ from uuid import uuid4
 
 from ._errors import EncodeError
 from ._event import ClientEvent, Event, ServerEvent, canonical
+from ._formatting import must_be
 from ._received import received_client_event, received_server_event
-from ._shown import must_be
 
 __all__ = [
     "END",

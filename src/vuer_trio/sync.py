@@ -20,12 +20,12 @@ from typing import Any, Self
 import outcome
 import trio
 
+from ._client.client import VuerClient
+from ._connection.statistics import Statistics
 from ._errors import ClientClosed, ConnectionClosed, renew
 from ._home import ANOTHER_PROCESS, Forkable
 from ._interrupts import call_unprotected
-from .client import VuerClient
 from .events import ClientEvent, ServerEvent
-from .statistics import Statistics
 
 __all__ = [
     "BlockingSender",

@@ -15,7 +15,7 @@ from anyio.abc import ByteStream
 from doors import connected
 
 from peer import Peer, PeerConnection, Script
-from vuer_trio._transport.base import Text
+from vuer_trio._websocket.transport import Text
 
 __all__ = ["VECTORS", "Raw", "http", "old_relay", "raw_agent", "relay_script"]
 

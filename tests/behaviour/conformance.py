@@ -11,10 +11,10 @@ from doors import MAX_SIZE, Talk, serving
 from raw_client import CLOSE, PONG, masked, raw
 
 from peer import serve_peer
+from vuer_trio._net.address import parse_address
+from vuer_trio._net.connect_options import Dialing
 from vuer_trio._runtime import runtime
-from vuer_trio._transport.address import parse_address
-from vuer_trio._transport.dial import dial
-from vuer_trio._transport.dialing import Dialing
+from vuer_trio._websocket.connect import dial
 
 __all__ = ["ROLES", "FarEnd", "far_ends", "unmasked"]
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import trustme
 
+from vuer_trio._net.address import parse_address
+from vuer_trio._net.connect_options import Dialing
 from vuer_trio._runtime import runtime
-from vuer_trio._transport.address import parse_address
-from vuer_trio._transport.base import Text
-from vuer_trio._transport.dial import dial
-from vuer_trio._transport.dialing import Dialing
-from vuer_trio._transport.listen import listen
-from vuer_trio._transport.listening import Listening
+from vuer_trio._websocket.accept import listen
+from vuer_trio._websocket.connect import dial
+from vuer_trio._websocket.listen_options import Listening
+from vuer_trio._websocket.transport import Text
 
 __all__ = ["MAX_SIZE", "Server", "Talk", "connected", "echo", "serving", "tls_contexts"]
 

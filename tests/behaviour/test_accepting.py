@@ -14,8 +14,8 @@ import websockets.sync.client
 from doors import MAX_SIZE, Talk, connected, serving, tls_contexts
 from support import open_sockets
 
-from vuer_trio._transport.base import Ping
-from vuer_trio._transport.framing import prepare
+from vuer_trio._websocket.frames import prepare
+from vuer_trio._websocket.transport import Ping
 
 pytestmark = pytest.mark.anyio
 BIG = os.urandom(1 << 20) * 16  # 16 MiB
@@ -250,9 +250,9 @@ async def test_a_cancelled_server_ends_every_connection_and_leaves_no_socket(leg
 
 
 async def stay(uri, talk):
-    from vuer_trio._transport.address import parse_address
-    from vuer_trio._transport.dial import dial
-    from vuer_trio._transport.dialing import Dialing
+    from vuer_trio._net.address import parse_address
+    from vuer_trio._net.connect_options import Dialing
+    from vuer_trio._websocket.connect import dial
 
     async with talk.rt.open_nursery() as nursery:
         dialing = Dialing(parse_address(uri), MAX_SIZE)

@@ -28,7 +28,7 @@ from vuer_trio import (
     RecvTimeout,
     VuerError,
 )
-from vuer_trio._transport.base import Text
+from vuer_trio._websocket.transport import Text
 from vuer_trio.arc import (
     AgentIdTaken,
     ARCClient,

@@ -257,9 +257,9 @@ CONNECT = ["no_token", "bad_token", "query_bad", "lowercase_bearer", "header_bad
 async def test_a_bad_token_is_told_by_the_close_code(leg, open_relay, name):
     from doors import Talk
 
-    from vuer_trio._transport.address import parse_address
-    from vuer_trio._transport.dial import dial
-    from vuer_trio._transport.dialing import Dialing
+    from vuer_trio._net.address import parse_address
+    from vuer_trio._net.connect_options import Dialing
+    from vuer_trio._websocket.connect import dial
 
     (asked, told) = [v for v in VECTORS if v["name"] == f"connect.{name}"]
     wanted = re.fullmatch(r"close code=(\d+) reason='(.*)'", told["note"])

@@ -11,7 +11,7 @@ from support import Number, go, numbers, on_go, stream
 
 from peer import serve_peer
 from vuer_trio import Fifo, InboxFull, OutboxFull
-from vuer_trio._transport.wire import READ
+from vuer_trio._net.byte_stream import READ
 
 pytestmark = pytest.mark.anyio
 
@@ -166,7 +166,7 @@ async def test_others_get_their_turn_within_a_millisecond(
 ):
     clock = Clock()
     for module in ("pace", "sender", "receiver"):
-        monkeypatch.setattr(f"vuer_trio._link.{module}.perf_counter", clock)
+        monkeypatch.setattr(f"vuer_trio._connection.{module}.perf_counter", clock)
     count = 2000
 
     async def script(conn):

@@ -16,9 +16,9 @@ import pytest
 from doors import Talk, connected, serving, tls_contexts
 from support import open_sockets, task_count
 
-from vuer_trio._transport import listen as listen_module
-from vuer_trio._transport.framing import apply_mask
-from vuer_trio._transport.handshake import Rejected
+from vuer_trio._net.rejection import Rejected
+from vuer_trio._websocket import accept as listen_module
+from vuer_trio._websocket.frames import apply_mask
 
 pytestmark = pytest.mark.anyio
 KEY = b"AAAAAAAAAAAAAAAAAAAAAA=="

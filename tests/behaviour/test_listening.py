@@ -16,11 +16,11 @@ from doors import MAX_SIZE, Talk, connected, serving, tls_contexts
 from support import open_sockets, task_count
 from test_knocking import GOOD, head, masked, send_raw, status_of
 
+from vuer_trio._net.binding import bind
 from vuer_trio._runtime import runtime
-from vuer_trio._transport import listen as listen_module
-from vuer_trio._transport.binding import bind
-from vuer_trio._transport.listen import greet_stream, listen
-from vuer_trio._transport.listening import Listening
+from vuer_trio._websocket import accept as listen_module
+from vuer_trio._websocket.accept import greet_stream, listen
+from vuer_trio._websocket.listen_options import Listening
 
 pytestmark = pytest.mark.anyio
 

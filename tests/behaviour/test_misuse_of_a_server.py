@@ -10,7 +10,7 @@ import pytest
 from raw_client import eventually, witnessed
 
 from vuer_trio import CallTimeout, ConnectionClosed, EncodeError, open_vuer_server
-from vuer_trio._link.policy import Fifo
+from vuer_trio._connection.policies import Fifo
 from vuer_trio.events import ClientEvent, Frame, Noop, ServerRPC, Upsert
 from vuer_trio.schemas import Box
 

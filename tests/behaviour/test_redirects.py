@@ -8,7 +8,7 @@ from raw_server import HELLO, answering, field, switching
 
 from peer import event_frame, serve_peer
 from vuer_trio import Backoff, ConnectionFailed
-from vuer_trio._shown import shown_uri
+from vuer_trio._formatting import shown_uri
 
 pytestmark = pytest.mark.anyio
 

@@ -18,7 +18,7 @@ from vuer_trio import (
     RecvTimeout,
     open_vuer_server,
 )
-from vuer_trio._link.policy import Fifo, Latest
+from vuer_trio._connection.policies import Fifo, Latest
 from vuer_trio.events import ClientEvent, Frame, Noop, ServerEvent, ServerRPC, Set, Update, Upsert
 from vuer_trio.schemas import DefaultScene, Element
 

@@ -10,8 +10,8 @@ import anyio.to_thread
 import pytest
 from doors import tls_contexts
 
-from vuer_trio._transport.address import parse_address
-from vuer_trio._transport.dialing import Dialing
+from vuer_trio._net.address import parse_address
+from vuer_trio._net.connect_options import Dialing
 
 pytestmark = pytest.mark.anyio
 DEADLINE = 30  # seconds; only broken code gets there
@@ -23,9 +23,9 @@ LITTLE = 200_000
 
 async def open_wire(leg, port, context):
     if leg.backend == "trio":
-        from vuer_trio._transport.trio_dial import open_wire
+        from vuer_trio._net.trio_dial import open_wire
     else:
-        from vuer_trio._transport.asyncio_dial import open_wire
+        from vuer_trio._net.asyncio_dial import open_wire
     scheme = "ws" if context is None else "wss"
     address = parse_address(f"{scheme}://localhost:{port}")
     return await open_wire(Dialing(address, 1 << 20, tls=context))

@@ -13,8 +13,8 @@ from test_server_limits import TRANSPORTS, Line, lockstep
 
 from vuer_trio import ConnectionFailed, Fifo, Latest, Vuer, open_vuer_server
 from vuer_trio._runtime import runtime
-from vuer_trio._transport.listen import _Door
-from vuer_trio._transport.listening import Listening
+from vuer_trio._websocket.accept import _Door
+from vuer_trio._websocket.listen_options import Listening
 from vuer_trio.events import ClientEvent, ServerEvent
 from vuer_trio.testing import memory_stream_pair
 

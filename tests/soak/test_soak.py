@@ -17,7 +17,7 @@ from support import Number, open_sockets, task_count
 
 from peer import memory_peer
 from vuer_trio import open_vuer_client
-from vuer_trio._transport.base import Text
+from vuer_trio._websocket.transport import Text
 
 HERE = Path(__file__).parent
 CLIENTS, RATE = 100, 60  # events a second, each

@@ -32,11 +32,11 @@ from vuer_trio import (
     get_client_info,
     open_vuer_client,
 )
+from vuer_trio._connection.statistics import Statistics
 from vuer_trio.events import ClientEvent, ServerEvent, Set
 from vuer_trio.scene import Scene
 from vuer_trio.schemas import DefaultScene, Element
 from vuer_trio.server.store import Subscriber
-from vuer_trio.statistics import Statistics
 
 
 class SetPosition(ClientEvent):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vuer_trio._transport.address import parse_address
+from vuer_trio._net.address import parse_address
 
 
 @pytest.mark.parametrize(

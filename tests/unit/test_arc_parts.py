@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 import vuer_trio.arc as arc
 from vuer_trio import ConnectionFailed, EncodeError, Fifo, Latest, ProtocolError, VuerError
+from vuer_trio._net.http_request import BadRequest
 from vuer_trio._runtime import runtime
-from vuer_trio._transport.base import Text
-from vuer_trio._transport.framing import prepare
-from vuer_trio._transport.http_request import BadRequest
+from vuer_trio._websocket.frames import prepare
+from vuer_trio._websocket.transport import Text
 from vuer_trio.arc import ARCMessage, Filter, RateLimit
 from vuer_trio.arc.address import parse_register_url, parse_relay_url
 from vuer_trio.arc.asks import Ask, Asks

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from vuer_trio import Backoff
-from vuer_trio._link.backoff import Delays
+from vuer_trio._connection.backoff import Delays
 
 
 def failures(backoff, count):

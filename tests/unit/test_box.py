@@ -10,7 +10,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from vuer_trio import ClientClosed, ConnectionClosed, Fifo
-from vuer_trio._link.box import Box
+from vuer_trio._connection.queue import Box
 from vuer_trio._runtime import runtime
 
 pytestmark = pytest.mark.trio

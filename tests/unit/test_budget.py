@@ -11,14 +11,14 @@ import pytest
 import test_server_splitter as server_side
 import test_splitter as client_side
 
-from vuer_trio._transport import trio_websocket
-from vuer_trio._transport.budget import WAKE, Budget
-from vuer_trio._transport.framing import server_frame
-from vuer_trio._transport.pieces import Pieces
-from vuer_trio._transport.sansio import SansIO
-from vuer_trio._transport.server_sansio import ServerSansIO
-from vuer_trio._transport.server_splitter import ServerSplitter
-from vuer_trio._transport.splitter import Splitter
+from vuer_trio._net.read_budget import WAKE, Budget
+from vuer_trio._websocket import trio_websocket
+from vuer_trio._websocket.fast_parser import Splitter
+from vuer_trio._websocket.frames import server_frame
+from vuer_trio._websocket.pieces import Pieces
+from vuer_trio._websocket.server_fast_parser import ServerSplitter
+from vuer_trio._websocket.server_stream_transport import ServerSansIO
+from vuer_trio._websocket.stream_transport import SansIO
 
 MAX_SIZE = client_side.MAX_SIZE
 
@@ -267,7 +267,7 @@ def test_with_a_turn_after_every_frame_the_outcome_is_the_library_s_own(side, ki
         def spent(self):
             return True
 
-    monkeypatch.setattr("vuer_trio._transport.sansio.Budget", Late)
+    monkeypatch.setattr("vuer_trio._websocket.stream_transport.Budget", Late)
     make, alone = side.KINDS[kind]
     core = (lambda: make(MAX_SIZE)) if side is server_side else lambda: client_side.make_core(make)
     rng = random.Random(9)

@@ -7,7 +7,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from vuer_trio import ConnectionClosed
-from vuer_trio._link.calls import Calls
+from vuer_trio._connection.pending_replies import Calls
 from vuer_trio._runtime import runtime
 
 pytestmark = pytest.mark.trio

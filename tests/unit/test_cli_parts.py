@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgpack import ExtType, Timestamp
 
-from vuer_trio._transport.address import parse_address
+from vuer_trio._net.address import parse_address
 from vuer_trio.cli.connection import with_scheme
 from vuer_trio.cli.diagnosis import (
     Reply,

@@ -323,7 +323,7 @@ def test_pillow_and_numpy_are_not_imported() -> None:
     import subprocess
 
     code = (
-        "import sys, vuer_trio.events, vuer_trio.schemas, vuer_trio.info;"
+        "import sys, vuer_trio.events, vuer_trio.schemas, vuer_trio._client.info;"
         "sys.exit(any(name in sys.modules for name in ('numpy', 'PIL')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -6,8 +6,8 @@ import tracemalloc
 
 import pytest
 
-from vuer_trio._transport.websockets_server_core import WebsocketsServerCore
-from vuer_trio._transport.wsproto_server_core import WsprotoServerCore
+from vuer_trio._websocket.websockets_server_protocol import WebsocketsServerCore
+from vuer_trio._websocket.wsproto_server_protocol import WsprotoServerCore
 
 CORES = [WebsocketsServerCore, WsprotoServerCore]
 KEY = bytes(4)

@@ -10,12 +10,12 @@ from test_splitter import MemoryWire, RecordingSink, make_core, open_over, run, 
 from websockets.frames import Opcode
 from wsproto.connection import Connection, ConnectionType
 
-from vuer_trio._transport import framing
-from vuer_trio._transport.base import LARGE, Ping
-from vuer_trio._transport.farewell import farewell
-from vuer_trio._transport.framing import CLOSE, PING, apply_mask, close_payload, frame, header, xor
-from vuer_trio._transport.sansio import SansIO
-from vuer_trio._transport.websockets_core import WebsocketsCore
+from vuer_trio._websocket import frames as framing
+from vuer_trio._websocket.flush_on_abort import farewell
+from vuer_trio._websocket.frames import CLOSE, PING, apply_mask, close_payload, frame, header, xor
+from vuer_trio._websocket.stream_transport import SansIO
+from vuer_trio._websocket.transport import LARGE, Ping
+from vuer_trio._websocket.websockets_protocol import WebsocketsCore
 
 SIZES = (0, 1, 2, 3, 4, 5, 124, 125, 126, 127, 65_534, 65_535, 65_536, 65_537, 200_003)
 NOISE = random.Random(2).randbytes(200_003)

@@ -14,9 +14,9 @@ import trio
 
 from peer import memory_peer
 from vuer_trio import Discard, DropOldest, Fifo, Latest, Stale, VuerClient, open_vuer_client
-from vuer_trio._link.keeper import Keeper
-from vuer_trio.connecting import received
-from vuer_trio.freshness import _BYTES, _READS, Freshness
+from vuer_trio._client.connecting import received
+from vuer_trio._client.freshness import _BYTES, _READS, Freshness
+from vuer_trio._connection.connection import Keeper
 
 pytestmark = pytest.mark.trio
 each_transport = pytest.mark.parametrize("transport", ["websockets", "wsproto", "trio-websocket"])
@@ -443,7 +443,7 @@ async def test_nothing_is_decoded_early_for_those_who_do_not_ask(autojump_clock,
         decoded.append(item)
         return received(item)
 
-    monkeypatch.setattr("vuer_trio.client.received", decode)
+    monkeypatch.setattr("vuer_trio._client.client.received", decode)
     async with connected() as (client, conn):
         for n in range(5):
             await send(conn, "POSE", n)

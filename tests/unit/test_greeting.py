@@ -10,8 +10,8 @@ from doors import MAX_SIZE, Talk
 from test_knocking import GOOD, head, masked
 
 from vuer_trio._runtime import runtime
-from vuer_trio._transport.listen import greet_stream
-from vuer_trio._transport.listening import Listening
+from vuer_trio._websocket.accept import greet_stream
+from vuer_trio._websocket.listen_options import Listening
 from vuer_trio.testing import cancel_everywhere
 
 pytestmark = pytest.mark.trio

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from vuer_trio import info
+from vuer_trio._client import info
+from vuer_trio._client.info import get_client_info
 from vuer_trio.codec import decode, make_encoder
-from vuer_trio.info import get_client_info
 
 KEYS = {
     "client",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from vuer_trio import ProtocolError
 from vuer_trio._http import Answer
 from vuer_trio._json import TooDeep, TooMany, check_json, parse_json
-from vuer_trio._transport.base import Text
+from vuer_trio._websocket.transport import Text
 from vuer_trio.arc.message import parse_message
 from vuer_trio.arc.relay.reading import Unreadable, read_json
 

@@ -28,7 +28,7 @@ from vuer_trio import (
     RecvTimeout,
     open_vuer_client,
 )
-from vuer_trio._transport.handshake import Rejected
+from vuer_trio._net.rejection import Rejected
 from vuer_trio.events import ClientEvent
 from vuer_trio.testing import cancel_everywhere
 
@@ -983,7 +983,7 @@ async def test_a_cancellation_anywhere_leaves_nothing_behind(autojump_clock, ope
 async def test_a_fault_of_ours_in_a_task_of_the_link_is_told_and_redialled(
     autojump_clock, opened, monkeypatch, caplog
 ):
-    from vuer_trio._link.pings import Pings
+    from vuer_trio._connection.keepalive import Pings
 
     async def broken(self, link, transport):
         await trio.sleep(3)

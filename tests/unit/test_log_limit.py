@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from vuer_trio._link.log_limit import LogLimit
+from vuer_trio._connection.log_limit import LogLimit
 
 log = logging.getLogger("vuer_trio.test")
 

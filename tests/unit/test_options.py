@@ -10,7 +10,7 @@ import trio
 
 from peer import memory_peer, serve_peer
 from vuer_trio import Fifo, VuerClient, open_vuer_client
-from vuer_trio.options import Options
+from vuer_trio._client.options import Options
 
 DEADLINE = 10  # seconds; only broken code gets there
 ENVIRONMENT = ("VUER_CLIENT_URI", "WEBSOCKET_MAX_SIZE", "VUER_SSL_VERIFY")

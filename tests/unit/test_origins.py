@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from vuer_trio._hosting.origins import DEFAULT, Origins, check_hosts, check_origins
-from vuer_trio._transport.http_request import HttpRequest
+from vuer_trio._net.http_request import HttpRequest
 
 UPGRADE = (("upgrade", "websocket"), ("connection", "Upgrade"))
 

@@ -8,8 +8,8 @@ import types
 import pytest
 import trio
 
-from vuer_trio._link import pace as pace_module
-from vuer_trio._link.pace import Pace
+from vuer_trio._connection import checkpoints as pace_module
+from vuer_trio._connection.checkpoints import Pace
 from vuer_trio._runtime import runtime
 
 

@@ -22,7 +22,7 @@ from vuer_trio import (
     RecvTimeout,
     open_vuer_client,
 )
-from vuer_trio._transport.wire import StreamWire
+from vuer_trio._net.byte_stream import StreamWire
 from vuer_trio.events import ClientEvent
 
 pytestmark = [

@@ -22,10 +22,10 @@ from vuer_trio import (
     VuerClient,
     open_vuer_client,
 )
-from vuer_trio._link.backoff import Backoff
-from vuer_trio._link.dropping import Keyed
+from vuer_trio._connection.backoff import Backoff
+from vuer_trio._connection.lossy_queue import Keyed
 from vuer_trio._runtime import runtime
-from vuer_trio._transport.base import Ping
+from vuer_trio._websocket.transport import Ping
 from vuer_trio.events import ClientEvent
 
 NEVER_WAIT = [DropOldest, Latest, Discard]

@@ -13,8 +13,8 @@ import trustme
 
 from peer import event_frame, serve_peer
 from vuer_trio import ConnectionFailed, open_vuer_client
-from vuer_trio._transport.address import parse_address
-from vuer_trio._transport.proxy import find_proxy, parse_proxy
+from vuer_trio._net.address import parse_address
+from vuer_trio._net.proxy import find_proxy, parse_proxy
 
 DEADLINE = 10  # seconds; only broken code gets there
 OK = b"HTTP/1.1 200 Connection established\r\n\r\n"

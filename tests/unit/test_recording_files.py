@@ -14,8 +14,8 @@ from mcap.writer import Writer
 
 from recordings import EPOCH, fill_the_disk, new_file, packed, put_all, recorded
 from vuer_trio import ProtocolError
-from vuer_trio._transport.base import Text
-from vuer_trio._transport.framing import prepare
+from vuer_trio._websocket.frames import prepare
+from vuer_trio._websocket.transport import Text
 from vuer_trio.events import ClientEvent, ServerEvent
 from vuer_trio.record import DamagedRecording, NotARecording, open_recording
 

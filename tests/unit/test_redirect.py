@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from vuer_trio._link.endings import is_final
-from vuer_trio._transport.address import parse_address
-from vuer_trio._transport.dialing import Dialing
-from vuer_trio._transport.handshake import Rejected
-from vuer_trio._transport.redirect import REDIRECTS, follow
+from vuer_trio._connection.close_info import is_final
+from vuer_trio._net.address import parse_address
+from vuer_trio._net.connect_options import Dialing
+from vuer_trio._net.rejection import Rejected
+from vuer_trio._websocket.redirect import REDIRECTS, follow
 
 WORDS = "the server answered HTTP 307 Temporary Redirect"
 

@@ -20,10 +20,10 @@ from vuer_trio import (
     OutboxFull,
     open_vuer_client,
 )
-from vuer_trio._link.box import Box
-from vuer_trio._link.replay import Replay
+from vuer_trio._connection.queue import Box
+from vuer_trio._connection.replay import Replay
 from vuer_trio._runtime import runtime
-from vuer_trio._transport.base import Ping
+from vuer_trio._websocket.transport import Ping
 
 URI = "ws://memory.test:8012"
 

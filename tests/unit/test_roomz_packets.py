@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vuer_trio import ProtocolError
-from vuer_trio._transport.base import Text
+from vuer_trio._websocket.transport import Text
 from vuer_trio.roomz.packets import Kind, Packet, decode, encode_event
 
 FRAMES = json.loads((Path(__file__).parents[1] / "data" / "roomz.json").read_text("utf-8"))

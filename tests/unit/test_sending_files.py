@@ -10,8 +10,8 @@ import trio
 from test_greeting import client
 
 from vuer_trio._runtime import runtime
-from vuer_trio._transport.listen import greet_stream
-from vuer_trio._transport.listening import Listening
+from vuer_trio._websocket.accept import greet_stream
+from vuer_trio._websocket.listen_options import Listening
 from vuer_trio.server.pages import Pages
 from vuer_trio.testing import cancel_everywhere
 

@@ -34,13 +34,13 @@ from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 from wsproto.connection import Connection, ConnectionType
 
-from vuer_trio._transport.base import LARGE, Ping, Prepared, Text
-from vuer_trio._transport.framing import apply_mask, prepare, server_frame, server_header
-from vuer_trio._transport.server_sansio import ServerSansIO
-from vuer_trio._transport.server_splitter import ServerSplitter
-from vuer_trio._transport.text_check import NOT_UTF8
-from vuer_trio._transport.websockets_server_core import WebsocketsServerCore
-from vuer_trio._transport.wsproto_server_core import WsprotoServerCore
+from vuer_trio._websocket.frames import apply_mask, prepare, server_frame, server_header
+from vuer_trio._websocket.server_fast_parser import ServerSplitter
+from vuer_trio._websocket.server_stream_transport import ServerSansIO
+from vuer_trio._websocket.text_check import NOT_UTF8
+from vuer_trio._websocket.transport import LARGE, Ping, Prepared, Text
+from vuer_trio._websocket.websockets_server_protocol import WebsocketsServerCore
+from vuer_trio._websocket.wsproto_server_protocol import WsprotoServerCore
 
 unmasked_frame = client_side.make_frame
 

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from vuer_trio._errors import ConnectionFailed
-from vuer_trio._shown import must_be, secrets_of, shown, shown_uri, without, without_bytes
-from vuer_trio._transport.handshake import Rejected
+from vuer_trio._formatting import must_be, secrets_of, shown, shown_uri, without, without_bytes
+from vuer_trio._net.rejection import Rejected
 
 
 @pytest.mark.parametrize(

@@ -23,14 +23,14 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-from vuer_trio._transport.address import parse_address
-from vuer_trio._transport.base import LARGE, Text
-from vuer_trio._transport.core import Request
-from vuer_trio._transport.sansio import SansIO
-from vuer_trio._transport.splitter import Splitter
-from vuer_trio._transport.text_check import NOT_UTF8
-from vuer_trio._transport.websockets_core import WebsocketsCore
-from vuer_trio._transport.wsproto_core import WsprotoCore
+from vuer_trio._net.address import parse_address
+from vuer_trio._websocket.fast_parser import Splitter
+from vuer_trio._websocket.protocol import Request
+from vuer_trio._websocket.stream_transport import SansIO
+from vuer_trio._websocket.text_check import NOT_UTF8
+from vuer_trio._websocket.transport import LARGE, Text
+from vuer_trio._websocket.websockets_protocol import WebsocketsCore
+from vuer_trio._websocket.wsproto_protocol import WsprotoCore
 
 URI = "ws://x/"
 MAX_SIZE = 100_000  # bytes; above LARGE

@@ -10,10 +10,10 @@ from test_server_splitter import make_frame as masked_frame
 from test_splitter import make_frame
 
 from utf8_cases import BAD, GOOD, UNFINISHED
-from vuer_trio._transport.base import LARGE
-from vuer_trio._transport.server_splitter import ServerSplitter
-from vuer_trio._transport.splitter import Splitter
-from vuer_trio._transport.text_check import TextCheck
+from vuer_trio._websocket.fast_parser import Splitter
+from vuer_trio._websocket.server_fast_parser import ServerSplitter
+from vuer_trio._websocket.text_check import TextCheck
+from vuer_trio._websocket.transport import LARGE
 
 FIN, TEXT, BINARY, CONTINUATION = 0x80, 1, 2, 0
 

@@ -15,9 +15,9 @@ from websockets.frames import Opcode
 
 from peer import encode_frame, event_frame, memory_peer, serve_peer
 from vuer_trio import ConnectionClosed, ConnectionFailed, VuerClient, open_vuer_client
-from vuer_trio._transport import dial as dial_module
-from vuer_trio._transport.address import parse_address
-from vuer_trio._transport.dialing import Dialing
+from vuer_trio._net.address import parse_address
+from vuer_trio._net.connect_options import Dialing
+from vuer_trio._websocket import connect as dial_module
 from vuer_trio.events import ClientEvent
 
 pytestmark = pytest.mark.trio

@@ -10,7 +10,7 @@ import trio
 import trio.testing
 from trio.testing import wait_all_tasks_blocked
 
-from vuer_trio._transport.wire import READ, STEP, SocketWire, StreamWire
+from vuer_trio._net.byte_stream import READ, STEP, SocketWire, StreamWire
 
 pytestmark = pytest.mark.trio
 DEADLINE = 10  # seconds; only broken code gets there
@@ -274,7 +274,7 @@ async def test_who_is_woken_by_a_quick_peer_runs_before_the_socket_is_armed(
     pair, monkeypatch, quick
 ):
     log = []
-    monkeypatch.setattr("vuer_trio._transport.wire._QUICK", quick)
+    monkeypatch.setattr("vuer_trio._net.byte_stream._QUICK", quick)
     wire, theirs = Log(pair[0], log), pair[1]
     arrived = trio.Event()
 

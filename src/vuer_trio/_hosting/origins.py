@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from .._transport.http_request import HttpRequest
+    from .._net.http_request import HttpRequest
 
 __all__ = ["DEFAULT", "Origin", "Origins", "check_hosts", "check_origins", "shown"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._shown import must_be
+from .._formatting import must_be
 from .registration import Registrar
 
 __all__ = ["Account", "check_token"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .._shown import must_be, shown_uri
-from .._transport.address import parse_address, split
+from .._formatting import must_be, shown_uri
+from .._net.address import parse_address, split
 
 __all__ = ["RelayAddress", "parse_relay_url"]
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .._errors import VuerError, renew
+from .._formatting import must_be
 from .._interrupts import protected_methods
 from .._runtime import Runtime
-from .._shown import must_be
 from .message import ARCMessage
 
 __all__ = ["Ask", "Asks"]

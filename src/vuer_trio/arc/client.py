@@ -7,16 +7,16 @@ from collections.abc import Callable, Coroutine, Mapping
 from ssl import SSLContext
 from typing import Any, Literal, TypeVar
 
+from .._client.options import Headers, Options
+from .._connection.backoff import Backoff
+from .._connection.client_base import Connection
+from .._connection.connection import Keeper
+from .._connection.policies import DEFAULT_INBOX, Fifo, Latest, Policy
 from .._errors import ClientClosed, ConnectionFailed
+from .._formatting import must_be, shown, shown_uri
 from .._interrupts import protected_methods
-from .._link.backoff import Backoff
-from .._link.connection import Connection
-from .._link.keeper import Keeper
-from .._link.policy import DEFAULT_INBOX, Fifo, Latest, Policy
 from .._runtime import Runtime, runtime
-from .._shown import must_be, shown, shown_uri
-from .._transport.base import TransportName
-from ..options import Headers, Options
+from .._websocket.transport import TransportName
 from .account import Account, check_token
 from .address import DEFAULT_URL, parse_register_url, parse_relay_url
 from .conversation import Conversation

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .._connection.pending_replies import Call
+from .._connection.queue import Box
 from .._errors import VuerError
-from .._link.box import Box
-from .._link.calls import Call
 from .._runtime import Runtime
-from .._transport.base import Text
+from .._websocket.transport import Text
 
 __all__ = ["Command", "Commands"]
 

@@ -10,9 +10,9 @@ from typing import Any, Self
 
 from .._errors import CallTimeout, EncodeError, ProtocolError
 from .._failures import has_failed, log_failure, pass_on, verb
+from .._formatting import shown
 from .._interrupts import call_unprotected, protected_methods
 from .._runtime import runtime
-from .._shown import shown
 from .asks import Ask
 from .kinds import MessageTypes
 from .membership import Membership

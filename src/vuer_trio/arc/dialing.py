@@ -10,14 +10,14 @@ from dataclasses import replace
 from typing import Any, Literal
 from urllib.parse import quote
 
+from .._client.connecting import connection_failed, dial_now
+from .._client.options import Options
+from .._connection.link import CLEANUP, Link
 from .._errors import VuerError
+from .._formatting import shown, without
 from .._interrupts import protected_methods
-from .._link.link import CLEANUP, Link
-from .._shown import shown, without
-from .._transport.base import Ending, Message, Transport
-from .._transport.handshake import Rejected
-from ..connecting import connection_failed, dial_now
-from ..options import Options
+from .._net.rejection import Rejected
+from .._websocket.transport import Ending, Message, Transport
 from ._errors import AuthenticationError, RateLimited
 from .account import Account
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .._connection.connection import Keeper
+from .._connection.log_limit import LogLimit
 from .._errors import ProtocolError, VuerError, renew
 from .._failures import contain
-from .._link.keeper import Keeper
-from .._link.log_limit import LogLimit
 from .account import Account
 from .asks import Asks
 from .commands import Commands

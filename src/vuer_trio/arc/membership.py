@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Literal
 
+from .._client.options import Options
+from .._connection.checkpoints import Pace
+from .._connection.connection import Keeper
+from .._connection.link import State
+from .._connection.policies import open_inbox
+from .._connection.receiver import Receiver
+from .._connection.sender import Sender
 from .._errors import CallTimeout, VuerError, renew
+from .._formatting import shown
 from .._interrupts import protected_methods
-from .._link.keeper import Keeper
-from .._link.link import State
-from .._link.pace import Pace
-from .._link.policy import open_inbox
-from .._link.receiver import Receiver
-from .._link.sender import Sender
 from .._runtime import Runtime
-from .._shown import shown
-from .._transport.base import Ending, Text
-from ..options import Options
+from .._websocket.transport import Ending, Text
 from .account import Account
 from .commands import Command
 from .dialing import Dialler, failed, verdict

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .._errors import EncodeError, ProtocolError
+from .._formatting import must_be, shown
 from .._json import TooDeep, TooMany, parse_json
-from .._shown import must_be, shown
-from .._transport.base import Text
+from .._websocket.transport import Text
 
 __all__ = ["EVERYONE", "RELAY", "ARCMessage", "encode_message", "parse_message"]
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .._formatting import must_be
 from .._interrupts import protected_methods
 from .._runtime import Runtime
-from .._shown import must_be
 
 __all__ = ["RateLimit", "Window"]
 

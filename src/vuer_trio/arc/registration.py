@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .._errors import ConnectionFailed
+from .._formatting import secrets_of, shown, shown_uri, without
 from .._http import Answer, ask
-from .._shown import secrets_of, shown, shown_uri, without
-from .._transport.trouble import say_why
+from .._net.failure_reason import say_why
 from ._errors import AgentIdTaken, InvalidAgentId, RateLimited, RegistrationError
 
 __all__ = ["Registrar"]

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .._shown import must_be
-from ..options import check_seconds
+from .._client.options import check_seconds
+from .._formatting import must_be
 from .message import ARCMessage
 from .rate_limit import RateLimit
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import trio
 
+from .._client.client import VuerClient
 from .._errors import CallTimeout, ConnectionClosed, ConnectionFailed, ProtocolError, RecvTimeout
-from .._shown import shown_path, shown_uri
-from .._transport.address import parse_address
-from ..client import VuerClient
+from .._formatting import shown_path, shown_uri
+from .._net.address import parse_address
 from .connection import tls_context, with_scheme
 from .diagnosis import (
     VUER_PORT,

@@ -8,11 +8,11 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from typing import Any
 
+from .._client.client import VuerClient
+from .._client.options import DEFAULT_URI
+from .._formatting import shown
 from .._interrupts import protected_block
-from .._shown import shown
-from .._transport.address import parse_address
-from ..client import VuerClient
-from ..options import DEFAULT_URI
+from .._net.address import parse_address
 from .output import Output
 from .statuses import CommandFailed, Status
 

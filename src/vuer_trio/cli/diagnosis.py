@@ -9,8 +9,8 @@ import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .._shown import shown_path, shown_uri
-from .._transport.address import Address
+from .._formatting import shown_path, shown_uri
+from .._net.address import Address
 from .json_text import NAME, printable
 
 __all__ = [

@@ -7,7 +7,7 @@ import json
 import os
 import textwrap
 
-from ..options import DEFAULT_URI
+from .._client.options import DEFAULT_URI
 from .checkup import Checkup, Finding
 from .connection import add_connection
 from .output import Output, Part, plain_text

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from .._client.client import VuerClient
 from .._errors import ConnectionClosed, ProtocolError
-from ..client import VuerClient
 from ..events import ServerEvent, canonical
 from .connection import add_connection, add_uri, connected, count, seconds
 from .json_text import NAME, brief, dump, printable

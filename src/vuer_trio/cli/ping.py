@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import trio
 
+from .._connection.policies import Discard
 from .._errors import CallTimeout
-from .._link.policy import Discard
 from .connection import add_connection, add_uri, connected, count, seconds
 from .output import Output
 from .statuses import Status

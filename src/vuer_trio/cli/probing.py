@@ -10,7 +10,7 @@ from os import urandom
 import h11
 import trio
 
-from .._transport.address import Address
+from .._net.address import Address
 from .diagnosis import Reply
 
 __all__ = ["ask", "is_open", "speaks_tls"]

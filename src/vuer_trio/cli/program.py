@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from .._shown import HIDDEN, shown_uri
+from .._formatting import HIDDEN, shown_uri
 from .json_text import printable
 from .output import Output
 from .running import Command, run_command

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from .._client.client import VuerClient
+from .._connection.policies import Discard
 from .._errors import ConnectionClosed
-from .._link.policy import Discard
-from ..client import VuerClient
 from .connection import add_connection, add_uri, new_client, seconds
 from .json_text import NAME, printable
 from .output import Output

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from .._link.policy import Discard
+from .._client.client import VuerClient
+from .._connection.policies import Discard
 from .._nursery import open_plain_nursery
 from .._runtime import runtime
-from ..client import VuerClient
 from .connection import add_connection, add_uri, connected
 from .json_text import NAME, printable
 from .output import Output

@@ -19,7 +19,7 @@ from .._errors import (
     EncodeError,
     RecvTimeout,
 )
-from .._shown import HIDDEN
+from .._formatting import HIDDEN
 from .json_text import printable
 from .output import Output, PipeClosed, mode_of
 from .statuses import CommandFailed, Status

@@ -11,9 +11,9 @@ from typing import Any, Self
 
 import trio
 
+from .._client.client import VuerClient
+from .._connection.policies import Discard
 from .._errors import EncodeError
-from .._link.policy import Discard
-from ..client import VuerClient
 from ..events import ClientEvent
 from .connection import add_connection, add_uri, connected
 from .json_text import BadJSON, load, printable

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
-from .._link.witnesses import Direction
+from .._connection.observers import Direction
+from .._formatting import shown
 from .._received import received_client_event, received_server_event
-from .._shown import shown
 from ..codec import decode
 from ..events import ClientEvent, ServerEvent
 

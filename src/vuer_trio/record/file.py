@@ -15,9 +15,9 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
 
+from .._connection.observers import Direction
 from .._failures import as_exception, pass_on
-from .._link.witnesses import Direction
-from .._transport.base import Prepared
+from .._websocket.transport import Prepared
 from ..events import canonical
 from .errors import needed
 from .layout import ABOUT, END, GAP, OTHERS, PROFILE, address_of, glance, nanoseconds

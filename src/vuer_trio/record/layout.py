@@ -16,7 +16,7 @@ from typing import Any
 
 from msgpack import Unpacker
 
-from .._link.witnesses import Direction
+from .._connection.observers import Direction
 from .._received import is_time, seconds
 
 __all__ = [

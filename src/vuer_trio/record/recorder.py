@@ -14,15 +14,15 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from .._block import Block
+from .._client.client import VuerClient
+from .._client.options import check_choice, check_size
+from .._connection.observers import Direction
 from .._failures import describe
+from .._formatting import must_be
 from .._interrupts import protected_methods
-from .._link.witnesses import Direction
 from .._nursery import open_plain_nursery
+from .._reentrant import Block
 from .._runtime import Runtime, runtime
-from .._shown import must_be
-from ..client import VuerClient
-from ..options import check_choice, check_size
 from .file import Compression, RecordingFile
 from .layout import FORMAT
 

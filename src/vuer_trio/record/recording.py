@@ -9,8 +9,8 @@ from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
-from .._shown import shown_uri
-from ..options import check_size
+from .._client.options import check_size
+from .._formatting import shown_uri
 from .chunk import DamagedChunk, limit_for, messages_of, unpack_chunk
 from .entry import Entry, Side
 from .errors import DamagedRecording, needed

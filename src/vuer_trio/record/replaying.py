@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from .._connection.checkpoints import Pace
+from .._formatting import must_be
 from .._interrupts import call_unprotected
-from .._link.pace import Pace
 from .._runtime import runtime
-from .._shown import must_be
 from ..events import Event
 from .recording import Recording
 

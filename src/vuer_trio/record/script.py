@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from .._errors import ProtocolError
-from .._shown import must_be
+from .._formatting import must_be
 from ..events import ClientEvent, ServerEvent, canonical
 from .entry import Entry, Side
 

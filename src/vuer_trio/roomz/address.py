@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .._shown import must_be, shown_uri
-from .._transport.address import Address, parse_address
+from .._formatting import must_be, shown_uri
+from .._net.address import Address, parse_address
 
 __all__ = ["Server", "parse_server"]
 

@@ -8,14 +8,14 @@ from contextvars import ContextVar
 from time import perf_counter
 from typing import Any
 
+from .._connection.checkpoints import HANDLERS, Pace
+from .._connection.log_limit import LogLimit
+from .._connection.policies import Fifo
+from .._connection.queue import Box
 from .._failures import has_failed, log_failure, pass_on, verb
+from .._formatting import shown
 from .._interrupts import call_unprotected, protected_methods
-from .._link.box import Box
-from .._link.log_limit import LogLimit
-from .._link.pace import HANDLERS, Pace
-from .._link.policy import Fifo
 from .._runtime import Runtime
-from .._shown import shown
 from .events import EventHandler, Handlers, Item, RoomzEvent
 
 __all__ = ["Calling", "Gate", "HandlerCaller", "call_handler"]

@@ -9,10 +9,10 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from .._link.box import Box
-from .._link.policy import Fifo
+from .._connection.policies import Fifo
+from .._connection.queue import Box
+from .._formatting import shown_uri
 from .._runtime import run, runtime
-from .._shown import shown_uri
 from .address import parse_server
 from .client import AsyncClient
 from .errors import AuthenticationError, ClientError, needed

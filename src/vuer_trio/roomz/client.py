@@ -10,14 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from .._block import Block
+from .._connection.opening import open_connection
 from .._errors import ClientClosed, renew
+from .._formatting import must_be
 from .._interrupts import protected_methods
-from .._link.opening import open_connection
 from .._nursery import open_plain_nursery
+from .._reentrant import Block
 from .._runtime import runtime
-from .._shown import must_be
-from .._transport.base import TransportName
+from .._websocket.transport import TransportName
 from . import http
 from .account import Account
 from .address import parse_server

@@ -12,7 +12,7 @@ import builtins
 from types import ModuleType
 
 from .._errors import VuerError
-from .._transport.trouble import say_why
+from .._net.failure_reason import say_why
 
 __all__ = ["AuthenticationError", "ClientError", "ConnectionError", "needed", "unreachable"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from .._shown import must_be
+from .._formatting import must_be
 
 __all__ = ["ConnectionState", "EventHandler", "Handlers", "Item", "RoomzEvent", "complete"]
 

@@ -7,8 +7,8 @@ import re
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
+from .._formatting import shown, without
 from .._http import Answer, ask
-from .._shown import shown, without
 from .address import Server
 from .errors import AuthenticationError, ConnectionError, needed, unreachable
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from .._errors import ProtocolError
 from .._json import TooDeep, TooMany, check_json
-from .._transport.base import Message, Text
+from .._websocket.transport import Message, Text
 from .errors import needed
 
 __all__ = ["CONNECT", "PONG", "Kind", "Packet", "decode", "encode_event", "load_codec"]

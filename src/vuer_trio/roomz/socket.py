@@ -8,22 +8,22 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
+from .._connection.connection import Keeper
+from .._connection.link import CLEANUP, Link, State
+from .._connection.link_changes import Disconnected, Watch
+from .._connection.log_limit import LogLimit
+from .._connection.opening import open_connection
+from .._connection.pending_replies import Calls
+from .._connection.policies import Fifo
+from .._connection.queue import Box
 from .._errors import ConnectionClosed, ProtocolError, VuerError
+from .._formatting import shown
 from .._interrupts import protected_methods
-from .._link.box import Box
-from .._link.calls import Calls
-from .._link.changes import Disconnected, Watch
-from .._link.keeper import Keeper
-from .._link.link import CLEANUP, Link, State
-from .._link.log_limit import LogLimit
-from .._link.opening import open_connection
-from .._link.policy import Fifo
+from .._net.connect_options import Dialing
+from .._net.rejection import Rejected
 from .._runtime import Runtime
-from .._shown import shown
-from .._transport.base import Message, Transport, TransportName
-from .._transport.dial import dial
-from .._transport.dialing import Dialing
-from .._transport.handshake import Rejected
+from .._websocket.connect import dial
+from .._websocket.transport import Message, Transport, TransportName
 from .address import Server
 from .errors import ConnectionError, unreachable
 from .events import Item, RoomzEvent

@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager, nullcontext
 from threading import Thread
 from typing import Any
 
-from .._link.box import Box
-from .._link.policy import Fifo
+from .._connection.policies import Fifo
+from .._connection.queue import Box
 from .._runtime import Runtime
 from .errors import needed
 from .showing import Line

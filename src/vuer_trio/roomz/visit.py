@@ -8,16 +8,16 @@ import random
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from .._client.options import check_choice, check_seconds, check_size
+from .._connection.policies import DropOldest
+from .._connection.queue import Box
 from .._errors import ClientClosed, VuerError
 from .._failures import describe
+from .._formatting import must_be, shown
 from .._home import Home
 from .._interrupts import protected_methods
-from .._link.box import Box
-from .._link.policy import DropOldest
 from .._runtime import Runtime
-from .._shown import must_be, shown
-from .._transport.base import TransportName
-from ..options import check_choice, check_seconds, check_size
+from .._websocket.transport import TransportName
 from .account import Account
 from .address import Server
 from .calling import Calling, Gate, HandlerCaller

@@ -7,14 +7,14 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any, Literal, TypeVar, overload
 
+from .._connection.policies import Fifo, Policy
+from .._handlers import Handlers, register
 from .._hosting.origins import DEFAULT
 from .._interrupts import protected_block
-from .._link.policy import Fifo, Policy
 from .._nursery import beside
 from .._runtime import runtime
-from .._transport.base import TransportName
+from .._websocket.transport import TransportName
 from ..events import ClientEvent
-from ..handlers import Handlers, register
 from .broadcast import Broadcast
 from .options import DEFAULT_MAX_BUFFERED, ServerOptions
 from .programs import Binding, Program, Spawned

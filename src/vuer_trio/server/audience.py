@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from .._link.box import Box, Ticket
+from .._connection.queue import Box, Ticket
 
 __all__ = ["Listener"]
 

@@ -7,12 +7,12 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from .._transport.base import Prepared
+from .._websocket.transport import Prepared
 from ..events import ServerEvent
 from .verbs import Verbs
 
 if TYPE_CHECKING:
-    from .._link.box import Ticket
+    from .._connection.queue import Ticket
     from .audience import Listener
     from .serving import Serving
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from .._received import ReceivedServerEvent
-from .._transport.base import Prepared
+from .._websocket.transport import Prepared
 from ..events import ServerEvent
 
 __all__ = ["Change", "Prepare"]

@@ -6,16 +6,16 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .._client.dispatch import Arrived, set_key
+from .._connection.connection import Keeper
+from .._connection.policies import Policy
+from .._connection.queue import Box
 from .._errors import ProtocolError
+from .._handlers import Caller, Handler, Handlers, kind
 from .._interrupts import call_unprotected, protected_methods
-from .._link.box import Box
-from .._link.keeper import Keeper
-from .._link.policy import Policy
-from .._transport.base import Text
 from .._values import count_values
-from ..dispatch import Arrived, set_key
+from .._websocket.transport import Text
 from ..events import ClientEvent, Event, received_client_event
-from ..handlers import Caller, Handler, Handlers, kind
 from .waiting import Waiting
 
 if TYPE_CHECKING:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from .._client.connecting import with_key
+from .._connection.connection import Keeper
+from .._connection.link_changes import Disconnected, Watch
+from .._connection.opening import open_connection
 from .._errors import ClientClosed, ConnectionClosed
 from .._failures import describe
+from .._handlers import kind
 from .._interrupts import protected_methods
-from .._link.changes import Disconnected, Watch
-from .._link.keeper import Keeper
-from .._link.opening import open_connection
-from ..connecting import with_key
-from ..handlers import kind
 from .programs import Program
 from .session import VuerSession
 from .tasks import guarded
 
 if TYPE_CHECKING:
-    from .._transport.knock import Knock
+    from .._websocket.incoming_request import Knock
     from .serving import Serving
 
 __all__ = ["Life"]

@@ -10,12 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from .._hosting.origins import DEFAULT, check_hosts, check_origins
-from .._hosting.places import quarter
-from .._link.policy import Fifo, Policy
-from .._shown import must_be
-from .._transport.base import TransportName
-from ..options import (
+from .._client.options import (
     check_choice,
     check_policies,
     check_port,
@@ -23,6 +18,11 @@ from ..options import (
     check_size,
     environment_int,
 )
+from .._connection.policies import Fifo, Policy
+from .._formatting import must_be
+from .._hosting.origins import DEFAULT, check_hosts, check_origins
+from .._hosting.places import quarter
+from .._websocket.transport import TransportName
 from .certificates import server_context
 
 __all__ = ["ServerOptions"]

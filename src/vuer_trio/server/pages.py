@@ -14,7 +14,7 @@ from .._hosting.turns import Turn, Turns
 from .._runtime import Runtime
 
 if TYPE_CHECKING:
-    from .._transport.knock import Knock
+    from .._websocket.incoming_request import Knock
 
 __all__ = ["File", "Pages"]
 

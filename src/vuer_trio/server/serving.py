@@ -8,28 +8,28 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from .._client.connecting import event_encoder
+from .._connection.connection import Keeper
 from .._errors import ConnectionClosed
+from .._handlers import kind
 from .._home import Home
+from .._hosting.memory_limit import MemoryLimit
 from .._hosting.origins import Origins
 from .._hosting.places import NoPlace, Places
+from .._hosting.stalls import end_stalled
 from .._hosting.visits import Visits
 from .._interrupts import protected_methods
-from .._link.keeper import Keeper
-from .._link.memory_limit import MemoryLimit
-from .._link.stalls import end_stalled
 from .._runtime import Runtime
-from .._transport.base import Prepared
-from .._transport.framing import prepare
-from ..connecting import event_encoder
+from .._websocket.frames import prepare
+from .._websocket.transport import Prepared
 from ..events import Event, ServerEvent
-from ..handlers import kind
 from .life import Life
 from .options import ServerOptions
 from .pages import Pages
 from .session import VuerSession
 
 if TYPE_CHECKING:
-    from .._transport.knock import Knock
+    from .._websocket.incoming_request import Knock
     from .app import Vuer
 
 __all__ = ["Serving"]
@@ -111,8 +111,8 @@ class Serving:
         Raises OSError if it can not. Cancelled: every session is closed with 1001, within a
         second more than ``close_timeout``.
         """
-        from .._transport.listen import listen
-        from .._transport.listening import Listening
+        from .._websocket.accept import listen
+        from .._websocket.listen_options import Listening
 
         options = self.options
         listening = Listening(

@@ -7,22 +7,22 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from .._connection.checkpoints import Pace
+from .._connection.close_info import check_close
+from .._connection.connection import Keeper
+from .._connection.link import State
+from .._connection.observers import Witness, add_witness, call_witness
+from .._connection.policies import Policy
+from .._connection.receiver import Receiver
+from .._connection.sender import Sender
+from .._connection.statistics import Statistics, measure
 from .._errors import CallTimeout, ClientClosed, VuerError, renew
+from .._formatting import must_be
+from .._handlers import Handlers
 from .._interrupts import protected_methods
-from .._link.endings import check_close
-from .._link.keeper import Keeper
-from .._link.link import State
-from .._link.pace import Pace
-from .._link.policy import Policy
-from .._link.receiver import Receiver
-from .._link.sender import Sender
-from .._link.witnesses import Witness, add_witness, call_witness
 from .._runtime import Runtime
-from .._shown import must_be
 from ..codec import make_encoder
 from ..events import ClientEvent, GetWebXRMesh, GrabRender, ServerEvent, ServerRPC
-from ..handlers import Handlers
-from ..statistics import Statistics, measure
 from .audience import Listener
 from .change import Change, Prepare
 from .intake import Intake, taken
@@ -31,7 +31,7 @@ from .threadsafe import ThreadsafeSession
 from .verbs import Verbs
 
 if TYPE_CHECKING:
-    from .._transport.knock import Knock
+    from .._websocket.incoming_request import Knock
 
 __all__ = ["VuerSession"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .._link.sender import Sender
+from .._client.threadsafe import ThreadsafeSender
+from .._connection.sender import Sender
 from ..events import ServerEvent
-from ..threadsafe import ThreadsafeSender
 from .verbs import Verbs
 
 __all__ = ["ThreadsafeApp", "ThreadsafeSession", "ThreadsafeVerbs"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from .._connection.pending_replies import Call, Calls
 from .._errors import VuerError
-from .._link.calls import Call, Calls
 from .._runtime import Runtime
 from ..events import ClientEvent, canonical
 

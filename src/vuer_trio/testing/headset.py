@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from .._block import Block
+from .._client.client import VuerClient
 from .._errors import ConnectionClosed
 from .._nursery import open_plain_nursery
+from .._reentrant import Block
 from .._runtime import runtime
-from ..client import VuerClient
 from ..events import ClientEvent, ServerEvent
 from .jpeg import small_jpeg
 from .server import MemoryServer

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .._client.client import VuerClient
 from .._interrupts import protected_block
-from ..client import VuerClient
 from .server import MemoryServer, as_it_is, open_memory_server
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Any
 
 from .._interrupts import protected_block
+from .._net.in_memory import host_inside
 from .._nursery import beside
 from .._runtime import runtime
-from .._transport.inside import host_inside
-from .._transport.listening import Listening
+from .._websocket.listen_options import Listening
 from .memory import memory_stream_pair
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class MemoryServer:
 
     def connect(self, pair: Callable[[], tuple[Any, Any]] = memory_stream_pair) -> Any:
         """The client's end of a new connection, for ``open_vuer_client(stream=...)``."""
-        from .._transport.listen import greet_stream
+        from .._websocket.accept import greet_stream
 
         if self.scope.cancel_called or self.serving.closing:
             raise ConnectionRefusedError(f"{self.host} has ended")

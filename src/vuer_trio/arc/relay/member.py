@@ -8,17 +8,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+from ..._connection.connection import Keeper
+from ..._connection.link import Link
+from ..._connection.opening import open_connection
+from ..._connection.policies import Fifo
 from ..._errors import ConnectionClosed
 from ..._interrupts import protected_methods
-from ..._link.keeper import Keeper
-from ..._link.link import Link
-from ..._link.opening import open_connection
-from ..._link.policy import Fifo
-from ..._transport.base import Prepared, Text, Transport
+from ..._websocket.transport import Prepared, Text, Transport
 from ..rate_limit import Window
 
 if TYPE_CHECKING:
-    from ..._transport.knock import Knock
+    from ..._websocket.incoming_request import Knock
     from .serving import Relay
 
 __all__ = ["Member"]

@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..._hosting.places import network
+from ..._net.http_request import BadRequest
 from ..._runtime import Runtime
-from ..._transport.http_request import BadRequest
 from .reading import Unreadable, read_json
 from .registry import Refusal, Registry
 from .windows import Windows
 
 if TYPE_CHECKING:
-    from ..._transport.knock import Knock
+    from ..._websocket.incoming_request import Knock
 
 __all__ = ["Pages"]
 

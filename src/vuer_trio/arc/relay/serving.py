@@ -10,19 +10,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
+from ..._client.options import check_choice, check_context, check_port, check_seconds, check_size
+from ..._connection.connection import Keeper
+from ..._connection.policies import Fifo, Latest, Policy
+from ..._formatting import must_be
+from ..._hosting.memory_limit import MemoryLimit
 from ..._hosting.origins import Origins, check_hosts, check_origins
 from ..._hosting.places import NoPlace, Places, quarter
+from ..._hosting.stalls import end_stalled
 from ..._hosting.visits import Visits
 from ..._interrupts import protected_block, protected_methods
-from ..._link.keeper import Keeper
-from ..._link.memory_limit import MemoryLimit
-from ..._link.policy import Fifo, Latest, Policy
-from ..._link.stalls import end_stalled
 from ..._nursery import beside, open_plain_nursery
 from ..._runtime import Runtime, runtime
-from ..._shown import must_be
-from ..._transport.base import TransportName
-from ...options import check_choice, check_context, check_port, check_seconds, check_size
+from ..._websocket.transport import TransportName
 from ..account import check_token
 from ..rate_limit import RateLimit
 from .member import BAD_TOKEN, INVALID_TOKEN, Member
@@ -32,7 +32,7 @@ from .switch import Switch
 from .windows import Windows
 
 if TYPE_CHECKING:
-    from ..._transport.knock import Knock
+    from ..._websocket.incoming_request import Knock
 
 __all__ = ["Relay", "RelayOptions", "open_arc_relay", "serve_arc_relay"]
 
@@ -182,8 +182,8 @@ class Relay:
 
     async def run(self, status: Any) -> None:
         """See `serve_arc_relay`."""
-        from ..._transport.listen import listen
-        from ..._transport.listening import Listening
+        from ..._websocket.accept import listen
+        from ..._websocket.listen_options import Listening
 
         options = self.options
         listening = Listening(

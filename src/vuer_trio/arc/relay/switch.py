@@ -10,8 +10,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from ..._transport.base import Prepared
-from ..._transport.framing import prepare
+from ..._websocket.frames import prepare
+from ..._websocket.transport import Prepared
 from ..message import EVERYONE, RELAY, encode_fields
 from .reading import Unreadable, is_falsy, read_json
 

@@ -1,0 +1,397 @@
+"""The Vuer client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
+from ssl import SSLContext
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
+
+from .._connection.backoff import Backoff
+from .._connection.checkpoints import Pace
+from .._connection.client_base import Connection
+from .._connection.connection import Keeper
+from .._connection.counters import Counters
+from .._connection.link import State
+from .._connection.observers import Witness, Witnesses, add_witness
+from .._connection.policies import DEFAULT_INBOX, Fifo, Policy
+from .._connection.queue import Box
+from .._connection.receiver import Receiver
+from .._connection.sender import Sender
+from .._connection.statistics import Statistics, measure
+from .._errors import CallTimeout, ClientClosed, renew
+from .._handlers import Handlers, kind, register
+from .._interrupts import protected_methods
+from .._runtime import Runtime, runtime
+from .._websocket.transport import TransportName
+from ..events import ClientEvent, ServerEvent
+from ..scene import Scene
+from .connecting import event_encoder, new_keeper, received, with_key
+from .dispatch import Dispatch
+from .freshness import Freshness, Lease
+from .info import get_client_info
+from .options import Headers, Options, WebsocketsOptions
+from .threadsafe import ThreadsafeClient
+
+if TYPE_CHECKING:
+    from .._connection.trio_channels import ReceiveEnd, SendEnd
+
+__all__ = ["VuerClient", "open_vuer_client"]
+
+F = TypeVar("F", bound=Callable[[ServerEvent], object])
+
+
+@protected_methods
+class VuerClient(Connection):
+    """A connection to a Vuer server.
+
+    ``async with VuerClient(uri) as client`` opens it, and closes it at the end of the block; it
+    may be entered again. `run` and `connect` keep one open beyond the function that opens it.
+
+    ``uri``, ``max_size`` (bytes) and ``ssl_verify`` fall back to the environment's
+    ``VUER_CLIENT_URI`` (``ws://localhost:8012``), ``WEBSOCKET_MAX_SIZE`` (2**28) and
+    ``VUER_SSL_VERIFY`` (true). ``headers`` may be a callable, asked at each dial. ``proxy`` is an
+    ``http://`` or ``https://`` URL, or True for the environment's. ``stream`` is an open byte
+    stream, used as it is. Timeouts are seconds, `math.inf` switches one off: ``connect_timeout``
+    for the whole of opening; ``close_timeout`` for the time without progress while the outbox
+    drains, and for the peer's answer to the close; ``heartbeat`` for a silence before a ping, and
+    as much again before the link is lost. ``reconnect``, True or a `Backoff`, dials again after
+    every end that this side did not ask for; until it gives up, sending follows the room in the
+    outbox, and what waits goes on waiting. ``floats="single"`` halves the size of floats, as the
+    reference does. ``mirror_scene`` keeps `scene`. ``checkpoints="every"`` yields to other tasks
+    at every call. ``inbox`` and ``outbox`` are delivery policies: `Fifo` waits when it is full,
+    `DropOldest`, `Latest` and `Discard` never do and count what they drop. The default inbox is a
+    ``Fifo(1024)`` that waits for its first receiver no longer than 1 s after it was full: until
+    there is one, it then keeps the newest, counts the rest, and says so in a warning.
+
+    Raises TypeError and ValueError for options that cannot be.
+    """
+
+    def __init__(
+        self,
+        uri: str | None = None,
+        *,
+        max_size: int | None = None,
+        ssl_verify: bool | None = None,
+        ssl_context: SSLContext | None = None,
+        headers: Headers | None = None,
+        proxy: str | Literal[True] | None = None,
+        connect_timeout: float = 10.0,
+        close_timeout: float = 1.0,
+        heartbeat: float = 20.0,
+        inbox: Policy = DEFAULT_INBOX,  # a Fifo(1024)
+        outbox: Policy = Fifo(1024),
+        reconnect: bool | Backoff | None = None,
+        compression: Literal["deflate"] | None = None,
+        floats: Literal["double", "single"] = "double",
+        mirror_scene: bool = False,
+        checkpoints: Literal["amortised", "every"] = "amortised",
+        transport: TransportName = "auto",
+        stream: Any = None,
+        **websockets_options: Unpack[WebsocketsOptions],
+    ) -> None:
+        given = {name: value for name, value in locals().items() if name in Options.names()}
+        for name in ("connect_timeout", "heartbeat"):  # an alias of theirs outdoes a default
+            if given[name] == _DEFAULTS[name]:
+                del given[name]
+        self._options = Options.gather({**given, **websockets_options})
+        super().__init__()
+        environment = ssl_verify is None
+        self._unsafe = self._options.unsafe(
+            "VUER_SSL_VERIFY in the environment" if environment else "ssl_verify=False"
+        )
+        self._every = self._options.checkpoints == "every"
+        self._encode = event_encoder(self._options.floats)
+        keyed = with_key(self._encode, self._options.outbox.key_function(kind))
+        self._handlers = Handlers()
+        self._freshness = Freshness(received)
+        self._scene = Scene() if self._options.mirror_scene else None
+        self._heeded: Keeper | None = None  # whose messages are decoded when they are read
+        self._witnesses: Witnesses = []  # of every connection
+        self._retained: dict[str, bytes] = {}  # the newest of each type, for every new link
+        nowhere: Box[Any] = Box(None, Fifo())
+        nowhere.close(
+            ClientClosed(
+                f"Not connected to {self.uri}: enter the client with `async with`, or await "
+                "client.connect()"
+            )
+        )
+        pace = Pace()
+        #: ``send @ e``, ``await send(e)``, ``await send @ e``; ``await send`` returns a permit
+        self.send: Sender[ClientEvent] = Sender(
+            nowhere, keyed, pace, self.uri, partial(_retain, self._retained)
+        )
+        self._receiver: Receiver[ServerEvent] = Receiver(nowhere, nowhere, received, pace, self.uri)
+
+    # ---- state
+
+    @property
+    def uri(self) -> str:
+        """Where it connects to, without what may be secret: a password, what its query says."""
+        return self._options.address.shown
+
+    def statistics(self) -> Statistics:
+        """Counts, depths and times, as they are now."""
+        keeper = self._keeper
+        return measure(
+            keeper.counters if keeper else Counters(),
+            self.send.outbox,
+            self._receiver.inbox,
+            keeper.boxes if keeper else (),
+            silence=keeper.rt.current_time() - keeper.heard_at if keeper else None,
+            reconnects=max(0, self.generation - 1),
+        )
+
+    def __repr__(self) -> str:
+        state = self._keeper.state.value if self._keeper else "not connected"
+        return f"<VuerClient {self.uri} {state}>"
+
+    # ---- its connection
+
+    def _client_info(self) -> dict[str, Any]:
+        """What its INIT says of it."""
+        return get_client_info()
+
+    def _new_keeper(self, rt: Runtime, shielded: bool) -> Keeper:
+        init = self._encode(ClientEvent(etype="INIT", value=self._client_info()))
+        retained = self._retained
+        keeper = new_keeper(rt, self._options, lambda: [init, *retained.values()], shielded)
+        keeper.witnesses = self._witnesses
+        return keeper
+
+    def _opened(self, keeper: Keeper) -> None:
+        pace = Pace(keeper.rt, every=self._every, home=keeper.home)
+        self.send.connect(keeper.outbox, pace)
+        self._receiver.connect(keeper.rt, keeper.inbox, keeper.outbox, pace)
+        self._freshness.follow(keeper)
+        keyed = self._options.inbox.key_function(kind) is not None
+        if self._handlers or self._freshness.tracking or keyed or self._scene is not None:
+            self._heed(keeper)
+        if self._scene is not None:
+            keeper.on_link = self._scene.clear
+
+    # ---- sending
+
+    def send_nowait(self, event: ClientEvent) -> None:
+        """Enqueue an event now; the same as ``client.send @ event``.
+
+        Raises OutboxFull when there is no room, EncodeError, ConnectionClosed, ClientClosed.
+        """
+        self.send @ event
+
+    async def send_many(self, events: Iterable[ClientEvent]) -> None:
+        """Wait for room, then enqueue all events in one step. Cancelled: none of them."""
+        await self.send.many(events)
+
+    async def flush(self, timeout: float | None = None) -> None:
+        """Wait until the server has read everything enqueued so far.
+
+        It answers a WebSocket ping sent behind it. Raises CallTimeout after ``timeout`` seconds,
+        InboxFull if a full inbox keeps the answer from being read: at once, but where the default
+        inbox has never been received from, which gives way after 1 s. Cancelled: nothing is undone.
+        """
+        if self._keeper is None:
+            raise renew(self.send.outbox.closed or ClientClosed())
+        if timeout is None:
+            return await self._keeper.flush()
+        with self._keeper.rt.move_on_after(timeout):
+            return await self._keeper.flush()
+        raise CallTimeout(f"{self.uri} has not read everything within {timeout:g} s")
+
+    # ---- receiving
+
+    # Not `async def`: a coroutine that only awaits another one costs a tenth of a receive.
+    def recv(self, timeout: float | None = None) -> Coroutine[Any, Any, ServerEvent]:
+        """Wait for the next event.
+
+        Raises RecvTimeout after ``timeout`` seconds, ConnectionClosed when everything has been
+        received and the connection has ended (in order, too), ClientClosed after a local close,
+        ProtocolError for a frame that cannot be decoded, after which the next call goes on.
+        It yields to other tasks at least every 0.25 ms. Cancelled: nothing has been taken.
+        """
+        if timeout is None:
+            return self._receiver.recv()
+        return self._receiver.recv_within(timeout)
+
+    def recv_nowait(self) -> ServerEvent:
+        """The next event, if it is there. Raises InboxEmpty if not, else as `recv`."""
+        return self._receiver.recv_nowait()
+
+    async def recv_many(self, limit: int | None = None) -> list[ServerEvent]:
+        """Wait for one event; all that are there then, up to ``limit``. Raises as `recv`."""
+        return await self._receiver.recv_many(limit)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    def __anext__(self) -> Coroutine[Any, Any, ServerEvent]:
+        """As `recv`, but ends on a normal close: code 1000 or 1001."""
+        return self._receiver.recv(iterating=True)
+
+    @property
+    def send_channel(self) -> SendEnd[ClientEvent]:
+        """The sending end, as a ``trio.abc.SendChannel``; each access makes a new one.
+
+        Under asyncio it is an ``anyio.abc.ObjectSendStream``, with anyio's exceptions.
+        """
+        rt = runtime()
+        if rt.name == "asyncio":
+            from .._connection.anyio_channels import SendStream
+
+            return SendStream(rt, self.send)  # type: ignore[return-value]  # as documented
+        from .._connection.trio_channels import SendEnd
+
+        return SendEnd(rt, self.send)
+
+    @property
+    def receive_channel(self) -> ReceiveEnd[ServerEvent]:
+        """The receiving end, as a ``trio.abc.ReceiveChannel``; each access makes a new one.
+
+        Under asyncio it is an ``anyio.abc.ObjectReceiveStream``, with anyio's exceptions. Who has
+        one is going to receive: the default inbox waits for it as long as it takes.
+        """
+        rt = runtime()
+        self._receiver.take()
+        if rt.name == "asyncio":
+            from .._connection.anyio_channels import ReceiveStream
+
+            return ReceiveStream(rt, self._receiver)  # type: ignore[return-value]  # as documented
+        from .._connection.trio_channels import ReceiveEnd
+
+        return ReceiveEnd(rt, self._receiver)
+
+    # ---- handlers
+
+    @overload
+    def on(self, etype: str, *, once: bool = ..., concurrent: bool = ...) -> Callable[[F], F]: ...
+    @overload
+    def on(
+        self,
+        etype: str,
+        fn: Callable[[ServerEvent], object],
+        *,
+        once: bool = ...,
+        concurrent: bool = ...,
+    ) -> Callable[[], None]: ...
+    def on(
+        self,
+        etype: str,
+        fn: Callable[[ServerEvent], object] | None = None,
+        *,
+        once: bool = False,
+        concurrent: bool = False,
+    ) -> Any:
+        """Call ``fn(event)``, sync or async, for each event of a type; `recv` gets it as well.
+
+        With ``fn`` it returns a function that takes it back; as a decorator it returns the
+        function. Handlers run one after another, in the order of the events; ``concurrent``
+        ones at once. Events that wait for a handler have the policy of the inbox; under `Discard`
+        the newest 1,024 wait. What a handler raises is logged, and ends nothing.
+        """
+        return self._register(etype, fn, once=once, concurrent=concurrent)
+
+    @overload
+    def answer(self, etype: str) -> Callable[[F], F]: ...
+    @overload
+    def answer(self, etype: str, fn: Callable[[ServerEvent], object]) -> Callable[[], None]: ...
+    def answer(self, etype: str, fn: Callable[[ServerEvent], object] | None = None) -> Any:
+        """Answer a server's request: ``value = await fn(event)`` goes back under its ``rtype``.
+
+        An answered request does not reach `recv`. Requests are answered at once, beside each
+        other; one whose ``fn`` raises is logged and not answered. Returns as `on`.
+        """
+        return self._register(etype, fn, answers=True)
+
+    def _register(
+        self, etype: str, fn: Callable[[ServerEvent], object] | None, **options: bool
+    ) -> Any:
+        self._heed(self._keeper)
+        return register(self._handlers, etype, fn, **options)
+
+    def _heed(self, keeper: Keeper | None) -> None:
+        """Somebody wants to see events when they are read."""
+        if keeper is None or keeper is self._heeded:
+            return
+        if keeper.state in (State.OPEN, State.GAP):
+            keeper.home.check()
+            self._heeded = keeper
+            Dispatch(
+                keeper,
+                self._handlers,
+                received,
+                # an answer is of no kind, and is not replaced by another one
+                Sender(keeper.outbox, self._encode, self.send.pace, self.uri),
+                self._options.inbox,
+                self._freshness,
+                self._scene,
+            )
+
+    def witness(self, fn: Witness) -> Callable[[], None]:
+        """Call ``fn(direction, messages)`` for all that is on the wire: payloads, in order.
+
+        ``direction`` is "received", when they are read, or "sent", just before they are written;
+        INIT is among them if ``fn`` is there when the connection opens. ``fn`` is sync, and must
+        neither wait nor keep the sequence. What it raises is logged. Returns what takes it back,
+        twice is harmless.
+        """
+        return add_witness(self._witnesses, fn)
+
+    # ---- the scene
+
+    @property
+    def scene(self) -> Scene:
+        """The server's scene, as a browser would have it by now: of all that has been read.
+
+        It is one object for the client's life, to be read only. Each link starts it from nothing,
+        as each page does; between two links it is what the last one left. It grows with what the
+        server adds. Raises RuntimeError without ``mirror_scene=True``.
+        """
+        if self._scene is None:
+            raise RuntimeError(
+                "this client keeps no scene: open it with open_vuer_client(..., mirror_scene=True)"
+            )
+        return self._scene
+
+    @property
+    def threadsafe(self) -> ThreadsafeClient:
+        """``client.threadsafe.send(event)``: the calls that do not wait, from any thread."""
+        return ThreadsafeClient(self.send)
+
+    # ---- staleness
+
+    def latest(self, etype: str, *, max_age: float | None = None) -> ServerEvent:
+        """The newest event of a type, whoever has received it.
+
+        Raises Stale if there is none, or if it was read more than ``max_age`` seconds ago.
+
+        The first call of `latest` or `lease` looks back over what was read last: up to 64 reads
+        or 64 KiB. From then on, over later connections of the same loop too, every event is
+        decoded when it is read, and the newest of each of the last 1,024 types is kept.
+        """
+        self._heed(self._keeper)
+        self._freshness.begin()
+        return self._freshness.latest(etype, max_age)
+
+    def lease(self, etype: str, *, max_age: float) -> Lease:
+        """``with client.lease("POSE", max_age=0.1) as lease:`` goes on while events keep coming.
+
+        The block is a cancel scope, ``lease.scope``. Its deadline is ``max_age`` seconds after
+        the newest event of the type, or after the entry if that one is older or there is none;
+        each one that is read moves it on. At the deadline the block is cancelled, and leaving it
+        raises Stale. The end of the connection is no end of the lease: it runs out.
+        """
+        self._heed(self._keeper)
+        self._freshness.begin()
+        return Lease(self._freshness, etype, max_age)
+
+
+#: ``async with open_vuer_client(uri, ...) as client``: the client is its own context manager
+open_vuer_client = VuerClient
+
+
+def _retain(retained: dict[str, bytes], event: ClientEvent, payload: bytes) -> None:
+    retained.pop(event.etype, None)  # the newest goes last
+    retained[event.etype] = payload
+
+
+_DEFAULTS = {"connect_timeout": 10.0, "heartbeat": 20.0}

@@ -1,0 +1,141 @@
+"""From a client's options to an open link, and what can go wrong on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
+from typing import Any, Literal
+
+from .._connection.connection import Keeper
+from .._connection.link import Link
+from .._connection.lossy_queue import Keyed
+from .._connection.policies import open_inbox
+from .._errors import ConnectionFailed, ProtocolError, VuerError, renew
+from .._net.failure_reason import say_why
+from .._net.rejection import way_of
+from .._received import ReceivedServerEvent
+from .._runtime import Runtime
+from .._websocket.transport import Text, Transport
+from ..codec import decode, make_encoder
+from ..events import Event, ServerEvent
+from .options import Options
+
+__all__ = [
+    "connection_failed",
+    "dial_now",
+    "event_encoder",
+    "new_keeper",
+    "received",
+    "with_key",
+]
+
+
+def new_keeper(
+    rt: Runtime, options: Options, preamble: Callable[[], Sequence[bytes]], shielded: bool
+) -> Keeper:
+    """A connection that is not open yet."""
+    return Keeper(
+        rt,
+        options.address.shown,
+        partial(_dial, options),
+        connection_failed,
+        open_inbox(rt, options.inbox),
+        options.outbox.open(rt),
+        heartbeat=options.heartbeat,
+        close_timeout=options.close_timeout,
+        preamble=preamble,
+        backoff=options.backoff,
+        shielded=shielded,
+    )
+
+
+async def _dial(options: Options, link: Link, nursery: Any) -> Transport:
+    with link.rt.move_on_after(options.connect_timeout):
+        return await _dial_now(options, link, nursery)
+    raise TimeoutError(f"it was not open within {options.connect_timeout:g} s")
+
+
+async def dial_now(
+    options: Options, link: Any, nursery: Any, *, stays: str | None = None
+) -> Transport:
+    """One dial, without a deadline. ``link`` is a `Sink` that knows its runtime as ``rt``;
+    ``stays`` is why no redirect to another origin is followed, if none is."""
+    return await _dial_now(options, link, nursery, stays)
+
+
+async def _dial_now(
+    options: Options, link: Any, nursery: Any, stays: str | None = None
+) -> Transport:
+    from .._net.connect_options import Dialing
+    from .._websocket.connect import dial
+
+    return await dial(
+        link.rt,
+        Dialing(
+            address=options.address,
+            max_size=options.max_size,
+            transport=options.transport,
+            headers=options.header_fields(),
+            tls=options.ssl_context,
+            verify=options.ssl_verify,
+            server_hostname=options.server_hostname,
+            proxy=options.proxy,
+            compression=options.compression,
+            subprotocols=options.subprotocols,
+            origin=options.origin,
+            stream=options.stream,
+            stays=stays,
+        ),
+        link,
+        nursery,
+    )
+
+
+def connection_failed(uri: str, exc: Exception, what: str = "a Vuer server") -> Exception:
+    """What opening raises for what the dial failed with."""
+    if isinstance(exc, VuerError | TypeError) or type(exc) is ValueError:
+        return exc  # a fault of the caller's
+    why = say_why(exc, what, secure=uri.startswith("wss:"))
+    status = getattr(exc, "status", None)
+    return ConnectionFailed(
+        f"could not connect to {uri}{way_of(exc)}: {why}", uri=uri, status=status
+    )
+
+
+def event_encoder(
+    floats: Literal["double", "single"], expected: str = "ClientEvent"
+) -> Callable[[Event], bytes]:
+    """From an event to a payload. It raises EncodeError, and knows no client."""
+    return make_encoder(floats, expected)
+
+
+def with_key(
+    encode: Callable[[Event], bytes], key: Callable[[Any], Hashable] | None
+) -> Callable[[Event], bytes]:
+    """An encoder whose payloads know their key, if there is a function for it."""
+    if key is None:
+        return encode
+
+    def encode_with_key(event: Event) -> Keyed:
+        payload = Keyed(encode(event))
+        payload.key = key(event)
+        hash(payload.key)  # a TypeError is the caller's
+        return payload
+
+    return encode_with_key
+
+
+def received(item: Any) -> ServerEvent:
+    """The event in an item of an inbox. Raises ProtocolError."""
+    kind = type(item)
+    if kind is bytes or kind is bytearray:
+        return ReceivedServerEvent(decode(item))
+    if kind is Text:
+        raise ProtocolError(
+            f"a text frame of {len(item)} bytes, where the wire has only binary ones",
+            frame=bytes(item),
+        )
+    event: ServerEvent | ProtocolError = item.event  # decoded when it was read
+    if isinstance(event, ProtocolError):
+        raise renew(event)
+    return event

@@ -1,0 +1,212 @@
+"""A connection as its user holds it: a block, a task in a nursery, or the manual form."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Self
+
+from .._errors import ClientClosed, ConnectionClosed, ConnectionFailed, renew
+from .._interrupts import protected_methods
+from .._nursery import open_plain_nursery
+from .._reentrant import Block
+from .._runtime import Runtime, runtime
+from .close_info import check_close, closed_error
+from .connection import Keeper
+from .link import State
+from .link_changes import Watch
+from .opening import open_connection
+
+__all__ = ["Connection"]
+
+log = logging.getLogger("vuer_trio.link")
+
+
+@protected_methods
+class Connection(Block):
+    """What every client has. A subclass makes the links, and wires them up once they are open."""
+
+    def __init__(self) -> None:
+        self._keeper: Keeper | None = None
+        self._abandon: Callable[[], object] | None = None
+        self._unsafe = ""  # what to warn of when it opens, once
+
+    def _new_keeper(self, rt: Runtime, shielded: bool) -> Keeper:
+        """A connection that is not open yet."""
+        raise NotImplementedError
+
+    def _opened(self, keeper: Keeper) -> None:
+        """``keeper`` is open, and nothing has been read: send on it, receive from it."""
+        raise NotImplementedError
+
+    # ---- state
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is open, in both directions."""
+        keeper = self._keeper
+        return keeper is not None and keeper.state is State.OPEN and not keeper.home.forked
+
+    @property
+    def _alive(self) -> bool:
+        """Whether it is open, or will be by itself."""
+        alive = (State.OPENING, State.OPEN, State.GAP)
+        keeper = self._keeper
+        return keeper is not None and keeper.state in alive and not keeper.home.forked
+
+    @property
+    def transport(self) -> str | None:
+        """The transport in use: "trio-websocket" or "websockets"; None before a connection."""
+        return self._keeper.transport_name if self._keeper else None
+
+    @property
+    def subprotocol(self) -> str | None:
+        """What the server chose of ``subprotocols``."""
+        return self._keeper.subprotocol if self._keeper else None
+
+    @property
+    def generation(self) -> int:
+        """How many connections have been opened."""
+        return self._keeper.generation if self._keeper else 0
+
+    @property
+    def close_code(self) -> int | None:
+        """The close code of the latest connection (RFC 6455 §7.4.1), None while it is open."""
+        ending = self._keeper.ending if self._keeper else None
+        return ending.code if ending else None
+
+    @property
+    def close_reason(self) -> str | None:
+        """The reason that came with `close_code`."""
+        ending = self._keeper.ending if self._keeper else None
+        return ending.reason if ending else None
+
+    def link_changes(self) -> Watch:
+        """Iterate `Connected` and `Disconnected`, from now on, until no more can come.
+
+        Each call makes a watch of its own, which keeps the newest 1,000 changes.
+        """
+        if self._keeper is None:
+            raise ClientClosed(f"{self!r}: there is no connection to watch yet")
+        return self._keeper.changes.watch(self._keeper.rt)
+
+    # ---- opening
+
+    @asynccontextmanager
+    async def _in_block(self) -> AsyncIterator[None]:
+        body: BaseException | None = None
+        try:
+            async with open_plain_nursery(runtime()) as nursery:
+                keeper = await self._open(nursery, shielded=True)  # until the block ends
+                try:
+                    yield
+                except BaseException as exc:
+                    body = exc
+                    keeper.abort()
+                    raise
+                await self.aclose()
+        except BaseException as exc:
+            if exc is body:
+                self._tell_of_loss(exc)
+            raise
+
+    def _tell_of_loss(self, exc: BaseException) -> None:
+        """A connection lost behind the body's back is the context of what the body raised."""
+        keeper = self._keeper
+        if (
+            keeper is not None
+            and keeper.ending is not None
+            and keeper.ending.by == "loss"
+            and isinstance(exc, Exception)
+            and exc.__context__ is None
+            and not isinstance(exc, ConnectionClosed)
+        ):
+            exc.__context__ = closed_error(keeper.ending, keeper.uri)
+
+    async def connect(self, nursery: Any = None) -> Self:
+        """Open the connection, and keep it open until `close`.
+
+        Its tasks run in ``nursery``, or without one in a system task; neither is ever disturbed:
+        failures are raised by the next call. Raises ConnectionFailed, and RuntimeError while it
+        is connected; after a loss it opens a new connection. Cancelled: nothing is left open.
+        """
+        await self._open(nursery, shielded=False)
+        return self
+
+    async def run(self, *, task_status: Any = None) -> None:
+        """Carry a connection: ``client = await nursery.start(VuerClient(...).run)``.
+
+        Returns when it is closed by `close` or, in order and for good, by the server. Raises
+        ConnectionFailed, and ConnectionClosed on a loss. Cancelled: leaves at once.
+        """
+        async with self:
+            assert self._keeper is not None
+            keeper = self._keeper
+            if task_status is not None:
+                task_status.started(self)
+            await keeper.over.wait()
+        error = keeper.inbox.closed
+        if isinstance(error, ConnectionFailed) or (
+            isinstance(error, ConnectionClosed) and not error.normal
+        ):
+            raise renew(error)
+
+    def _warn(self) -> None:
+        if self._unsafe:
+            log.warning("%s", self._unsafe)
+            self._unsafe = ""
+
+    async def _open(self, nursery: Any, *, shielded: bool) -> Keeper:
+        if self._alive:
+            raise RuntimeError(f"{self!r} is connected already; close it first")
+        rt = runtime()
+        self._warn()
+        previous = self._keeper
+        keeper = self._new_keeper(rt, shielded)
+        keeper.generation = self.generation
+        keeper.on_open = self._opened
+        self._keeper = keeper
+        try:
+            failure = await open_connection(keeper, nursery)
+            if failure is not None:
+                error = keeper.explain(keeper.uri, failure)
+                raise error from (failure if error is not failure else failure.__cause__)
+        except BaseException:
+            self._keeper = previous
+            raise
+        if nursery is None:
+            call = rt.loop_caller()
+            self._abandon = lambda: call(keeper.abort)
+        return keeper
+
+    # ---- closing
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        """Send what is enqueued, close, and wait for the peer's answer.
+
+        ``close_timeout`` bounds the time without progress, and the wait for the answer. Raises
+        ConnectionClosed with the number of messages that could not be sent, if there are any.
+        Without a connection it does nothing. Raises ValueError and TypeError for what no close
+        frame can say. Cancelled: leaves at once.
+        """
+        check_close(code, reason)
+        self._abandon = None
+        if self._keeper is not None:
+            await self._keeper.aclose(code, reason)
+
+    close = aclose
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection has ended, whoever ended it, and its handlers with it."""
+        if self._keeper is not None:
+            self._keeper.home.check_loop()
+            await self._keeper.over.wait()
+
+    def __del__(self) -> None:
+        abandon = getattr(self, "_abandon", None)
+        if abandon is not None and self._alive:
+            warnings.warn(f"{self!r} was never closed", ResourceWarning, stacklevel=1, source=self)
+            with suppress(RuntimeError):  # the loop has ended, and the connection with it
+                abandon()

@@ -1,0 +1,106 @@
+"""What an end means: the error that its users raise, and whether to dial again."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterable
+
+from .._errors import ConnectionClosed, ConnectionFailed, VuerError
+from .._formatting import must_be, shown
+from .._net.rejection import Rejected
+from .._websocket.transport import Ending, Outgoing, Ping
+
+__all__ = ["check_close", "closed_error", "count_messages", "is_final", "unsent_error"]
+
+#: RFC 6455 §7.4.1 and the IANA registry
+_NAMES = {
+    1000: "normal closure",
+    1001: "going away",
+    1002: "protocol error",
+    1003: "unsupported data",
+    1005: "no code given",
+    1006: "abnormal closure",
+    1007: "invalid payload",
+    1008: "policy violation",
+    1009: "message too big",
+    1010: "extension missing",
+    1011: "internal error",
+    1012: "service restart",
+    1013: "try again later",
+    1014: "bad gateway",
+}
+#: characters of a reason
+_LONGEST = 600
+#: for the ends that have no close frame
+_NEVER_SENT = (1005, 1006)
+#: HTTP statuses that dialling again would not change
+_FINAL = (401, 403, 404, 407)
+#: TLS that was cut off, which is a loss like any other
+_CUT_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+
+
+def check_close(code: int, reason: str) -> None:
+    """Raises ValueError and TypeError for what no close frame can say."""
+    if isinstance(code, bool) or not isinstance(code, int):
+        raise TypeError(must_be("code", "an int, 1000", code))
+    if not ((code in _NAMES and code not in _NEVER_SENT) or 3000 <= code < 5000):
+        what = "1000, another of RFC 6455 §7.4.1, or 3000 to 4999"
+        raise ValueError(must_be("code", what, code))
+    if not isinstance(reason, str):
+        raise TypeError(must_be("reason", "a str", reason))
+
+
+def closed_error(ending: Ending, uri: str) -> ConnectionClosed:
+    """The error for calls on a link to ``uri`` that ended so."""
+    if ending.by == "loss":
+        message = f"the connection to {uri} was lost: {shown(ending.reason, _LONGEST)}"
+    elif ending.by == "us":
+        reason = shown(ending.reason, _LONGEST)
+        message = f"closed the connection to {uri} with code {ending.code}: {reason}"
+        if ending.code == 1009 and "max_size" in ending.reason:
+            message += "; open it with a larger max_size= to receive such messages"
+    else:
+        name = _NAMES.get(ending.code)
+        message = f"{uri} closed the connection with code {ending.code}"
+        message += f" ({name})" if name else ""
+        message += f": {shown(ending.reason, _LONGEST)}" if ending.reason else ""
+    error = ConnectionClosed(message, code=ending.code, reason=ending.reason)
+    error.__cause__ = ending.cause
+    return error
+
+
+def unsent_error(
+    count: int, what: str, uri: str, ending: Ending | None, closed: VuerError | None
+) -> ConnectionClosed:
+    """The error for leaving ``uri`` with ``count`` messages that were not ``what``.
+
+    ``closed`` is what other calls raise: after giving up, the reason.
+    """
+    ending = ending or Ending("loss", 1006, "it was not open")
+    reason: str = ending.reason or f"it closed with code {ending.code}"
+    cause = ending.cause
+    if isinstance(closed, ConnectionFailed):
+        reason, cause = str(closed), closed
+    error = ConnectionClosed(
+        f"{count} message{'s were' if count > 1 else ' was'} not {what} {uri}: "
+        f"{shown(reason, _LONGEST)}",
+        code=ending.code,
+        reason=ending.reason,
+    )
+    error.__cause__ = cause
+    return error
+
+
+def count_messages(items: Iterable[Outgoing]) -> int:
+    """How many there are, pings aside."""
+    return sum(type(item) is not Ping for item in items)
+
+
+def is_final(exc: Exception) -> bool:
+    """Whether a dial that failed so would fail again: refused, not trusted, a caller's fault."""
+    if isinstance(exc, Rejected):
+        return exc.location is not None or exc.status in _FINAL
+    for error in (exc, exc.__cause__):
+        if isinstance(error, ssl.SSLError):
+            return not isinstance(error, _CUT_OFF)
+    return not isinstance(exc, OSError)

@@ -1,0 +1,392 @@
+"""A connection from its opening to its end: one link, or link after link.
+
+The keeper holds what outlives a link: the boxes, the counters, the calls that wait, the tasks of
+handlers. Without a backoff it carries one link; with one it dials again after every end that this
+side did not ask for.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal
+
+from .._errors import ClientClosed, ConnectionFailed, VuerError, renew
+from .._failures import describe
+from .._interrupts import interrupt_in, protected_methods
+from .._runtime import Runtime
+from .._websocket.transport import Ending, Message, Outgoing, Transport
+from .backoff import Backoff, Delays
+from .close_info import closed_error, count_messages, is_final, unsent_error
+from .counters import Counters
+from .keepalive import Pings
+from .link import LEFT, Link, State
+from .link_changes import Changes, Connected, Disconnected
+from .observers import Witnesses, show
+from .queue import Box, settle
+from .replay import Replay
+from .standstill import Standstill
+
+__all__ = ["Keeper"]
+
+log = logging.getLogger("vuer_trio.link")
+
+
+@protected_methods
+class Keeper:
+    """`run` is its life; `aclose` ends it in order, `abort` at once.
+
+    ``dial(link, nursery)`` opens a transport; ``explain(uri, exc)`` makes of what it raises what
+    the user is to see. ``preamble()`` is what each link sends first. A ``shielded`` connection is
+    ended by `aclose` and `abort` only, one of which must follow: in the block of its user,
+    clean-up in a cancelled body can still send.
+    """
+
+    def __init__(
+        self,
+        rt: Runtime,
+        uri: str,
+        dial: Callable[[Any, Any], Awaitable[Transport]],
+        explain: Callable[[str, Exception], Exception],
+        inbox: Box[Any],
+        outbox: Box[Any],
+        *,
+        heartbeat: float,
+        close_timeout: float,
+        preamble: Callable[[], Sequence[bytes]] = tuple,
+        backoff: Backoff | None = None,
+        shielded: bool = False,
+    ) -> None:
+        self.rt = rt
+        self.uri = uri
+        self.dial = dial
+        self.inbox = inbox
+        self.outbox = outbox
+        self.heartbeat = heartbeat
+        self.close_timeout = close_timeout
+        self.state = State.OPENING
+        self.ending: Ending | None = None
+        self.generation = 0  # connections so far; the user may count on from earlier ones
+        self.transport_name = ""
+        self.subprotocol: str | None = None
+        self.counters = Counters()
+        self.changes = Changes()
+        self.pings = Pings(self)
+        #: what is to be done between the first handshake and the first event, once
+        self.on_open: Callable[[Keeper], None] | None = None
+        #: what is to be done whenever a link opens, before anything of it is read
+        self.on_link: Callable[[], None] | None = None
+        #: sees what arrives, and returns what goes into the inbox
+        self.tap: Callable[[Sequence[Message], float], Sequence[Any]] | None = None
+        #: who is shown all that is read and written; the user may put in a list of its own
+        self.witnesses: Witnesses = []
+        #: what is to be done after the end, before the nursery is cancelled
+        self.afterwards: Callable[[], Awaitable[None]] | None = None
+        #: what an ending, or what a dial failed with, means to the protocol above: an error that
+        #: ends the connection for good, or to dial again as late as the backoff has it
+        self.judge: Callable[[Any], VuerError | Literal["late"] | None] = lambda how: None
+        #: is told how many bytes have arrived
+        self.meter: Callable[[int], None] | None = None
+        #: what is to be done once nothing more can be sent or received, with the reason
+        self.on_close: Callable[[VuerError], None] | None = None
+        self._standstill = Standstill(rt, uri, inbox)
+        #: the boxes that stop the reader when they are full
+        self.boxes = self._standstill.boxes
+        self.nursery: Any = None
+        self.gone = rt.Event()  # the connection is; handlers may still run
+        self.over = rt.Event()
+        self.explain, self.preamble = explain, preamble
+        self.home = settle(rt, uri, inbox, outbox)
+        self._backoff = backoff
+        self._delays = Delays(backoff) if backoff else None
+        #: what is kept to be sent again, if anything is
+        self.replay = Replay(rt, outbox, self.pings) if backoff and backoff.replay else None
+        self._scope = rt.CancelScope(shield=shielded)
+        self._link: Link | None = None  # the open one, or the last one
+        self._heard_at = rt.current_time()
+        self._late = False  # the next dial
+        self._status: Any = None
+        self._interrupted, self._struck = False, None  # which says more than `_unsent`
+        self._unsent = 0  # messages that never went out whole; known at the end
+
+    @property
+    def lone_writes(self) -> bool:
+        """Whether a sender may write for itself: not if every write is to be remembered."""
+        return self.replay is None
+
+    @property
+    def heard_at(self) -> float:
+        """When anything arrived last."""
+        return self._link.heard_at if self._link else self._heard_at
+
+    @property
+    def held(self) -> int:
+        """Bytes of the messages that it holds, whole or not."""
+        partial = self._link.buffered if self._link is not None else 0
+        return self.outbox.bytes + partial + sum(box.bytes for box in self.boxes)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a link may open."""
+        return self.state in (State.OPENING, State.GAP)
+
+    # ---- life
+
+    async def run(self, status: Any) -> None:
+        """Dial, and carry until the end.
+
+        ``status.started()`` gets None, or what the first dial failed with. Raises nothing but a
+        cancellation, which ends the connection at once.
+        """
+        self._status = status
+        try:
+            with self._scope:
+                async with self.rt.open_nursery() as self.nursery:
+                    await self._link_after_link()
+                    self._vanish()
+                    if self.afterwards is not None:
+                        await self.afterwards()
+                    self.nursery.cancel_scope.cancel()
+        except BaseException as exc:
+            self._interrupted = interrupt_in(exc) is not None
+            if (struck := await status.struck(exc)) is not None:  # outdoes what it has caused
+                self._struck = self.inbox.closed = self.outbox.closed = struck
+            raise
+        finally:
+            self._vanish()
+            self.nursery = None
+            self.over.set()
+            status.started(self._closed_here())
+
+    async def _link_after_link(self) -> None:
+        while True:
+            link = Link(self)
+            try:
+                ending = await link.run()
+            except Exception as exc:  # it did not open
+                error: VuerError = self._failed(exc)
+                delay = self._delay_after(exc)
+                if delay is None:
+                    self._status.started(exc)
+                    self._close_boxes(error)
+                    if self.state is State.GAP:
+                        log.warning("gave up: %s", error)
+                    return
+            else:
+                if self.state is not State.GAP or self._delays is None or link.opened_at is None:
+                    return
+                error = closed_error(ending, self.uri)
+                delay = self._delays.after_link(link.ended_at - link.opened_at, self._late)
+            log.info("%s; dialling again in %.2f s", error, delay)
+            await self.rt.sleep(delay)
+
+    def _delay_after(self, exc: Exception) -> float | None:
+        """Seconds until the next dial after one that failed with ``exc``; None for never."""
+        backoff, delays = self._backoff, self._delays
+        if backoff is None or delays is None or is_final(exc):
+            return None
+        first = self.state is State.OPENING
+        late = self.judge(exc) == "late"
+        return delays.after_failure(late) if backoff.first or not first else None
+
+    def _failed(self, exc: Exception) -> ConnectionFailed:
+        """What calls raise after a dial that was the last."""
+        error = self.explain(self.uri, exc)
+        if error is exc or not isinstance(error, ConnectionFailed):
+            reason = describe(exc)
+            error = ConnectionFailed(f"could not connect to {self.uri}: {reason}", uri=self.uri)
+        error.__cause__ = exc
+        return error
+
+    def _vanish(self) -> None:
+        """Nothing of the connection is left: tell who waits, and count what was not sent."""
+        if self.state is State.GONE:
+            return
+        self._close_boxes(self._closed_here())
+        self._unsent = count_messages(self.outbox.items)
+        if self.replay is not None:
+            self._unsent += self.replay.unconfirmed
+        elif self._link is not None:
+            self._unsent += self._link.unfinished + count_messages(self._link.batch)
+            self._link.batch = []
+        self.outbox.clear()  # a session that has gone may be known for long
+        self.state = State.GONE
+        self.changes.end()
+        self.gone.set()
+
+    def _close_boxes(self, error: VuerError) -> None:
+        self.inbox.close(error)
+        self.outbox.close(error)
+        self.pings.awaited.fail(error)
+        if self.on_close is not None:
+            self.on_close(error)
+
+    def _closed_here(self) -> ClientClosed:
+        return self._struck or ClientClosed(f"the connection to {self.uri} was closed by this side")
+
+    # ---- the link's view
+
+    def opened(self, link: Link) -> None:
+        """A link is open, and nothing has been read."""
+        assert link.transport is not None
+        self._link = link
+        self.transport_name = link.transport.name
+        self.subprotocol = link.transport.subprotocol
+        self.ending = None
+        self.generation += 1
+        self.state = State.OPEN
+        self.pings.ask_again()
+        if self.on_open is not None:
+            self.on_open(self)
+            self.on_open = None  # a connection keeps no hold on its user
+        if self.on_link is not None:
+            self.on_link()
+        self._status.started(None)
+        self.changes.tell(Connected(self.generation))
+
+    def ended(self, link: Link, ending: Ending) -> None:
+        """A link has ended; its stream may still be open."""
+        self.ending = ending
+        self.outbox.lone = self.outbox.direct = None
+        if self.state is State.OPEN:
+            final = verdict if isinstance(verdict := self.judge(ending), VuerError) else None
+            if self._backoff is not None and ending is not LEFT and final is None:
+                self.state, self._late = State.GAP, verdict == "late"
+                self._keep_for_later(link)
+            else:
+                self.state = State.ENDED
+                self._close_boxes(final or closed_error(ending, self.uri))
+        self.changes.tell(Disconnected(ending.code, ending.reason, link.heard_at))
+
+    def _keep_for_later(self, link: Link) -> None:
+        """What was on its way when the link ended: sent again, or never more."""
+        self._link, self._heard_at = None, link.heard_at
+        batch, link.batch = link.batch, []
+        if self.replay is not None:
+            self.replay.put_back()
+            return
+        self.outbox.written(batch)  # awaited pings are put in anew when the next link opens
+        if lost := link.unfinished + count_messages(batch):
+            self.counters.lost += lost
+            log.warning("%d messages were on their way when %s was lost", lost, self.uri)
+
+    def before_write(self, batch: list[Outgoing]) -> None:
+        """The writer is about to write ``batch``. Pings may be added to it."""
+        if self.replay is not None:
+            self.replay.send(batch)
+        if self.witnesses:
+            show(self.witnesses, "sent", batch)
+
+    def after_write(self, batch: list[Outgoing]) -> None:
+        """The writer has written ``batch``."""
+        self.counters.count_sent(batch)
+        if self.replay is None:
+            self.outbox.written(batch)
+
+    def confirmed(self, payload: bytes) -> None:
+        """A pong: the peer has read what was sent before that ping."""
+        if self.replay is not None:
+            self.replay.confirm(payload)
+
+    def deliver(self, messages: Sequence[Message], at: float) -> bool:
+        """Messages for the inbox, read at that time; whether the reader is to stop."""
+        if self.state is State.OPEN:
+            self.counters.received += len(messages)
+            if self.witnesses:
+                show(self.witnesses, "received", messages)
+            self.inbox.extend(messages if self.tap is None else self.tap(messages, at))
+        return self.full
+
+    @property
+    def full(self) -> bool:
+        """Whether the reader is to stop."""
+        for box in self.boxes:  # noqa: SIM110  # asked for each read: a generator doubles its cost
+            if box.full:
+                return True
+        return False
+
+    async def drained(self) -> None:
+        """Keep the reader waiting while a box is full."""
+        await self._standstill.drained(self.pings.awaited.fail)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the reader waits for room."""
+        return self._standstill.now
+
+    # ---- the user's view
+
+    async def flush(self) -> None:
+        """Wait until the peer has read everything enqueued so far: it answers a ping behind it.
+
+        Raises InboxFull when the answer can not be read, or what ended the connection. While an
+        inbox is about to give way it waits for that.
+        """
+        if self.outbox.closed is not None:
+            raise renew(self.outbox.closed)
+        self.home.check_loop()
+        self._standstill.check()
+        await self.pings.flush()
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        """Drain the outbox, close, and wait for the peer's answer.
+
+        ``close_timeout`` bounds the time without progress, and the wait for the answer. Raises
+        ConnectionClosed, once, with the number of messages that were not sent. Cancelled: as
+        `abort`.
+        """
+        if not self.gone.is_set():  # what has ended belongs to no loop any more
+            self.home.check_loop()
+        try:
+            if self.state is State.OPEN:
+                self._leave()
+                assert self._link is not None
+                await self._link.leave(code, reason)
+            elif self.state in (State.OPENING, State.GAP):
+                self._leave()
+                self._scope.cancel()
+            with self.rt.move_on_after(self.close_timeout):
+                await self.gone.wait()
+        finally:
+            self._scope.cancel()
+        await self.gone.wait()
+        if self._unsent and not self._interrupted:
+            count, self._unsent = self._unsent, 0
+            what = "sent to" if self.replay is None else "confirmed by"
+            raise unsent_error(count, what, self.uri, self.ending, self.outbox.closed)
+
+    @property
+    def open_link(self) -> Link | None:
+        """The link, while it is open."""
+        return self._link if self.state is State.OPEN else None
+
+    def fail(self, code: int, reason: str) -> None:
+        """End it for a fault of the peer's: the close frame goes out before all that waits."""
+        if self.open_link is not None:
+            self.open_link.fail(code, reason)
+
+    def lose(self, reason: str) -> None:
+        """Give the link up: the protocol above has no sign of life from its peer."""
+        if self.open_link is not None:
+            self.open_link.lose(reason)
+
+    def abort(self) -> None:
+        """End it at once. What is enqueued is offered to the system, without waiting."""
+        if self.state in (State.OPENING, State.OPEN, State.GAP):
+            self._leave()
+            batch = self._link.batch if self._link is not None else []
+            if count := count_messages(self.outbox.items) + count_messages(batch):
+                log.warning(
+                    "left %s with %d messages enqueued; what the system did not take is lost",
+                    self.uri,
+                    count,
+                )
+        self._scope.cancel()
+
+    def _leave(self) -> None:
+        self.state = State.LEAVING
+        self._close_boxes(self._closed_here())
+        self.inbox.stops = False
+        for box in self.boxes:
+            box.attended = False  # the reader reads on, and discards
+            box.clear()

@@ -1,0 +1,308 @@
+"""One connection: a reader, one owner that writes, a heartbeat, the close.
+
+The link knows no Vuer, and no other link. It carries payloads from its keeper's outbox to a
+transport and from the transport to the keeper's inbox, and returns how it ended.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from .._failures import as_exception, describe, has_failed, log_failure, pass_on
+from .._interrupts import protected_methods
+from .._websocket.transport import Ending, Message, Outgoing, Transport
+from .observers import show
+
+if TYPE_CHECKING:
+    from .connection import Keeper
+
+__all__ = ["CLEANUP", "LEFT", "Link", "State"]
+
+log = logging.getLogger("vuer_trio.link")
+
+#: bytes joined into one write; a pong waits for no more than this, or for one message
+_CHUNK = 524_288
+#: seconds that closing a stream may take when the task is cancelled
+CLEANUP = 1.0
+#: the end of a link that was cancelled
+LEFT = Ending("us", 1001, "this side left at once")
+
+
+class State(Enum):
+    """Of a connection."""
+
+    OPENING = "opening"
+    OPEN = "open"
+    GAP = "reconnecting"
+    LEAVING = "leaving"  # this side closes: drain, close frame, answer
+    ENDED = "ended"  # the peer closed, or it is lost; the stream may still be open
+    GONE = "gone"  # nothing of it is left
+
+
+@protected_methods
+class Link:
+    """`run` is its life; `leave` ends it in order."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self.keeper = keeper
+        self.rt = keeper.rt
+        self.ending: Ending | None = None
+        self._now = self.rt.clock()
+        self.heard_at = self._now()
+        self.opened_at: float | None = None  # None: the keeper knows nothing of it
+        self.ended_at = 0.0
+        self.transport: Transport | None = None
+        self.writing = False
+        self._writing_since = 0.0  # the latest call of `Transport.write`
+        #: what is being written, and has not been counted as written
+        self.batch: list[Outgoing] = []
+        self._preamble: list[Outgoing] = []  # goes out first
+        self._ended = self.rt.Event()
+        self._reading = self.rt.CancelScope()
+        self._idle: Any = None  # an event for the writer to set when nothing is left
+
+    # ---- life
+
+    async def run(self) -> Ending:
+        """Dial, then carry until the end; nothing of the connection is left then.
+
+        Raises what the dial raises. Cancelled: ends at once, with `Transport.abort`.
+        """
+        failure: BaseException | None = None
+        task = self.rt.current_task()
+        try:
+            async with self.rt.open_nursery() as nursery:
+                try:
+                    self.transport = await self.keeper.dial(self, nursery)
+                except BaseException as exc:  # it may be of a hook's, or of a stream of the user's
+                    pass_on(exc, self.rt, task)
+                    failure = exc
+                else:
+                    if self.keeper.wanted:  # it may have been closed in the dial's last step
+                        self._open()
+                        await self._carry(self.transport)
+                nursery.cancel_scope.cancel()
+        except BaseException as exc:
+            self._report("a task", exc, task)
+        finally:
+            await self._vanish()
+        if failure is not None:
+            raise as_exception(failure)
+        assert self.ending is not None
+        return self.ending
+
+    def _open(self) -> None:
+        self.opened_at = self.heard_at = self.rt.current_time()
+        self._preamble = list(self.keeper.preamble())
+        self.keeper.opened(self)
+
+    async def _carry(self, transport: Transport) -> None:
+        task = self.rt.current_task()
+        async with self.rt.open_nursery() as tasks:
+            tasks.start_soon(self._write, transport)
+            if self.keeper.heartbeat != math.inf:
+                tasks.start_soon(self.keeper.pings.beat, self, transport)
+            try:
+                with self._reading:
+                    self._end(await transport.read())
+            except BaseException as exc:
+                self._report("the reader", exc, task)
+            if self.ending is not None and self.ending.by != "loss":
+                with self.rt.move_on_after(self.keeper.close_timeout):
+                    await transport.read_on()
+            tasks.cancel_scope.cancel()
+
+    def _report(self, what: str, exc: BaseException, task: object) -> None:
+        """A fault of ours, or of a stream of the user's: told to the user as what it is."""
+        if has_failed(exc, self.rt, task):
+            log_failure(log, exc, "%s of %s failed", what, self.keeper.uri)
+            self._end(Ending("loss", 1006, f"{what} failed: {describe(exc, repr)}", exc))
+        pass_on(exc, self.rt, task)
+
+    async def _vanish(self) -> None:
+        transport = self.transport
+        if transport is None:
+            return
+        if self.ending is None:
+            opened = self.opened_at is not None
+            transport.abort([*self._preamble, *self.keeper.outbox.items] if opened else ())
+            self._end(LEFT)
+        deadline = self.rt.current_time() + CLEANUP
+        with self.rt.CancelScope(shield=True, deadline=deadline):
+            await transport.aclose()
+
+    def _end(self, ending: Ending) -> None:
+        """The first ending stays."""
+        if self.ending is None:
+            self.ending = ending
+            self.ended_at = self.rt.current_time()
+            self._ended.set()
+            self._notice_idle()
+            if self.opened_at is not None:
+                self.keeper.ended(self, ending)
+
+    def lose(self, reason: str, cause: BaseException | None = None) -> None:
+        """The link is lost."""
+        self._end(Ending("loss", 1006, reason, cause))
+        self._reading.cancel()
+
+    def fail(self, code: int, reason: str) -> None:
+        """The link ends for a fault of the peer's."""
+        assert self.transport is not None
+        self.transport.fail(code, reason)
+
+    def dismiss(self, code: int, reason: str) -> None:
+        """The link ends for what the peer does not do.
+
+        The close frame goes before all that waits; ``close_timeout`` bounds how long the peer has
+        to take it, and what is being written.
+        """
+        self.fail(code, reason)
+        self._end(Ending("us", code, reason))
+        self._reading.cancel()
+
+    @property
+    def writing_since(self) -> float | None:
+        """When a byte left last, of what is being written, or when that began; None while there
+        is nothing to be written."""
+        if self.transport is None or not self.writing:
+            return None
+        return max(self._writing_since, self.transport.progress)
+
+    @property
+    def buffered(self) -> int:
+        """Bytes of messages that are not whole yet."""
+        return self.transport.buffered if self.transport is not None else 0
+
+    @property
+    def unfinished(self) -> int:
+        """Messages that were begun and not finished, one by one: 0 or 1."""
+        return self.transport.unfinished if self.transport is not None else 0
+
+    # ---- leaving
+
+    async def leave(self, code: int, reason: str) -> None:
+        """Drain the outbox, then queue the close frame.
+
+        ``close_timeout`` bounds the time without progress, after which the link is lost.
+        """
+        transport, replay = self.transport, self.keeper.replay
+        close_timeout = self.keeper.close_timeout
+        assert transport is not None
+        since = self.rt.current_time()
+        while self.ending is None and (self._busy(transport) or (replay and replay.unconfirmed)):
+            self._idle = self.rt.Event()
+            since = max(since, transport.progress, replay.confirmed_at if replay else since)
+            left = since + close_timeout - self.rt.current_time()
+            if left <= 0:
+                what = "written" if self._busy(transport) else "confirmed"
+                self.lose(f"nothing could be {what} for {close_timeout:g} s")
+                break
+            with self.rt.move_on_after(left):
+                await self._idle.wait()
+        if self.ending is None:
+            transport.close(code, reason)
+
+    def _busy(self, transport: Transport) -> bool:
+        return bool(self._preamble or self.keeper.outbox.items or self.writing or transport.pending)
+
+    def _notice_idle(self) -> None:
+        if self._idle is not None:
+            self._idle.set()
+
+    # ---- writing
+
+    async def _write(self, transport: Transport) -> None:
+        """The owner: nobody else writes."""
+        task = self.rt.current_task()
+        try:
+            await self._write_all(transport)
+        except OSError as exc:
+            # The reader knows better why: a close frame may be on its way.
+            with self.rt.move_on_after(self.keeper.close_timeout):
+                await self._ended.wait()
+            self.lose(f"a write failed: {exc}", exc)
+        except BaseException as exc:
+            self._report("the writer", exc, task)
+            self._reading.cancel()
+
+    async def _write_all(self, transport: Transport) -> None:
+        keeper, outbox = self.keeper, self.keeper.outbox
+        preamble, self._preamble = self._preamble, []
+        if preamble:
+            if keeper.witnesses:
+                show(keeper.witnesses, "sent", preamble)
+            await self._write_batch(transport, preamble)
+        while True:
+            if self.ending is None:
+                self.batch = outbox.take(_CHUNK)
+            if self.batch or transport.pending:
+                keeper.before_write(self.batch)
+                await self._write_batch(transport, self.batch)
+                batch, self.batch = self.batch, []
+                keeper.after_write(batch)
+            else:
+                # An idle connection does not keep what it sent last; a busy one does, until it has
+                # more: memory that is given back for each large message costs a fifth of the rate.
+                batch = []
+                self._notice_idle()
+                if self.ending is None and keeper.lone_writes:
+                    outbox.lone = outbox.direct = self._write_now
+                await outbox.arrival()
+
+    async def _write_batch(self, transport: Transport, batch: Sequence[Outgoing]) -> None:
+        self.writing, self._writing_since = True, self._now()
+        await transport.write(batch)
+        self.writing = False
+
+    def _write_now(self, payload: Outgoing) -> bool:
+        """Write a lone message in the caller's own step: no other task need wake."""
+        assert self.transport is not None
+        done = self.transport.write_now(payload)
+        if done:
+            self.keeper.counters.count_one(len(payload))
+            if self.keeper.witnesses:
+                show(self.keeper.witnesses, "sent", (payload,))
+        return done
+
+    # ---- the transport's view (Sink)
+
+    def deliver(self, messages: Sequence[Message]) -> bool:
+        """Messages for the inbox; whether the reader is to stop."""
+        return self.keeper.deliver(messages, self.heard_at)
+
+    def heard(self, size: int) -> None:
+        """The peer is alive."""
+        self.heard_at = self._now()
+        self.keeper.counters.bytes_received += size
+        if self.keeper.meter is not None:
+            self.keeper.meter(size)
+
+    def ponged(self, payload: bytes) -> None:
+        """The peer has read everything before that ping."""
+        self.keeper.pings.ponged(payload)
+        self._notice_idle()
+
+    def wake_writer(self) -> None:
+        """The transport has frames of its own to write."""
+        self.keeper.outbox.wake()
+
+    @property
+    def full(self) -> bool:
+        """Whether the reader is to stop."""
+        return self.keeper.full
+
+    async def drained(self) -> None:
+        """Keep the reader waiting for room."""
+        try:
+            await self.keeper.drained()
+        finally:
+            self.heard_at = self.rt.current_time()
+
+    async def turn(self) -> None:
+        """Let the other tasks run."""
+        await self.rt.checkpoint()

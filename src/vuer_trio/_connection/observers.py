@@ -1,0 +1,60 @@
+"""Those who are shown what a connection carries, as it is on the wire.
+
+A connection without a witness pays for the look at an empty list: once for each read, for each
+write of the writer's, and for each message that its sender writes by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal, TypeAlias
+
+from .._failures import contain
+from .._websocket.transport import Message, Ping
+
+__all__ = ["Direction", "Witness", "Witnesses", "add_witness", "call_witness", "show"]
+
+log = logging.getLogger("vuer_trio.link")
+
+#: as this side sees it
+Direction: TypeAlias = Literal["received", "sent"]
+#: is called in sync code, in a callback of the loop's under asyncio
+Witness: TypeAlias = Callable[[Direction, Sequence[Message]], object]
+#: the list outlives the links, and is looked at by each of them
+Witnesses: TypeAlias = list[Witness]
+
+
+def add_witness(witnesses: Witnesses, witness: Witness) -> Callable[[], None]:
+    """Show it everything from now on; returns what takes it back, twice is harmless."""
+    if not callable(witness):
+        raise TypeError(f"witness({witness!r}): write a function of the direction and the messages")
+    entry = partial(witness)  # the same function may be a witness twice
+    witnesses.append(entry)
+
+    def remove() -> None:
+        if entry in witnesses:
+            witnesses.remove(entry)
+
+    return remove
+
+
+def show(witnesses: Witnesses, direction: Direction, messages: Sequence[Message]) -> None:
+    """Show messages in their order, pings left out; the sequence may be reused afterwards.
+
+    What is sent is shown just before it is written, so that no reply can come before it.
+    """
+    if Ping in map(type, messages):
+        messages = [message for message in messages if type(message) is not Ping]
+    if messages:
+        for witness in tuple(witnesses):
+            call_witness(witness, direction, messages)
+
+
+def call_witness(witness: Witness, direction: Direction, messages: Sequence[Message]) -> None:
+    """What a witness raises is logged: the connection is not its affair."""
+    try:
+        witness(direction, messages)
+    except BaseException as exc:
+        contain(exc, log, "a witness of a connection raised")

@@ -1,0 +1,155 @@
+"""Delivery policies: what happens to a message for which there is no room.
+
+A policy is a value. It opens the boxes that keep it, and nothing else asks which one it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from .._formatting import must_be
+from .._runtime import Runtime
+from .lossy_queue import DiscardingBox, DroppingBox, KeyedBox
+from .queue import Box
+
+__all__ = ["DEFAULT_INBOX", "Discard", "DropOldest", "Fifo", "Latest", "Policy", "open_inbox"]
+
+_MIB = 1 << 20
+
+
+class Policy:
+    """What an inbox or an outbox does; `Fifo`, `DropOldest`, `Latest` or `Discard`."""
+
+    __slots__ = ()
+
+    #: whether it keeps everything
+    lossless: ClassVar[bool] = False
+
+    def open(self, rt: Runtime | None, *, attended: bool = True) -> Box[Any]:
+        """A box that keeps this policy. ``attended``: whether anybody takes from it."""
+        raise NotImplementedError
+
+    def key_function(self, default: Callable[[Any], Hashable]) -> Callable[[Any], Hashable] | None:
+        """What tells the key of an event; None where no event needs one."""
+        return None
+
+    def for_calls(self) -> Policy:
+        """The policy for events that wait for their handlers."""
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Fifo(Policy):
+    """Keep everything, in order; whoever fills a full box waits.
+
+    ``capacity`` in messages, ``max_bytes`` in bytes of payload. One message may overshoot the
+    bytes, so that none is too large for ever.
+    """
+
+    lossless = True
+
+    capacity: int = 1024
+    max_bytes: int = 64 * _MIB
+
+    def __post_init__(self) -> None:
+        _check_room(self, self.capacity, self.max_bytes)
+
+    def open(self, rt: Runtime | None, *, attended: bool = True) -> Box[Any]:
+        return Box(rt, self, attended=attended)
+
+
+@dataclass(frozen=True, slots=True)
+class DropOldest(Policy):
+    """Keep the newest, in order; nobody waits, and what is dropped is counted.
+
+    ``capacity`` in messages, ``max_bytes`` in bytes of payload, of what waits: what is being
+    written is beyond both, and is never dropped. The newest message is kept whatever its size.
+    """
+
+    capacity: int = 1024
+    max_bytes: int = 64 * _MIB
+
+    def __post_init__(self) -> None:
+        _check_room(self, self.capacity, self.max_bytes)
+
+    def open(self, rt: Runtime | None, *, attended: bool = True) -> Box[Any]:
+        return DroppingBox(rt, self, attended=attended)
+
+
+@dataclass(frozen=True, slots=True)
+class Latest(Policy):
+    """Keep the newest of each kind; nobody waits, and what is replaced or dropped is counted.
+
+    The kind is the event's type, or ``key(event)``, which must be hashable. What replaces another
+    goes to the end of the line. Over ``max_keys`` kinds, or over ``max_bytes`` bytes of payload,
+    the one that waits longest is dropped; both as `DropOldest` counts them. What ``key`` raises
+    is raised by the call that sends; of a received event it is logged, and that event is of a
+    kind of its own, as is a message that can not be decoded.
+    """
+
+    key: Callable[[Any], Hashable] | None = None
+    max_keys: int = 1024
+    max_bytes: int = 64 * _MIB
+
+    def __post_init__(self) -> None:
+        if self.key is not None and not callable(self.key):
+            raise TypeError(must_be("key", "a function of an event, or None", self.key))
+        _check_room(self, self.max_keys, self.max_bytes)
+
+    @property
+    def capacity(self) -> int:
+        """As the other policies call it."""
+        return self.max_keys
+
+    def open(self, rt: Runtime | None, *, attended: bool = True) -> Box[Any]:
+        return KeyedBox(rt, self, attended=attended)
+
+    def key_function(self, default: Callable[[Any], Hashable]) -> Callable[[Any], Hashable] | None:
+        return self.key or default
+
+
+@dataclass(frozen=True, slots=True)
+class Discard(Policy):
+    """Keep nothing: each message is counted and thrown away.
+
+    For an inbox that nobody wants. Handlers, `latest` and `lease` still see every event, and
+    `recv` waits until the connection ends. An outbox that discards still flushes.
+    """
+
+    @property
+    def capacity(self) -> int:
+        """As the other policies call it."""
+        return 0
+
+    @property
+    def max_bytes(self) -> int:
+        """As the other policies call it."""
+        return 0
+
+    def open(self, rt: Runtime | None, *, attended: bool = True) -> Box[Any]:
+        return DiscardingBox(rt, self, attended=attended)
+
+    def for_calls(self) -> Policy:
+        return DropOldest()
+
+
+def _check_room(policy: Policy, capacity: int, max_bytes: int) -> None:
+    if capacity < 1 or max_bytes < 1:
+        raise ValueError(f"{policy}: a box needs room for at least one message")
+
+
+#: the inbox of who has chosen none; it is told from an equal one by identity
+DEFAULT_INBOX = Fifo(1024)
+
+
+def open_inbox(rt: Runtime, policy: Policy) -> Box[Any]:
+    """A box for what a client reads.
+
+    One that was chosen keeps its policy from the first byte. The default stops the reader as any
+    `Fifo`, but a program that only sends must not hang itself: see `Standstill`.
+    """
+    box = policy.open(rt, attended=policy is not DEFAULT_INBOX)
+    box.stops = True
+    return box

@@ -1,0 +1,178 @@
+"""The ways to send: ``send @ event``, ``await send(event)``, ``await send @ event``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from functools import partial
+from threading import get_ident
+from time import perf_counter
+from typing import Any, Generic, TypeVar
+
+from .._errors import OutboxFull, VuerError
+from .._websocket.transport import LARGE
+from .checkpoints import Pace
+from .queue import Box
+
+__all__ = ["Permit", "Sender"]
+
+E = TypeVar("E")
+
+
+class Sender(Generic[E]):
+    """Puts events into an outbox, encoded: what is sent is the event as it is now."""
+
+    __slots__ = ("_encode", "_keep", "outbox", "pace", "uri")
+
+    def __init__(
+        self,
+        outbox: Box[bytes],
+        encode: Callable[[E], bytes],
+        pace: Pace,
+        uri: str,
+        keep: Callable[[E, bytes], None] | None = None,
+    ) -> None:
+        self.outbox = outbox
+        self.pace = pace
+        self.uri = uri
+        self._encode = encode
+        self._keep = keep
+
+    def connect(self, outbox: Box[bytes], pace: Pace) -> None:
+        """Send on another link from now on."""
+        self.outbox, self.pace = outbox, pace
+
+    def __matmul__(self, event: E) -> None:
+        """``send @ event``: enqueue it now, without waiting.
+
+        Raises OutboxFull when there is no room, EncodeError, ConnectionClosed, ClientClosed.
+        """
+        outbox = self.outbox
+        if outbox.owner != get_ident():  # it is closed, or not for this thread
+            raise outbox.refusal()
+        payload = self._encode(event)
+        if not outbox.offer(payload):
+            raise self.full()
+
+    def from_thread(self, event: E) -> None:
+        """The same, from any thread; it is encoded in the calling one. Waits for the loop."""
+        outbox = self.outbox
+        if outbox.home is None:
+            return self @ event
+        payload = self._encode(event)
+        outbox.home.call(partial(self.put, payload))
+
+    def many_from_thread(self, events: Iterable[E]) -> None:
+        """`from_thread` for several: one behind the other."""
+        payloads = [self._encode(event) for event in events]
+
+        def put_all() -> None:
+            for payload in payloads:
+                self.put(payload)
+
+        home = self.outbox.home
+        if home is None:
+            put_all()
+        else:
+            home.call(put_all)
+
+    def put(self, payload: bytes) -> None:
+        """Enqueue what is encoded already. Raises as ``@`` does."""
+        outbox = self.outbox
+        if outbox.owner != get_ident():
+            raise outbox.refusal()
+        if not outbox.offer(payload):
+            raise self.full()
+
+    async def __call__(self, event: E, *, retain: bool = False) -> None:
+        """``await send(event)``: wait for room, then enqueue it.
+
+        ``retain``: send it again on each later connection, before what is enqueued, until another
+        of its type is sent so. It yields to other tasks at least every 0.25 ms. Raises
+        EncodeError, ConnectionClosed, ClientClosed. Cancelled: the event has not been sent, and
+        will not be.
+        """
+        payload = self._encode(event)
+        pace, outbox = self.pace, self.outbox
+        if perf_counter() < pace.due:
+            await pace.if_cancelled()
+        else:
+            await pace.turn()
+            outbox.direct = outbox.lone
+        # From here to the enqueuing there is no await, except to wait for room.
+        size = len(payload)
+        if outbox.owner != get_ident():
+            raise outbox.refusal()
+        direct, written = outbox.direct, False
+        if direct is not None and size < LARGE and outbox.has_room:
+            outbox.direct = None
+            written = direct(payload)
+        if not written and not outbox.offer(payload):
+            await outbox.reserve(size)
+            outbox.put_reserved((payload,), size)
+        if retain and self._keep is not None:
+            self._keep(event, payload)
+        if size >= LARGE:
+            # Enqueued, so no longer cancellable: let the writer start while the caller encodes.
+            await pace.shielded()
+            pace.restart()
+
+    def __await__(self) -> Generator[Any, Any, Permit[E]]:
+        """``permit = await send``: wait for one slot, and own it."""
+        return self._permit().__await__()
+
+    async def _permit(self) -> Permit[E]:
+        if perf_counter() < self.pace.due:
+            await self.pace.if_cancelled()
+        else:
+            await self.pace.turn()
+        await self.outbox.reserve()
+        return Permit(self.outbox, self._encode)
+
+    async def many(self, events: Iterable[E]) -> None:
+        """Enqueue all events in one step. Cancelled: none of them."""
+        payloads = [self._encode(event) for event in events]
+        size = sum(map(len, payloads))
+        await self.pace.turn()
+        await self.outbox.reserve(size)
+        self.outbox.put_reserved(payloads, size)
+
+    def full(self) -> VuerError:
+        """What to raise when there is no room."""
+        policy = self.outbox.policy
+        return OutboxFull(
+            f"the outbox of {self.uri} is full: {self.outbox.count} of {policy.capacity} messages, "
+            f"{self.outbox.bytes:,} of {policy.max_bytes:,} bytes; use `await client.send(event)`, "
+            "which waits for room, or open it with a larger outbox=Fifo(...)"
+        )
+
+
+class Permit(Generic[E]):
+    """One slot of the outbox. ``permit @ event`` uses it; dropped unused, it gives it back."""
+
+    __slots__ = ("_encode", "_outbox")
+
+    def __init__(self, outbox: Box[bytes], encode: Callable[[E], bytes]) -> None:
+        self._outbox: Box[bytes] | None = outbox
+        self._encode = encode
+
+    def __matmul__(self, event: E) -> None:
+        """Enqueue ``event`` now: there is always room.
+
+        Raises EncodeError (the permit can be used again), ConnectionClosed, ClientClosed.
+        """
+        payload = self._encode(event)
+        if (outbox := self._outbox) is not None and outbox.home is not None:
+            outbox.home.check()
+        outbox, self._outbox = self._outbox, None
+        if outbox is None:
+            raise RuntimeError("a permit is good for one event: `await client.send` for another")
+        outbox.put_reserved((payload,))
+
+    def release(self) -> None:
+        """Give the slot back. Twice is harmless."""
+        outbox, self._outbox = self._outbox, None
+        if outbox is not None:
+            outbox.give_back()
+
+    def __del__(self) -> None:
+        self.release()

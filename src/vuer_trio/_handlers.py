@@ -1,0 +1,211 @@
+"""Handlers of events: who is called for which type, and the tasks that call them."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+from ._connection.checkpoints import HANDLERS, Pace
+from ._connection.log_limit import LogLimit
+from ._connection.policies import Policy
+from ._connection.queue import Box
+from ._errors import ClientClosed, ConnectionClosed
+from ._failures import has_failed, log_failure, pass_on, verb
+from ._formatting import must_be
+from ._interrupts import protected_methods
+from ._runtime import Runtime
+from .events import Event, canonical
+
+__all__ = ["Caller", "Handler", "Handlers", "kind", "register"]
+
+log = logging.getLogger("vuer_trio.handlers")
+
+#: handlers and answers that run beside each other; those above it wait their turn
+_CONCURRENT = 64
+
+
+def kind(event: Event) -> Hashable:
+    """The key of an event for a policy that names no other: its type."""
+    return canonical(event.etype)
+
+
+def _limit() -> LogLimit:
+    return LogLimit(log, "failures of that handler")
+
+
+@dataclass(slots=True, eq=False)
+class Handler:
+    fn: Callable[..., Any]
+    once: bool = False
+    concurrent: bool = False
+    answers: bool = False
+    #: of what it raises: a client may have it called as often as it likes
+    failures: LogLimit = field(init=False, repr=False, default_factory=_limit)
+
+
+@dataclass(slots=True)
+class Handlers:
+    """Who is to be called for which event type. It outlives the links."""
+
+    _table: dict[str, list[Handler]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self._table)
+
+    def add(self, etype: str, handler: Handler) -> Callable[[], None]:
+        """Register; returns what takes it back, twice is harmless."""
+        if not isinstance(etype, str):
+            raise TypeError(must_be("etype", "a str, 'SET'", etype))
+        if not callable(handler.fn):
+            raise TypeError(f"the handler of {etype} is not callable: {handler.fn!r}")
+        if inspect.isgeneratorfunction(handler.fn) or inspect.isasyncgenfunction(handler.fn):
+            raise TypeError(f"the handler of {etype} yields, so it would never run: {handler.fn!r}")
+        present = self._table.setdefault(canonical(etype), [])
+        if handler.answers and any(other.answers for other in present):
+            raise ValueError(f"{etype} is answered already; take that answer back first")
+        present.append(handler)
+        return lambda: self.remove(etype, handler)
+
+    def remove(self, etype: str, handler: Handler) -> None:
+        present = self._table.get(canonical(etype), [])
+        if handler in present:
+            present.remove(handler)
+            if not present:
+                del self._table[canonical(etype)]
+
+    def of(self, etype: str) -> Sequence[Handler]:
+        """The handlers to call now; those that are called once are gone then."""
+        present = self._table.get(canonical(etype))
+        if present is None:
+            return ()
+        found = tuple(present)
+        for handler in found:
+            if handler.once:
+                self.remove(etype, handler)
+        return found
+
+
+def register(handlers: Handlers, etype: str, fn: Callable[..., Any] | None, **options: bool) -> Any:
+    """``fn`` given: register it and return its clean-up. Else: return a decorator."""
+    if fn is not None:
+        return handlers.add(etype, Handler(fn, **options))
+
+    def decorate(fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        handlers.add(etype, Handler(fn, **options))
+        return fn
+
+    return decorate
+
+
+class _Job:
+    """An event on its way to a handler. It has a ``key`` if a newer one may take its place."""
+
+    __slots__ = ("event", "handler", "key", "size")
+
+    key: Hashable
+
+    def __init__(self, handler: Handler, event: Event, size: int) -> None:
+        self.handler, self.event, self.size = handler, event, size
+
+    def __len__(self) -> int:
+        return self.size
+
+
+@protected_methods
+class Caller:
+    """Calls the handlers of one connection.
+
+    One task calls them in the order of the events; another starts those that are not to wait. The
+    queues of calls have the policy of the inbox: a full one stops the reader, or drops the oldest.
+    Reading only fills the queues: on asyncio it happens in a callback of the loop's, where no task
+    can be started.
+    """
+
+    def __init__(
+        self,
+        rt: Runtime,
+        nursery: Any,
+        policy: Policy,
+        call: Callable[[Handler, Event], Awaitable[None]],
+        outbox: Box[Any],
+    ) -> None:
+        self._rt = rt
+        self._nursery = nursery
+        self._call = call
+        self._outbox = outbox  # closed with the connection
+        self._in_order: Box[_Job] = policy.for_calls().open(rt)
+        self._at_once: Box[_Job] = policy.for_calls().open(rt)
+        self._running = 0
+        self._changed: Any = None  # an event for the end of the next call
+        #: the queues; what is in them stops the reader when it is too much
+        self.boxes: list[Box[Any]] = [self._in_order, self._at_once]
+        nursery.start_soon(self._call_in_order)
+        nursery.start_soon(self._start_at_once)
+
+    def put(self, handler: Handler, event: Event, size: int, key: Hashable = None) -> None:
+        """An event for a handler. With a ``key`` a newer one may take its place."""
+        job = _Job(handler, event, size)
+        if key is not None:
+            job.key = key
+        (self._at_once if handler.concurrent or handler.answers else self._in_order).put(job)
+
+    async def _call_in_order(self) -> None:
+        pace = Pace(self._rt, pause=HANDLERS)
+        while True:
+            await self._run(await self._next(self._in_order, pace))
+
+    async def _start_at_once(self) -> None:
+        pace = Pace(self._rt, pause=HANDLERS)
+        while True:
+            job = await self._next(self._at_once, pace)
+            self._nursery.start_soon(self._run, job)
+            while self._running >= _CONCURRENT:
+                await self._change()
+
+    async def _next(self, jobs: Box[_Job], pace: Pace) -> _Job:
+        while True:
+            if not jobs.items:
+                await jobs.arrival()
+                pace.restart()
+            elif perf_counter() < pace.due:
+                break
+            else:
+                await pace.turn()
+        self._running += 1
+        return jobs.pop()
+
+    async def _run(self, job: _Job) -> None:
+        task = self._rt.current_task()
+        try:
+            await self._call(job.handler, job.event)
+        except BaseException as exc:
+            if has_failed(exc, self._rt, task):
+                self._tell(exc, job)
+            pass_on(exc, self._rt, task)
+        finally:
+            self._running -= 1
+            if self._changed is not None:
+                self._changed.set()
+                self._changed = None
+
+    def _tell(self, failure: BaseException, job: _Job) -> None:
+        ended, etype = self._outbox.closed is not None, job.event.etype
+        if ended and isinstance(failure, ConnectionClosed | ClientClosed):
+            log.debug("the connection ended under the handler of %s", etype)
+        elif job.handler.failures.admits():  # such an error of another connection, too
+            log_failure(log, failure, "the handler of %s %s", etype, verb(failure))
+
+    async def _change(self) -> None:
+        """Park until a call has ended."""
+        if self._changed is None:
+            self._changed = self._rt.Event()
+        await self._changed.wait()
+
+    async def finish(self) -> None:
+        """Wait until every event that was read has been handled."""
+        while self._running or self._in_order.items or self._at_once.items:
+            await self._change()

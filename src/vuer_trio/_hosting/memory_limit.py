@@ -1,0 +1,98 @@
+"""What all connections of one server hold in memory together, bounded.
+
+Nobody counts while nothing is wrong: what is held is added up only after as many bytes have
+arrived or been made as there was room for. So a server whose clients read adds up about once in a
+gigabyte.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from .._connection.connection import Keeper
+from .._websocket.transport import Prepared
+
+__all__ = ["MemoryLimit"]
+
+log = logging.getLogger("vuer_trio.link")
+
+#: the IANA registry of close codes: try again later
+_OVERLOADED = 1013
+#: the part of the limit that may come at least until it is added up again
+_STEP = 64
+
+
+class MemoryLimit:
+    """``limit`` is in bytes; ``whose`` says in the log what is bounded.
+
+    When it is exceeded, the connections that hold the most are ended, the largest first, with what
+    they hold thrown away.
+    """
+
+    def __init__(self, limit: int, whose: str) -> None:
+        self._limit = limit
+        self._whose = whose
+        self._left = limit  # bytes that may come before it is to be added up
+        self._members: dict[Keeper, Callable[[], int]] = {}
+        #: bytes of framed messages that exist: in the memory once, however many hold them
+        self.shared = 0
+
+    @contextmanager
+    def member(self, keeper: Keeper, more: Callable[[], int] = int) -> Iterator[None]:
+        """Count, during the block, what a connection holds, and ``more`` beside its messages."""
+        keeper.meter = self.count
+        self._members[keeper] = more
+        try:
+            yield
+        finally:
+            self._members.pop(keeper, None)
+
+    def framed(self, message: Prepared) -> Prepared:
+        """Count a message that several connections may get."""
+        message.account = self
+        size = len(message)
+        self.count(size)
+        self.shared += size
+        return message
+
+    def count(self, size: int) -> None:
+        """So many bytes have arrived, or are to be sent, and are not in a box yet."""
+        self._left -= size
+        if self._left < 0:
+            self._add_up(size)
+
+    @property
+    def held(self) -> int:
+        """Bytes that are held now."""
+        own = (
+            keeper.held - keeper.outbox.shared + more() for keeper, more in self._members.items()
+        )
+        return self.shared + sum(own)
+
+    def _add_up(self, coming: int) -> None:
+        total = self.held + coming
+        if total > self._limit:
+            sizes = {keeper: keeper.held + more() for keeper, more in self._members.items()}
+            for keeper in sorted(sizes, key=sizes.__getitem__, reverse=True):
+                if total <= self._limit or not sizes[keeper]:
+                    break
+                self._end(keeper, sizes[keeper])
+                total = self.held + coming
+        self._left = max(self._limit - total, self._limit // _STEP)
+
+    def _end(self, keeper: Keeper, size: int) -> None:
+        log.warning(
+            "the messages of %s take more than %s bytes; %s holds %s of them, the most, so it "
+            "ends; see max_buffered=",
+            self._whose,
+            f"{self._limit:,}",
+            keeper.uri,
+            f"{size:,}",
+        )
+        if keeper.open_link is not None:
+            keeper.open_link.dismiss(_OVERLOADED, "too many messages wait here; try again later")
+        for box in (*keeper.boxes, keeper.outbox):
+            box.clear()
+        del self._members[keeper]  # what it still holds goes with its tasks

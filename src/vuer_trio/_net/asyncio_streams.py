@@ -1,0 +1,246 @@
+"""Byte streams on asyncio: the loop's own transports, and anyio's streams."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+from contextlib import suppress
+from typing import Any
+
+import anyio
+import anyio.abc
+
+from .byte_stream import READ, SLICE, STEP, Take, read_buffer, unsent_bytes
+
+__all__ = ["AnyioWire", "LoopWire"]
+
+
+class LoopWire(asyncio.BufferedProtocol):
+    """A connection of the loop's. While it is pumped the loop feeds it without waking a task."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._buffer = read_buffer()
+        self._transport: Any = None
+        self._early = bytearray()  # what arrived while nobody pumped
+        self._take: Take | None = None
+        self._changed = asyncio.Event()  # for the reader: bytes, the end, or `take` had enough
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._lost = asyncio.Event()
+        self._ended = False
+        self._error: Exception | None = None
+        self._fault: Exception | None = None  # what `take` raised
+        self.position = 0
+        self._progress = self._loop.time()
+        self._unsent = 0  # while a write waits for the system to take more
+
+    # ---- the loop's calls
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        transport.set_write_buffer_limits(high=1, low=0)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._arrived(self._buffer[:nbytes])
+
+    def _arrived(self, data: memoryview) -> None:
+        if self._take is None:
+            self._early += data
+            self._transport.pause_reading()
+            self._changed.set()
+        else:
+            try:
+                more = self._take(data)
+            except Exception as exc:  # for the reader, who can tell somebody
+                self._fault = exc
+                more = False
+            if not more:
+                self._take = None
+                self._transport.pause_reading()
+                self._changed.set()
+
+    def eof_received(self) -> bool:
+        self._end()
+        return True  # a close frame may still be answered
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None:
+            self._read_last_words()
+        self._error = self._error or exc
+        self._end()
+        self._writable.set()
+        self._lost.set()
+
+    def _read_last_words(self) -> None:
+        """A write that fails closes the loop's transport at once, though a close frame that says
+        why may have been received already: the descriptor is open until this callback returns."""
+        with suppress(OSError, AttributeError):
+            descriptor = os.dup(self._transport.get_extra_info("socket").fileno())
+            with socket.socket(fileno=descriptor) as sock:
+                sock.setblocking(False)
+                for _ in range(64):
+                    data = sock.recv(READ)
+                    if not data:
+                        break
+                    self._arrived(memoryview(data))
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+        self._unsent = self._count_unsent()
+
+    def resume_writing(self) -> None:
+        self._progress = self._loop.time()
+        self._writable.set()
+
+    def _count_unsent(self) -> int:
+        """Bytes of the loop's, and of the system's."""
+        sock = self._transport.get_extra_info("socket")
+        held = unsent_bytes(sock.fileno()) if sock is not None else 0
+        return held + int(self._transport.get_write_buffer_size())
+
+    def _end(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._changed.set()
+
+    # ---- Wire
+
+    @property
+    def progress(self) -> float:
+        if not (self._writable.is_set() or self._lost.is_set()):
+            # The loop tells when all has left, which may take long on a slow line.
+            unsent = self._count_unsent()
+            if unsent != self._unsent:
+                self._unsent, self._progress = unsent, self._loop.time()
+        return self._progress
+
+    @property
+    def arrived(self) -> int:
+        return self.position - (0 if self._lost.is_set() else self._count_unsent())
+
+    @property
+    def takes_all(self) -> bool:
+        return self._writable.is_set() and not self._ended
+
+    async def receive(self) -> memoryview:
+        while not self._early:
+            if self._ended:
+                self._raise_error()
+                return memoryview(b"")
+            await self._wait()
+        data, self._early = self._early, bytearray()
+        return memoryview(data)
+
+    async def _wait(self) -> None:
+        self._changed.clear()
+        self._transport.resume_reading()
+        await self._changed.wait()
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise _as_oserror(self._error)
+
+    async def pump(self, take: Take) -> None:
+        if (self._early or self._ended) and not take(await self.receive()):
+            return
+        self._take = take
+        try:
+            while self._take is not None and not self._ended:
+                await self._wait()
+        finally:
+            finished, self._take = self._take is None, None
+        if self._fault is not None:
+            raise self._fault
+        if not finished:
+            self._raise_error()
+            take(memoryview(b""))
+
+    def try_send(self, data: bytes) -> int:
+        if self._ended or not self._writable.is_set():  # as `takes_all`, without the call
+            return 0
+        self._transport.write(data)
+        self.position += len(data)
+        return len(data)
+
+    async def send_all(self, data: bytes | memoryview) -> None:
+        for start in range(0, len(data), SLICE):
+            await self._writable.wait()
+            if self._error is not None or self._transport.is_closing():
+                raise _as_oserror(self._error or ConnectionResetError("the stream has ended"))
+            part = data[start : start + SLICE]
+            self._transport.write(part)
+            self.position += len(part)
+            self._progress = self._loop.time()
+        await self._writable.wait()
+
+    async def send_eof(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.write_eof()
+
+    async def aclose(self) -> None:
+        if self._writable.is_set():
+            self._transport.close()
+        else:
+            self._transport.abort()
+        await self._lost.wait()
+
+
+class AnyioWire:
+    """Any byte stream of anyio's, or of the user's."""
+
+    position = arrived = 0  # it does not tell
+    takes_all = False
+
+    def __init__(self, stream: anyio.abc.ByteStream) -> None:
+        self._stream = stream
+        self.progress = anyio.current_time()
+
+    async def receive(self) -> memoryview:
+        try:
+            return memoryview(await self._stream.receive(READ))
+        except anyio.EndOfStream:
+            return memoryview(b"")
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError, ssl.SSLError) as exc:
+            raise _as_oserror(exc) from exc
+
+    async def pump(self, take: Take) -> None:
+        while take(await self.receive()):
+            pass
+
+    def try_send(self, data: bytes) -> int:
+        return 0
+
+    async def send_all(self, data: bytes | memoryview) -> None:
+        try:
+            for start in range(0, len(data), STEP):
+                await self._stream.send(bytes(data[start : start + STEP]))
+                self.progress = anyio.current_time()
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError, ssl.SSLError) as exc:
+            raise _as_oserror(exc) from exc
+
+    async def send_eof(self) -> None:
+        try:
+            with suppress(NotImplementedError):  # TLS
+                await self._stream.send_eof()
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError) as exc:
+            raise _as_oserror(exc) from exc
+
+    async def aclose(self) -> None:
+        with suppress(Exception):
+            await anyio.aclose_forcefully(self._stream)
+
+
+def _as_oserror(exc: BaseException) -> OSError:
+    if isinstance(exc, OSError):
+        return exc
+    cause = exc.__cause__
+    return cause if isinstance(cause, OSError) else ConnectionResetError(str(exc) or repr(exc))

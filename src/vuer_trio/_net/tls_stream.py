@@ -1,0 +1,224 @@
+"""TLS over another wire, in either role and on either runtime.
+
+The library's own TLS streams hide what a link must know: how many bytes have left, and how to say
+that nothing more comes while the other side may still be read.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
+from typing import Any, Self
+
+from .._interrupts import protected_methods
+from .byte_stream import READ, SLICE, Take, Wire, read_buffer
+
+__all__ = ["TlsWire"]
+
+#: how the end of the stream shows, with a word (close_notify) or, as often as not, without one
+_ENDS = (ssl.SSLZeroReturnError, ssl.SSLEOFError, ssl.SSLSyscallError)
+
+
+#: bytes of answers to the peer's TLS that may wait for it to read
+_REPLIES = 65_536
+
+
+class _Out(Enum):
+    """The sending side."""
+
+    FREE = "free"
+    BUSY = "busy"  # in `send_all`
+    CUT = "cut"  # perhaps in the middle of a record: nothing may follow
+    ENDED = "ended"  # it was said that nothing more comes
+
+
+@protected_methods
+class TlsWire:
+    """See `Wire`. Made by `open`; the wire below is its own from then on."""
+
+    def __init__(self, wire: Wire, context: ssl.SSLContext, event: Callable[[], Any], **role: Any):
+        self._wire = wire
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._ssl = context.wrap_bio(self._incoming, self._outgoing, **role)
+        self._event = event
+        self._buffer = read_buffer()
+        self._out = _Out.FREE
+        self._rest = b""  # of what reading called for, and the system did not take
+        self._read: Any = None  # an event, for a writer to whom TLS says: read first
+
+    @classmethod
+    async def open(
+        cls,
+        wire: Wire,
+        context: ssl.SSLContext,
+        event: Callable[[], Any],
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+    ) -> Self:
+        """Do the handshake over ``wire``. ``event`` makes an event of the running library's.
+
+        Raises ssl.SSLError, OSError, and ValueError for a name that is none; ``wire`` is closed
+        then. Cancelled: it is closed, too.
+        """
+        try:
+            made = cls(
+                wire, context, event, server_side=server_side, server_hostname=server_hostname
+            )
+        except BaseException:
+            await wire.aclose()
+            raise
+        try:
+            await made._do_handshake()
+        except BaseException:
+            await made.aclose()
+            raise
+        return made
+
+    async def _do_handshake(self) -> None:
+        while True:
+            try:
+                self._ssl.do_handshake()
+            except ssl.SSLWantReadError:
+                await self.send_all(b"")
+                self._feed(await self._wire.receive())
+            else:
+                return await self.send_all(b"")
+
+    # ---- reading
+
+    def _feed(self, data: memoryview) -> None:
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+
+    def _decrypt(self) -> memoryview | None:
+        """Some bytes, none at the end, or None where more must be read. Raises ssl.SSLError."""
+        try:
+            size: Any = self._ssl.read(READ, self._buffer)  # with a buffer: how much it was
+            return self._buffer[:size]
+        except ssl.SSLWantReadError:
+            return None
+        except _ENDS:
+            return self._buffer[:0]
+
+    def _answer(self) -> None:
+        """Send what reading has called for: an alert, new keys, a part of another handshake."""
+        if (self._rest or self._outgoing.pending) and self._out is _Out.FREE:
+            data = self._rest + self._outgoing.read()
+            with suppress(OSError):  # the reader meets it, too
+                self._rest = data[self._wire.try_send(data) :]
+        if len(self._rest) + self._outgoing.pending > _REPLIES:
+            raise ConnectionAbortedError("the peer asks for new keys, and reads nothing")
+        if self._read is not None:
+            self._read.set()
+            self._read = None
+
+    async def receive(self) -> memoryview:
+        while self._out is not _Out.ENDED:
+            try:
+                data = self._decrypt()
+            finally:
+                self._answer()
+            if data is not None:
+                return data
+            self._feed(await self._wire.receive())
+        return await self._wire.receive()  # to be thrown away, so as it is
+
+    async def pump(self, take: Take) -> None:
+        def fed(data: memoryview) -> bool:
+            self._feed(data)
+            return self._pass_on(take)
+
+        if self._pass_on(take):
+            await self._wire.pump(fed)
+
+    def _pass_on(self, take: Take) -> bool:
+        try:
+            while (data := self._decrypt()) is not None:
+                if not take(data) or not data:
+                    return False
+            return True
+        finally:
+            self._answer()
+
+    # ---- writing
+
+    @property
+    def progress(self) -> float:
+        return self._wire.progress
+
+    @property
+    def position(self) -> int:
+        return self._wire.position
+
+    @property
+    def arrived(self) -> int:
+        return self._wire.arrived
+
+    @property
+    def takes_all(self) -> bool:
+        return self._out is _Out.FREE and not self._rest and self._wire.takes_all
+
+    def try_send(self, data: bytes) -> int:
+        """What is encrypted can not be taken back, so it is all or nothing."""
+        view = memoryview(data)
+        if self.takes_all:
+            with suppress(ssl.SSLWantReadError):
+                while view:
+                    view = view[self._ssl.write(view) :]
+            self._wire.try_send(self._outgoing.read())
+        return len(data) - len(view)
+
+    async def send_all(self, data: bytes | memoryview) -> None:
+        if self._out is not _Out.FREE:
+            raise ConnectionResetError("the stream has ended")
+        self._out = _Out.BUSY
+        try:
+            await self._flush()
+            view = memoryview(data)
+            for start in range(0, len(view), SLICE):
+                await self._encrypt(view[start : start + SLICE])
+                await self._flush()
+        except BaseException:
+            self._out = _Out.CUT
+            raise
+        self._out = _Out.FREE
+
+    async def _encrypt(self, view: memoryview) -> None:
+        while view:
+            try:
+                view = view[self._ssl.write(view) :]
+            except ssl.SSLWantReadError:  # the peer has begun another handshake
+                await self._flush()
+                self._read = self._event()
+                await self._read.wait()
+
+    async def _flush(self) -> None:
+        while self._rest or self._outgoing.pending:
+            data, self._rest = self._rest + self._outgoing.read(), b""
+            await self._wire.send_all(data)
+
+    # ---- the end
+
+    async def send_eof(self) -> None:
+        """What the peer still sends can be received, and is to be thrown away."""
+        if self._out is _Out.FREE:
+            self._say_end()
+            await self.send_all(b"")
+            self._out = _Out.ENDED
+            await self._wire.send_eof()
+
+    def _say_end(self) -> None:
+        with suppress(ssl.SSLError):  # the peer has not said it yet, or there was no handshake
+            self._ssl.unwrap()
+
+    async def aclose(self) -> None:
+        if self._out is _Out.FREE:
+            self._say_end()
+            self._answer()
+            self._out = _Out.ENDED
+        await self._wire.aclose()

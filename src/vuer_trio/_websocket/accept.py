@@ -1,0 +1,244 @@
+"""From a port to whoever knocks: accepting streams, TLS, the HTTP request."""
+
+from __future__ import annotations
+
+import logging
+import math
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+from .._interrupts import protected_methods
+from .._net.binding import bind
+from .._net.byte_stream import Wire
+from .._net.failure_reason import NO_ROOM
+from .._net.http_request import BadRequest, read_request
+from .._nursery import open_plain_nursery
+from .._runtime import Runtime
+from .choosing import choose_transport
+from .incoming_request import Knock, reply
+from .listen_options import Listening
+from .upgrade import response
+
+__all__ = ["greet_stream", "listen"]
+
+log = logging.getLogger("vuer_trio.server")
+
+#: handshakes under way; for one more the oldest is given up
+HANDSHAKES = 1000
+#: streams accepted before other tasks may run
+_AT_ONCE = 32
+#: seconds: until the next try when there was no room, and between two warnings about it
+_PAUSE, _WARN_EVERY = 0.1, 60.0
+#: seconds that closing a stream may take when the task is cancelled
+_CLEANUP = 1.0
+
+Greet = Callable[[Knock], Awaitable[None]]
+
+
+async def listen(
+    rt: Runtime,
+    listening: Listening,
+    greet: Greet,
+    started: Callable[[Sequence[tuple[str, int]]], None],
+    *services: Callable[[], Awaitable[None]],
+) -> None:
+    """Accept connections until cancelled, and run ``greet(knock)`` for each in a task of its own,
+    once its HTTP request has been read. ``started`` gets the bound addresses. ``services`` run
+    beside the connections, and are cancelled when they are, whatever for: a ``greet`` that shields
+    itself hears of the end by one of them.
+
+    Raises OSError if it cannot bind, ValueError for a transport that cannot be had. Nothing that
+    one connection does ends it or another: failures of a handshake are logged (DEBUG), those of
+    ``greet`` with their traceback (ERROR). A stream is closed when ``greet`` returns. Cancelled:
+    the listening sockets are closed first; nothing is left open.
+    """
+    door = _Door(rt, listening, greet)
+    listeners = await bind(listening.host, listening.port, door.io.resolve)
+    try:
+        started([listener.getsockname()[:2] for listener in listeners])
+        async with open_plain_nursery(rt) as connections:
+            for service in services:
+                connections.start_soon(service)
+            try:
+                async with open_plain_nursery(rt) as accepting:
+                    for listener in listeners:
+                        accepting.start_soon(door.accept_all, listener, connections)
+            finally:
+                _close(listeners)
+    finally:
+        _close(listeners)
+
+
+async def greet_stream(rt: Runtime, listening: Listening, stream: Any, greet: Greet) -> None:
+    """The same for one open byte stream of the running library's, as it is: without TLS.
+
+    Returns when ``greet`` has, and the stream is closed.
+    """
+    door = _Door(rt, listening, greet)
+
+    async def open_wire() -> Wire:
+        return door.io.wrap(stream)  # type: ignore[no-any-return]
+
+    await door.meet(open_wire, "a stream", False)
+
+
+def _close(listeners: Sequence[socket.socket]) -> None:
+    for listener in listeners:
+        listener.close()
+
+
+@protected_methods
+class _Door:
+    """What all connections of one `listen` share."""
+
+    def __init__(self, rt: Runtime, listening: Listening, greet: Greet) -> None:
+        self.io = _io(rt)
+        self._rt = rt
+        self._listening = listening
+        self._greet = greet
+        installed = find_spec("websockets") is not None
+        self._transport = choose_transport(rt.name, listening.transport, installed)
+        self._opening: dict[Any, None] = {}  # the scopes of handshakes, the oldest first
+        self._warned_at = -math.inf
+
+    async def accept_all(self, listener: socket.socket, nursery: Any) -> None:
+        """Accept what comes."""
+        while True:
+            await self.io.wait_readable(listener)
+            for _ in range(_AT_ONCE):
+                try:
+                    sock, address = listener.accept()
+                except (BlockingIOError, InterruptedError):
+                    break
+                except ConnectionError:
+                    continue  # the client has left the queue
+                except OSError as exc:
+                    self._warn(exc)
+                    if exc.errno in NO_ROOM:
+                        self._make_room(1)
+                    await self._rt.sleep(_PAUSE)
+                    break
+                sock.setblocking(False)
+                nursery.start_soon(self._receive, sock, address)
+
+    def _warn(self, exc: OSError) -> None:
+        now = self._rt.current_time()
+        if now - self._warned_at > _WARN_EVERY:
+            self._warned_at = now
+            room = exc.errno in NO_ROOM
+            why = "; raise the limit of open files (ulimit -n)" if room else ""
+            log.error("cannot accept connections just now, trying again: %s%s", exc, why)
+
+    async def _receive(self, sock: socket.socket, address: Any) -> None:
+        context = self._listening.context
+
+        async def open_wire() -> Wire:
+            return await self.io.open_accepted(sock, context)  # type: ignore[no-any-return]
+
+        await self.meet(open_wire, _shown(address), context is not None, _host(address))
+
+    async def meet(
+        self,
+        open_wire: Callable[[], Awaitable[Wire]],
+        peer: str,
+        secure: bool,
+        host: str | None = None,
+    ) -> None:
+        """One connection's life."""
+        wires: list[Wire] = []
+        try:
+            knock = await self._handshake(open_wire, wires, peer, secure, host)
+            if knock is not None:
+                await self._welcome(knock)
+        finally:
+            deadline = self._rt.current_time() + _CLEANUP
+            with self._rt.CancelScope(shield=True, deadline=deadline):
+                for wire in wires:
+                    await wire.aclose()
+
+    async def _handshake(
+        self,
+        open_wire: Callable[[], Awaitable[Wire]],
+        wires: list[Wire],
+        peer: str,
+        secure: bool,
+        host: str | None,
+    ) -> Knock | None:
+        """Of one connection; None if nothing came of it. ``wires`` gets what is to be closed."""
+        timeout = self._listening.handshake_timeout
+        with self._rt.move_on_after(timeout) as scope:
+            self._make_room(HANDSHAKES)
+            self._opening[scope] = None
+            try:
+                wire = await open_wire()
+                wires.append(wire)
+                try:
+                    request, early = await read_request(wire)
+                except BadRequest as exc:
+                    log.debug("%s sent no HTTP request (%d): %s", peer, exc.status, exc)
+                    await reply(self._rt, wire, response(exc.status, (), 0), timeout)
+                    return None
+                return Knock(
+                    self._rt,
+                    self._listening,
+                    self._transport,
+                    wire,
+                    request,
+                    early,
+                    peer,
+                    secure,
+                    host,
+                )
+            except OSError as exc:  # of TLS, too
+                log.debug("%s left during the handshake: %r", peer, exc)
+                return None
+            finally:
+                del self._opening[scope]
+        log.debug("%s was given up: no HTTP request", peer)
+        return None
+
+    def _make_room(self, most: int) -> None:
+        """Of so many handshakes under way the oldest is given up."""
+        waiting = [scope for scope in self._opening if not scope.cancel_called]
+        if len(waiting) >= most:
+            waiting[0].cancel()
+
+    async def _welcome(self, knock: Knock) -> None:
+        try:
+            await self._greet(knock)
+        except Exception as exc:
+            if _only(exc) is knock.failure:
+                log.debug("the handshake of %s failed: %r", knock.peer, knock.failure)
+            else:
+                log.exception("the connection of %s failed", knock.peer)
+
+
+def _only(exc: BaseException) -> BaseException:
+    """What a nursery has wrapped, if that is a single exception."""
+    while isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:
+        exc = exc.exceptions[0]
+    return exc
+
+
+def _shown(address: Any) -> str:
+    if isinstance(address, tuple) and len(address) >= 2:
+        host = f"[{address[0]}]" if ":" in address[0] else address[0]
+        return f"{host}:{address[1]}"
+    return str(address) or "a local socket"
+
+
+def _host(address: Any) -> str | None:
+    return address[0] if isinstance(address, tuple) and len(address) >= 2 else None
+
+
+def _io(rt: Runtime) -> ModuleType:
+    if rt.name == "trio":
+        from .._net import trio_listen
+
+        return trio_listen
+    from .._net import asyncio_listen
+
+    return asyncio_listen

@@ -1,0 +1,123 @@
+"""From an address to an open WebSocket: TCP, a proxy's tunnel, TLS, the opening handshake."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
+from typing import Any
+
+from .._net.byte_stream import Wire
+from .._net.connect_options import Dialing
+from .._net.rejection import REDIRECTED, Rejected
+from .._runtime import Runtime
+from .choosing import choose_transport
+from .protocol import Request
+from .redirect import follow
+from .transport import Sink, Transport
+
+__all__ = ["dial"]
+
+log = logging.getLogger("vuer_trio.link")
+
+
+async def dial(rt: Runtime, dialing: Dialing, sink: Sink, nursery: Any) -> Transport:
+    """Open a WebSocket; ``nursery`` carries what tasks it needs. Redirects are followed.
+
+    Raises OSError, ssl.SSLError, Rejected; nothing is left open.
+    """
+    way = dialing
+    for count in itertools.count():  # `follow` ends it
+        try:
+            try:
+                return await _dial_once(rt, way, sink, nursery)
+            except Rejected as exc:
+                if exc.location is None:
+                    raise
+                there = follow(way, exc, count)
+        except (OSError, Rejected) as exc:
+            if count:
+                exc.add_note(REDIRECTED + way.address.shown)
+            raise
+        log.info("%s redirects to %s", way.address.shown, there.address.shown)
+        way = there
+    raise AssertionError
+
+
+async def _dial_once(rt: Runtime, dialing: Dialing, sink: Sink, nursery: Any) -> Transport:
+    name = _choose(rt.name, dialing)
+    # Imported here, and below: a program pays for one of them, and only when it connects.
+    if rt.name == "trio":
+        from .._net.trio_dial import open_wire
+    else:
+        from .._net.asyncio_dial import open_wire
+    try:
+        return await _dial(rt, dialing, name, open_wire, sink, nursery)
+    except Rejected as exc:
+        rejected = exc.without(dialing.secrets)
+    raise rejected  # out here: what it stands for is no context of it
+
+
+async def _dial(
+    rt: Runtime,
+    dialing: Dialing,
+    name: str,
+    open_wire: Callable[[Dialing], Awaitable[Wire]],
+    sink: Sink,
+    nursery: Any,
+) -> Transport:
+    wire = await open_wire(dialing)
+    try:
+        return await _handshake(name, dialing, wire, sink, nursery)
+    except BaseException:
+        with rt.CancelScope(shield=True, deadline=rt.current_time() + 1):
+            await wire.aclose()
+        raise
+
+
+def _choose(runtime: str, dialing: Dialing) -> str:
+    """The transport for ``dialing``. Raises ValueError for one that cannot do what is asked."""
+    installed = find_spec("websockets") is not None
+    name = choose_transport(runtime, dialing.transport, installed)
+    if name != "websockets" and dialing.compression is not None:
+        raise ValueError(
+            f"transport={name!r} cannot compress; leave it to 'auto'"
+            if installed
+            else "compression needs the websockets package: pip install 'vuer-trio[fast]'"
+        )
+    return name
+
+
+async def _handshake(
+    name: str, dialing: Dialing, wire: Wire, sink: Sink, nursery: Any
+) -> Transport:
+    request = Request(
+        dialing.address,
+        dialing.max_size,
+        dialing.headers,
+        dialing.subprotocols,
+        dialing.origin,
+        dialing.compression,
+    )
+    if name == "trio-websocket":
+        from .trio_websocket import TrioWebSocket
+
+        packaged = TrioWebSocket(nursery, wire, request, sink)
+        await packaged.open()
+        return packaged
+    from .protocol import Core
+    from .stream_transport import SansIO
+
+    core: Core
+    if name == "websockets":
+        from .websockets_protocol import WebsocketsCore
+
+        core = WebsocketsCore(request)
+    else:
+        from .wsproto_protocol import WsprotoCore
+
+        core = WsprotoCore(request)
+    transport = SansIO(wire, core, sink, dialing.max_size)
+    await transport.open()
+    return transport

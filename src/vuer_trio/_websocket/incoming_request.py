@@ -1,0 +1,212 @@
+"""Somebody at the door: an accepted stream whose HTTP request has been read."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from .._net.byte_stream import Wire
+from .._net.http_request import HttpRequest, read_body
+from .._net.rejection import Rejected
+from .._runtime import Runtime
+from .listen_options import Listening
+from .transport import Sink, Transport
+from .upgrade import find_fault, plain_request, response, switching
+
+__all__ = ["Knock", "reply"]
+
+#: seconds for a peer to take a reply, and leave, before the stream is closed
+LINGER = 1.0
+#: bytes; the step of a long body
+_SLICE = 65_536
+
+#: gives the next bytes of a body
+Read = Callable[[], Awaitable[bytes]]
+
+
+class Knock:
+    """Either `answer` or `accept` it, once; or neither, and the stream is closed."""
+
+    def __init__(
+        self,
+        rt: Runtime,
+        listening: Listening,
+        transport: str,
+        wire: Wire,
+        request: HttpRequest,
+        early: bytes,
+        peer: str,
+        secure: bool,
+        host: str | None = None,
+    ) -> None:
+        self.request = request
+        #: for logs: "127.0.0.1:51234"
+        self.peer = peer
+        #: the address alone; None for a stream that has none
+        self.host = host
+        #: whether TLS is spoken
+        self.secure = secure
+        #: what `answer` or `accept` raised, if anything
+        self.failure: Exception | None = None
+        self._rt = rt
+        self._listening = listening
+        self._transport = transport
+        self._wire = wire
+        self._early = early
+        self._done = False
+
+    @property
+    def wants_websocket(self) -> bool:
+        """Whether an upgrade is asked for. `accept` looks whether it is a good one."""
+        return "websocket" in self.request.tokens("upgrade")
+
+    async def read_body(self, limit: int) -> bytes:
+        """The request's body, once, and before the answer.
+
+        Raises BadRequest, whose ``status`` is to be answered (413 over ``limit`` bytes), and
+        OSError (TimeoutError after ``handshake_timeout``). Cancelled: only closing may follow.
+        """
+        early, self._early = self._early, b""
+        timeout = self._listening.handshake_timeout
+        try:
+            with self._rt.move_on_after(timeout):
+                return await read_body(self._wire, self.request, early, limit)
+            raise TimeoutError(f"{self.peer} did not send the body of its request")
+        except OSError as exc:
+            self.failure = exc
+            raise
+
+    async def answer(
+        self, status: int, headers: Sequence[tuple[str, str]] = (), body: bytes = b""
+    ) -> None:
+        """Send a whole reply, and wait a moment for the peer to leave: the stream ends here.
+
+        To a HEAD request the body is left out. Raises OSError (TimeoutError when nothing of the
+        reply was taken for ``handshake_timeout``) and, for a header that is none, ValueError.
+        Cancelled: the reply may be cut.
+        """
+        head = response(status, headers, len(body))
+        if self.request.method == "HEAD":
+            body = b""
+        self._begin()
+        try:
+            await reply(self._rt, self._wire, head, self._listening.handshake_timeout, body)
+        except OSError as exc:
+            self.failure = exc
+            raise
+
+    async def send(
+        self,
+        status: int,
+        headers: Sequence[tuple[str, str]],
+        size: int,
+        read: Read | None = None,
+    ) -> None:
+        """Send a reply whose body has ``size`` bytes, slice by slice; `part` is to follow.
+
+        ``read()`` gives the next bytes; without it only the head is sent, as HEAD wants it. Raises
+        as `answer`, and OSError when ``read`` does or has no more too early. Cancelled: the reply
+        is cut.
+        """
+        data = response(status, headers, size)
+        timeout = self._listening.handshake_timeout
+        self._begin()
+        try:
+            while size > 0 and read is not None:
+                body = (await read())[:size]
+                if not body:
+                    raise ConnectionAbortedError("the body is shorter than it was")
+                size -= len(body)
+                await _write(self._rt, self._wire, data + body, timeout)
+                data = b""
+            if data:
+                await _write(self._rt, self._wire, data, timeout)
+        except OSError as exc:
+            self.failure = exc
+            raise
+
+    async def part(self) -> None:
+        """After `send`: wait a moment for the peer to leave."""
+        await _linger(self._rt, self._wire)
+
+    async def accept(
+        self, sink: Sink, nursery: Any, headers: Sequence[tuple[str, str]] = ()
+    ) -> Transport:
+        """Open the WebSocket; ``nursery`` carries what tasks it needs.
+
+        Its first frames may have arrived; ``sink`` hears of them when `Transport.read` is called.
+        Raises Rejected after a bad upgrade has been answered, and OSError (TimeoutError after
+        ``handshake_timeout``). Cancelled: the stream is of no more use.
+        """
+        fault = find_fault(self.request)
+        try:
+            if fault is not None:
+                plain = ("content-type", "text/plain; charset=utf-8")
+                await self.answer(fault.status, [*fault.headers, plain], f"{fault.why}\n".encode())
+                raise Rejected(f"a bad upgrade: {fault.why}", status=fault.status)
+            self._begin()
+            with self._rt.move_on_after(self._listening.handshake_timeout):
+                return await self._open(sink, nursery, headers)
+            raise TimeoutError(f"{self.peer} did not take the reply to its handshake")
+        except (OSError, Rejected) as exc:
+            self.failure = exc
+            raise
+
+    async def _open(
+        self, sink: Sink, nursery: Any, headers: Sequence[tuple[str, str]]
+    ) -> Transport:
+        wire, max_size, early = self._wire, self._listening.max_size, self._early
+        answer = switching(self.request, headers)
+        if self._transport == "trio-websocket":
+            # Imported here, and below: a program pays for one of them, and only for a connection.
+            from .trio_websocket_server import TrioWebSocketServer
+
+            request = plain_request(self.request)
+            packaged = TrioWebSocketServer(nursery, wire, sink, max_size, request, early, headers)
+            await packaged.open()
+            return packaged
+        from .protocol import Frames
+        from .server_stream_transport import ServerSansIO
+
+        core: Frames
+        if self._transport == "websockets":
+            from .websockets_server_protocol import WebsocketsServerCore
+
+            core = WebsocketsServerCore(max_size)
+        else:
+            from .wsproto_server_protocol import WsprotoServerCore
+
+            core = WsprotoServerCore(max_size)
+        await wire.send_all(answer)
+        return ServerSansIO(wire, core, sink, max_size, early)
+
+    def _begin(self) -> None:
+        if self._done:
+            raise RuntimeError("this request has been answered")
+        self._done = True
+
+
+async def reply(rt: Runtime, wire: Wire, head: bytes, timeout: float, body: bytes = b"") -> None:
+    """Write a last reply; ``timeout`` bounds the seconds without progress. Raises OSError."""
+    await _write(rt, wire, head + body[:_SLICE], timeout)
+    await _write(rt, wire, body[_SLICE:], timeout)
+    await _linger(rt, wire)
+
+
+async def _write(rt: Runtime, wire: Wire, data: bytes, timeout: float) -> None:
+    view = memoryview(data)
+    for start in range(0, len(data), _SLICE):  # not in one: a body may be large
+        with rt.move_on_after(timeout) as scope:
+            await wire.send_all(view[start : start + _SLICE])
+        if scope.cancelled_caught:
+            raise TimeoutError("the peer did not take the reply")
+
+
+async def _linger(rt: Runtime, wire: Wire) -> None:
+    # Closing with unread data would reset the stream, and destroy what was just sent (RFC 9112
+    # §9.6): what the peer still sends, a body perhaps, is read and dropped.
+    with suppress(OSError), rt.move_on_after(LINGER):
+        await wire.send_eof()
+        while await wire.receive():
+            pass

@@ -1,0 +1,292 @@
+"""A WebSocket client on a sans-I/O protocol, over any wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NoReturn, cast
+
+from .._interrupts import protected_methods
+from .._net.byte_stream import Wire
+from .._net.http_reply import plain_switching, read_reply
+from .._net.read_budget import Budget
+from .fast_parser import Splitter
+from .flush_on_abort import farewell
+from .frames import (
+    BINARY,
+    FIRST,
+    KEYS,
+    MASKED_16,
+    PING,
+    PONG,
+    apply_mask,
+    frame,
+    header,
+    header16,
+    new_key,
+)
+from .pieces import Pieces
+from .protocol import Core, Frames
+from .text_check import NOT_UTF8
+from .transport import LARGE, Ending, Outgoing, Sink
+
+__all__ = ["SansIO"]
+
+#: frames of the library's that wait for a peer to read
+_REPLIES = 1024
+
+
+@protected_methods
+class SansIO:
+    """See `Transport`. `open` does the handshake; before it nothing else may be called."""
+
+    _frame = staticmethod(frame)  # of this side's role
+
+    def __init__(
+        self,
+        wire: Wire,
+        core: Frames,
+        sink: Sink,
+        max_size: int,
+        splitter: type[Splitter] = Splitter,
+    ) -> None:
+        self._wire = wire
+        self._core = core
+        self._sink = sink
+        self._messages = core.messages  # whole ones, from both
+        self._splitter: Splitter | Pieces = splitter(
+            max_size, core.messages.append, self._other, self._bad_text
+        )
+        self._budget = Budget()
+        self._more = False  # to be split, of what was read
+        self._compressed = False
+        self._rest = b""  # of a frame that `write_now` began
+        self._begun = False
+        self._control: list[bytes] = []
+        self._reading = False  # the sink may get messages
+        self._writing = False
+        self._closing = False
+        self._ending: Ending | None = None
+
+    @property
+    def name(self) -> str:
+        return self._core.name
+
+    @property
+    def subprotocol(self) -> str | None:
+        return self._core.subprotocol
+
+    # ---- opening
+
+    async def open(self) -> None:
+        """Do the opening handshake. Raises Rejected, or OSError when the stream breaks."""
+        core = cast(Core, self._core)
+        request = core.request()
+        await self._wire.send_all(request)
+        reply = await read_reply(self._wire)
+        core.receive_head(plain_switching(request, reply))
+        self._compressed = core.compressed
+        if self._compressed:
+            self._splitter = Pieces(self._other)  # every frame is the library's
+        if reply.rest:  # the first frames may share a segment with the reply
+            self._more = self._splitter.feed(memoryview(reply.rest), self._budget.step)
+
+    # ---- reading
+
+    async def read(self) -> Ending:
+        self._reading = True
+        self._hand_over()  # what came with the handshake
+        while self._ending is None:
+            if self._sink.full:
+                await self._sink.drained()
+            elif self._more:
+                await self._sink.turn()
+            if self._more:
+                self._budget.begin()
+                self._parse(self._splitter.go_on(self._budget.step))
+                continue
+            try:
+                await self._wire.pump(self._take)
+            except OSError as exc:
+                self._ending = Ending("loss", 1006, str(exc), exc)
+        return self._ending
+
+    async def read_on(self) -> None:
+        try:
+            while await self._wire.receive():
+                pass
+        except OSError:
+            pass
+
+    def _take(self, data: memoryview) -> bool:
+        """Some bytes, or none at the end; whether to read on."""
+        self._sink.heard(len(data))
+        if not data:
+            self._ending = Ending("loss", 1006, "the stream ended without a close frame")
+            return False
+        budget = self._budget
+        budget.begin()
+        return self._parse(self._splitter.feed(data, budget.step))
+
+    def _parse(self, more: bool) -> bool:
+        """Hand over what has been split, and go on until the others are to run, or the sink is
+        full; whether to read on."""
+        sink, messages, budget = self._sink, self._messages, self._budget
+        while True:
+            full = sink.deliver(messages) if messages else sink.full
+            messages.clear()
+            if self._ending is not None:
+                return False
+            if not more:
+                self._more = False
+                return not full
+            if full or budget.spent():
+                self._more = True
+                return False
+            more = self._splitter.go_on(budget.step)
+
+    def _hand_over(self) -> None:
+        if self._messages:
+            self._sink.deliver(self._messages)
+            self._messages.clear()
+
+    def _other(self, data: bytes) -> bool:
+        """Bytes for the protocol library; whether the stream goes on after them."""
+        core = self._core
+        goes_on = core.receive(data)
+        self._send_replies()
+        for payload in core.pongs:
+            if self._reading:
+                self._hand_over()  # what came before it
+            self._sink.ponged(payload)
+        core.pongs.clear()
+        if self._ending is None:
+            self._ending = core.ending
+        return goes_on
+
+    def _bad_text(self) -> None:
+        self._core.fail(1007, NOT_UTF8)
+        self._send_replies()
+        if self._ending is None:
+            self._ending = self._core.ending
+
+    def _send_replies(self) -> None:
+        if self._core.out:
+            self._control += self._core.out
+            self._core.out.clear()
+            if len(self._control) > _REPLIES:
+                # A peer that asks and does not read: the newest pong will do (RFC 6455 §5.5.3).
+                pongs = [reply for reply in self._control if reply[0] == PONG]
+                others = [reply for reply in self._control if reply[0] != PONG]
+                self._control = [*pongs[-1:], *others]
+            self._sink.wake_writer()
+
+    # ---- writing
+
+    @property
+    def pending(self) -> bool:
+        return bool(self._rest or self._control)
+
+    @property
+    def buffered(self) -> int:
+        return self._splitter.buffered + self._core.buffered
+
+    @property
+    def unfinished(self) -> int:
+        return int(self._begun)
+
+    @property
+    def position(self) -> int:
+        return self._wire.position
+
+    @property
+    def arrived(self) -> int:
+        return self._wire.arrived
+
+    @property
+    def progress(self) -> float:
+        return self._wire.progress
+
+    async def write(self, batch: Sequence[Outgoing]) -> None:
+        send_all = self._wire.send_all
+        self._writing = True
+        out = [self._rest, *self._control]
+        self._rest = b""
+        self._control.clear()
+        if batch and self._over:
+            await self._write_last(out)
+        for payload in batch:
+            size, kind = len(payload), type(payload)
+            first = BINARY if kind is bytes else FIRST.get(kind, BINARY)
+            if first == PING:
+                out.append(frame(payload, PING))
+            elif self._compressed:
+                out.append(self._core.encode(payload))
+            elif size < LARGE:
+                # What `new_key` and `header` do, without the calls.
+                try:
+                    key = KEYS.pop()
+                except IndexError:
+                    key = new_key()
+                if size > 125:
+                    out += (header16(first, MASKED_16, size, key), apply_mask(payload, key))
+                else:
+                    out += (header(first, size, key), apply_mask(payload, key))
+            else:
+                # In slices, a multiple of the key's four bytes: no masked copy of the whole.
+                key = new_key()
+                out.append(header(first, size, key))
+                await send_all(b"".join(out))
+                out.clear()
+                view = memoryview(payload)
+                for start in range(0, size, LARGE):
+                    await send_all(apply_mask(view[start : start + LARGE], key))
+        await send_all(b"".join(out))
+        self._writing = self._begun = False
+
+    @property
+    def _over(self) -> bool:
+        """A close frame has gone out, or is about to: no data may follow (RFC 6455 §5.5.1)."""
+        return self._closing or self._ending is not None
+
+    async def _write_last(self, out: Sequence[bytes]) -> NoReturn:
+        """Write what is not data, and say that data would come too late."""
+        await self._wire.send_all(b"".join(out))
+        self._writing = self._begun = False
+        raise ConnectionResetError("the connection is closing")
+
+    def write_now(self, payload: bytes) -> bool:
+        if self._compressed or self._rest or self._control:
+            return False
+        data = frame(payload, FIRST.get(type(payload), BINARY))
+        try:
+            sent = self._wire.try_send(data)
+        except OSError:
+            sent = 0  # the writer meets it too, and tells the link
+        if sent < len(data):
+            self._rest = data[sent:]
+            self._begun = True
+            self._sink.wake_writer()
+        return True
+
+    def ping(self, payload: bytes) -> None:
+        if not self._over:
+            self._control.append(self._frame(payload, PING))
+            self._sink.wake_writer()
+
+    def close(self, code: int, reason: str) -> None:
+        self._closing = True
+        self._core.close(code, reason)
+        self._send_replies()
+
+    def fail(self, code: int, reason: str) -> None:
+        self.close(code, reason)
+        if self._ending is None:
+            self._ending = Ending("us", code, reason)
+
+    def abort(self, unsent: Sequence[Outgoing]) -> None:
+        if not (self._writing or self._over):
+            head = b"".join((self._rest, *self._control))
+            farewell(self._wire, head, () if self._compressed else unsent)
+
+    async def aclose(self) -> None:
+        await self._wire.aclose()
