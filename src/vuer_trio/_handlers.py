@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
-from ._connection.checkpoints import HANDLERS, Pace
+from ._connection.checkpoints import HANDLERS, CheckpointThrottle
 from ._connection.log_limit import LogLimit
 from ._connection.policies import Policy
-from ._connection.queue import Box
+from ._connection.queue import Queue
 from ._errors import ClientClosed, ConnectionClosed
 from ._failures import has_failed, log_failure, pass_on, verb
 from ._formatting import must_be
@@ -131,18 +131,18 @@ class Caller:
         nursery: Any,
         policy: Policy,
         call: Callable[[Handler, Event], Awaitable[None]],
-        outbox: Box[Any],
+        outbox: Queue[Any],
     ) -> None:
         self._rt = rt
         self._nursery = nursery
         self._call = call
         self._outbox = outbox  # closed with the connection
-        self._in_order: Box[_Job] = policy.for_calls().open(rt)
-        self._at_once: Box[_Job] = policy.for_calls().open(rt)
+        self._in_order: Queue[_Job] = policy.for_calls().open(rt)
+        self._at_once: Queue[_Job] = policy.for_calls().open(rt)
         self._running = 0
         self._changed: Any = None  # an event for the end of the next call
         #: the queues; what is in them stops the reader when it is too much
-        self.boxes: list[Box[Any]] = [self._in_order, self._at_once]
+        self.boxes: list[Queue[Any]] = [self._in_order, self._at_once]
         nursery.start_soon(self._call_in_order)
         nursery.start_soon(self._start_at_once)
 
@@ -154,19 +154,19 @@ class Caller:
         (self._at_once if handler.concurrent or handler.answers else self._in_order).put(job)
 
     async def _call_in_order(self) -> None:
-        pace = Pace(self._rt, pause=HANDLERS)
+        pace = CheckpointThrottle(self._rt, pause=HANDLERS)
         while True:
             await self._run(await self._next(self._in_order, pace))
 
     async def _start_at_once(self) -> None:
-        pace = Pace(self._rt, pause=HANDLERS)
+        pace = CheckpointThrottle(self._rt, pause=HANDLERS)
         while True:
             job = await self._next(self._at_once, pace)
             self._nursery.start_soon(self._run, job)
             while self._running >= _CONCURRENT:
                 await self._change()
 
-    async def _next(self, jobs: Box[_Job], pace: Pace) -> _Job:
+    async def _next(self, jobs: Queue[_Job], pace: CheckpointThrottle) -> _Job:
         while True:
             if not jobs.items:
                 await jobs.arrival()

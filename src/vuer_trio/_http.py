@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ._json import parse_json
 from ._net.address import parse_address
-from ._net.connect_options import Dialing
+from ._net.connect_options import ConnectOptions
 from ._net.failure_reason import tls_error
 from ._net.rejection import basic_authorization
 
@@ -67,7 +67,7 @@ async def ask(
         fields.append(("content-type", "application/json"))
     if address.user is not None:
         fields.append(("authorization", basic_authorization(*address.user)))
-    way = Dialing(address, _LIMIT, tls=tls, verify=verify, proxy=proxy)
+    way = ConnectOptions(address, _LIMIT, tls=tls, verify=verify, proxy=proxy)
     through = way.find_proxy()
     # The one without TLS is never used: it reads no certificates.
     context = way.context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

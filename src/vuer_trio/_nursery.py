@@ -8,7 +8,7 @@ from typing import Any
 from ._interrupts import interrupt_in, protected_block
 from ._runtime import Runtime
 
-__all__ = ["beside", "open_plain_nursery", "unwrap"]
+__all__ = ["background_service", "open_plain_nursery", "unwrap"]
 
 
 @protected_block
@@ -35,7 +35,7 @@ async def open_plain_nursery(rt: Runtime) -> AsyncGenerator[Any, None]:
 
 
 @protected_block
-async def beside(
+async def background_service(
     rt: Runtime, serve: Callable[..., Awaitable[None]], *args: Any
 ) -> AsyncGenerator[Any, None]:
     """Run ``serve(*args, task_status=...)`` beside the block, which gets what that reports.

@@ -8,10 +8,10 @@ from typing import Any, Self
 
 from ._interrupts import protected
 
-__all__ = ["Block"]
+__all__ = ["ReentrantContextManager"]
 
 
-class Block:
+class ReentrantContextManager:
     """``async with``, written as one generator: `_in_block`."""
 
     _block: AbstractAsyncContextManager[object] | None = None

@@ -12,7 +12,7 @@ from raw_client import CLOSE, PONG, masked, raw
 
 from peer import serve_peer
 from vuer_trio._net.address import parse_address
-from vuer_trio._net.connect_options import Dialing
+from vuer_trio._net.connect_options import ConnectOptions
 from vuer_trio._runtime import runtime
 from vuer_trio._websocket.connect import dial
 
@@ -110,7 +110,7 @@ async def _to_server(server: Any) -> AsyncIterator[FarEnd]:
 @asynccontextmanager
 async def _to_client(peer: Any, leg: Any) -> AsyncIterator[FarEnd]:
     rt, talk, count = runtime(), Talk(), len(peer.connections)
-    dialing = Dialing(parse_address(peer.uri), MAX_SIZE, transport=leg.transport)
+    dialing = ConnectOptions(parse_address(peer.uri), MAX_SIZE, transport=leg.transport)
     async with rt.open_nursery() as nursery:
         transport = await dial(rt, dialing, talk, nursery)
         nursery.start_soon(talk.carry, transport)

@@ -11,11 +11,11 @@ from typing import Any
 import trustme
 
 from vuer_trio._net.address import parse_address
-from vuer_trio._net.connect_options import Dialing
+from vuer_trio._net.connect_options import ConnectOptions
 from vuer_trio._runtime import runtime
 from vuer_trio._websocket.accept import listen
 from vuer_trio._websocket.connect import dial
-from vuer_trio._websocket.listen_options import Listening
+from vuer_trio._websocket.listen_options import ListenOptions
 from vuer_trio._websocket.transport import Text
 
 __all__ = ["MAX_SIZE", "Server", "Talk", "connected", "echo", "serving", "tls_contexts"]
@@ -171,7 +171,7 @@ async def serving(leg: Any, greet: Any = echo, **options: Any) -> AsyncIterator[
     server = Server()
     started = server.rt.Event()
     options = {"host": "127.0.0.1", "port": 0, "max_size": MAX_SIZE} | options
-    listening = Listening(transport=leg.transport, **options)
+    listening = ListenOptions(transport=leg.transport, **options)
     async with server.rt.open_nursery() as nursery:
 
         async def call(knock):
@@ -192,7 +192,7 @@ async def connected(uri: str, transport: str = "auto", **options: Any) -> AsyncI
     """A client of ours. At the end of the block it says goodbye, and waits for the answer."""
     talk = Talk()
     options = {"max_size": MAX_SIZE} | options
-    dialing = Dialing(parse_address(uri), transport=transport, **options)
+    dialing = ConnectOptions(parse_address(uri), transport=transport, **options)
     async with talk.rt.open_nursery() as nursery:
         opened = await dial(talk.rt, dialing, talk, nursery)
         talk.transport = opened

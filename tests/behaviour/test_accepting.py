@@ -251,10 +251,10 @@ async def test_a_cancelled_server_ends_every_connection_and_leaves_no_socket(leg
 
 async def stay(uri, talk):
     from vuer_trio._net.address import parse_address
-    from vuer_trio._net.connect_options import Dialing
+    from vuer_trio._net.connect_options import ConnectOptions
     from vuer_trio._websocket.connect import dial
 
     async with talk.rt.open_nursery() as nursery:
-        dialing = Dialing(parse_address(uri), MAX_SIZE)
+        dialing = ConnectOptions(parse_address(uri), MAX_SIZE)
         await talk.carry(await dial(talk.rt, dialing, talk, nursery))
         nursery.cancel_scope.cancel()

@@ -258,7 +258,7 @@ async def test_a_bad_token_is_told_by_the_close_code(leg, open_relay, name):
     from doors import Talk
 
     from vuer_trio._net.address import parse_address
-    from vuer_trio._net.connect_options import Dialing
+    from vuer_trio._net.connect_options import ConnectOptions
     from vuer_trio._websocket.connect import dial
 
     (asked, told) = [v for v in VECTORS if v["name"] == f"connect.{name}"]
@@ -275,7 +275,7 @@ async def test_a_bad_token_is_told_by_the_close_code(leg, open_relay, name):
         async with anyio.create_task_group() as tasks:
             opened = await dial(
                 talk.rt,
-                Dialing(
+                ConnectOptions(
                     parse_address(uri), transport=leg.transport, max_size=1 << 20, headers=fields
                 ),
                 talk,

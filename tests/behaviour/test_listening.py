@@ -20,7 +20,7 @@ from vuer_trio._net.binding import bind
 from vuer_trio._runtime import runtime
 from vuer_trio._websocket import accept as listen_module
 from vuer_trio._websocket.accept import greet_stream, listen
-from vuer_trio._websocket.listen_options import Listening
+from vuer_trio._websocket.listen_options import ListenOptions
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +42,7 @@ async def test_all_addresses_of_a_host_share_a_port(leg):
 
 async def test_a_port_that_is_taken_is_an_os_error_that_names_it(leg):
     async with serving(leg) as server:
-        listening = Listening("127.0.0.1", server.port, MAX_SIZE, transport=leg.transport)
+        listening = ListenOptions("127.0.0.1", server.port, MAX_SIZE, transport=leg.transport)
         before = open_sockets()
         with pytest.raises(
             OSError, match=f"can not listen on 127.0.0.1, port {server.port}: "
@@ -56,7 +56,7 @@ async def test_a_host_that_is_none_of_this_machine_is_an_os_error(leg):
     rt = runtime()
     for host in ("nowhere.invalid", "203.0.113.1"):
         with pytest.raises(OSError, match=f"can not listen on {host}"):
-            await listen(rt, Listening(host, 0, MAX_SIZE), None, lambda addresses: None)
+            await listen(rt, ListenOptions(host, 0, MAX_SIZE), None, lambda addresses: None)
 
 
 async def test_a_port_can_be_listened_on_again_at_once(leg):
@@ -71,10 +71,10 @@ async def test_a_transport_that_can_not_be_had_is_a_value_error(leg, monkeypatch
     rt = runtime()
     monkeypatch.setattr(listen_module, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="needs that package"):
-        await listen(rt, Listening(None, 0, 1, transport="websockets"), None, None)
+        await listen(rt, ListenOptions(None, 0, 1, transport="websockets"), None, None)
     if rt.name == "asyncio":
         with pytest.raises(ValueError, match="runs on Trio only"):
-            await listen(rt, Listening(None, 0, 1, transport="trio-websocket"), None, None)
+            await listen(rt, ListenOptions(None, 0, 1, transport="trio-websocket"), None, None)
 
 
 async def test_a_port_that_is_free_on_one_address_only_is_not_taken(leg, monkeypatch):
@@ -195,7 +195,7 @@ def wrap_inet(ends):
 async def test_one_open_stream_is_greeted_as_it_is(leg):
     rt = runtime()
     near, far = await stream_pair()
-    listening = Listening(None, 0, MAX_SIZE, transport=leg.transport)
+    listening = ListenOptions(None, 0, MAX_SIZE, transport=leg.transport)
     seen = []
 
     async def greet(knock):

@@ -19,7 +19,7 @@ from support import task_count
 from peer import serve_peer
 from recordings import fill_the_disk
 from vuer_trio import Backoff, DropOldest, open_vuer_server
-from vuer_trio._connection.connection import Keeper
+from vuer_trio._connection.connection import Connection
 from vuer_trio._runtime import runtime
 from vuer_trio.events import ClientEvent, ServerEvent, Set
 from vuer_trio.record import (
@@ -511,7 +511,7 @@ async def test_no_witness_costs_no_call(open_client, monkeypatch):
 
     monkeypatch.setattr("vuer_trio._connection.connection.show", shown)
     monkeypatch.setattr("vuer_trio._connection.link.show", shown)
-    assert Keeper.deliver.__globals__["show"] is shown
+    assert Connection.deliver.__globals__["show"] is shown
     async with serve_peer(echoing) as peer, open_client(peer.uri) as client:
         await client.send(number(1))
         assert (await client.recv(timeout=20)).data == 1

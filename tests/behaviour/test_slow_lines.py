@@ -11,7 +11,7 @@ import pytest
 from doors import tls_contexts
 
 from vuer_trio._net.address import parse_address
-from vuer_trio._net.connect_options import Dialing
+from vuer_trio._net.connect_options import ConnectOptions
 
 pytestmark = pytest.mark.anyio
 DEADLINE = 30  # seconds; only broken code gets there
@@ -21,14 +21,14 @@ MUCH = 32 << 20
 LITTLE = 200_000
 
 
-async def open_wire(leg, port, context):
+async def open_stream(leg, port, context):
     if leg.backend == "trio":
-        from vuer_trio._net.trio_dial import open_wire
+        from vuer_trio._net.trio_dial import open_stream
     else:
-        from vuer_trio._net.asyncio_dial import open_wire
+        from vuer_trio._net.asyncio_dial import open_stream
     scheme = "ws" if context is None else "wss"
     address = parse_address(f"{scheme}://localhost:{port}")
-    return await open_wire(Dialing(address, 1 << 20, tls=context))
+    return await open_stream(ConnectOptions(address, 1 << 20, tls=context))
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["tcp", "tls"])
@@ -50,7 +50,7 @@ async def test_progress_is_seen_by_the_byte(leg, secure):
     with anyio.fail_after(DEADLINE):
         thread = threading.Thread(target=accept, daemon=True)
         thread.start()
-        wire = await open_wire(leg, listener.getsockname()[1], ours_context)
+        wire = await open_stream(leg, listener.getsockname()[1], ours_context)
         await anyio.to_thread.run_sync(thread.join)
         [peer] = accepted
         async with anyio.create_task_group() as tasks:

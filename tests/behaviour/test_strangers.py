@@ -13,8 +13,8 @@ from test_server_limits import TRANSPORTS, Line, lockstep
 
 from vuer_trio import ConnectionFailed, Fifo, Latest, Vuer, open_vuer_server
 from vuer_trio._runtime import runtime
-from vuer_trio._websocket.accept import _Door
-from vuer_trio._websocket.listen_options import Listening
+from vuer_trio._websocket.accept import _Acceptor
+from vuer_trio._websocket.listen_options import ListenOptions
 from vuer_trio.events import ClientEvent, ServerEvent
 from vuer_trio.testing import memory_stream_pair
 
@@ -226,7 +226,7 @@ async def test_who_gives_way_is_gone_soon_though_it_reads_nothing(transport, aut
 async def test_one_address_has_a_quarter_of_the_sessions(autojump_clock, caplog):
     app = Vuer(max_sessions=8, init_timeout=math.inf, heartbeat=math.inf)
     async with memory_server(app) as server, trio.open_nursery() as nursery:
-        door = _Door(runtime(), Listening(None, 0, 1000), server.serving.greet)
+        door = _Acceptor(runtime(), ListenOptions(None, 0, 1000), server.serving.greet)
 
         async def connect(host, *, init=True):
             near, far = memory_stream_pair()

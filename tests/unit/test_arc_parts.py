@@ -23,7 +23,7 @@ from vuer_trio._websocket.frames import prepare
 from vuer_trio._websocket.transport import Text
 from vuer_trio.arc import ARCMessage, Filter, RateLimit
 from vuer_trio.arc.address import parse_register_url, parse_relay_url
-from vuer_trio.arc.asks import Ask, Asks
+from vuer_trio.arc.asks import Ask, Questions
 from vuer_trio.arc.control import control_in
 from vuer_trio.arc.message import encode_fields, encode_message, parse_message
 from vuer_trio.arc.relay.reading import Unreadable, is_falsy, read_json
@@ -436,7 +436,7 @@ async def test_a_cancellation_of_registering_anywhere_leaves_nothing_behind():
 @pytest.mark.trio
 async def test_an_answer_that_nobody_has_taken_is_a_message_like_any_other():
     back = []
-    asks = Asks(lambda: None, back.extend)
+    asks = Questions(lambda: None, back.extend)
     ask = Ask(asks, runtime(), "question", "answer", hides_echo=True, awaited=None, limit=None)
     answers = [
         ARCMessage({"from": "a", "type": "answer", "ref": ask.ref, "payload": n}) for n in "xyz"

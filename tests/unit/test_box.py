@@ -10,14 +10,14 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from vuer_trio import ClientClosed, ConnectionClosed, Fifo
-from vuer_trio._connection.queue import Box
+from vuer_trio._connection.queue import Queue
 from vuer_trio._runtime import runtime
 
 pytestmark = pytest.mark.trio
 
 
 def make_box(capacity=3, max_bytes=100, *, attended=True):
-    return Box(runtime(), Fifo(capacity, max_bytes), attended=attended)
+    return Queue(runtime(), Fifo(capacity, max_bytes), attended=attended)
 
 
 def accounts(box):
@@ -589,7 +589,7 @@ async def test_the_accounts_never_drift_and_return_to_zero(seed):
 
 
 async def test_who_waits_lets_small_items_in_up_to_what_they_cost_in_memory():
-    box = Box(None, Fifo(2, max_bytes=51_300))
+    box = Queue(None, Fifo(2, max_bytes=51_300))
     box.extend([b"x"] * 2)
     assert box.full
     box.hurry(True)

@@ -11,14 +11,14 @@ import pytest
 import test_server_splitter as server_side
 import test_splitter as client_side
 
-from vuer_trio._net.read_budget import WAKE, Budget
+from vuer_trio._net.read_budget import WAKE, ReadBudget
 from vuer_trio._websocket import trio_websocket
-from vuer_trio._websocket.fast_parser import Splitter
+from vuer_trio._websocket.fast_parser import FastParser
 from vuer_trio._websocket.frames import server_frame
-from vuer_trio._websocket.pieces import Pieces
-from vuer_trio._websocket.server_fast_parser import ServerSplitter
-from vuer_trio._websocket.server_stream_transport import ServerSansIO
-from vuer_trio._websocket.stream_transport import SansIO
+from vuer_trio._websocket.pieces import FrameSlicer
+from vuer_trio._websocket.server_fast_parser import ServerFastParser
+from vuer_trio._websocket.server_stream_transport import ServerStreamTransport
+from vuer_trio._websocket.stream_transport import StreamTransport
 
 MAX_SIZE = client_side.MAX_SIZE
 
@@ -39,7 +39,7 @@ class Clock:
 @pytest.mark.parametrize("seconds", [1e-7, 1e-6, 3e-5, 1e-4, 1e-3])
 def test_whatever_a_frame_costs_a_wake_is_as_long(seconds):
     clock = Clock()
-    budget = Budget(clock)
+    budget = ReadBudget(clock)
     wakes = []
     for _ in range(20):
         budget.begin()
@@ -57,7 +57,7 @@ def test_whatever_a_frame_costs_a_wake_is_as_long(seconds):
 def test_cheap_frames_prepare_for_dear_ones_by_little():
     """An attacker may mix them: the first step of dear ones is the longest that there can be."""
     clock = Clock()
-    budget = Budget(clock)
+    budget = ReadBudget(clock)
     budget.begin()
     for _ in range(100):
         clock.passes(1e-7)
@@ -99,9 +99,9 @@ def split_in_steps(kind, chunks, steps):
 @pytest.mark.parametrize("role", ["client", "server"])
 @pytest.mark.parametrize("seed", range(3))
 def test_a_splitter_goes_on_exactly_where_it_stopped(role, seed, monkeypatch):
-    kind = Splitter
+    kind = FastParser
     if role == "server":
-        kind = ServerSplitter
+        kind = ServerFastParser
         monkeypatch.setattr(client_side, "make_frame", server_side.make_frame)
     rng = random.Random(seed)
     kinds = set()
@@ -117,7 +117,7 @@ def test_a_splitter_goes_on_exactly_where_it_stopped(role, seed, monkeypatch):
 
 def test_a_step_that_ends_with_the_bytes_has_no_more():
     out = []
-    splitter = Splitter(MAX_SIZE, out.append, None, None)
+    splitter = FastParser(MAX_SIZE, out.append, None, None)
     assert splitter.feed(memoryview(server_frame(b"a") * 3), 2)
     assert not splitter.go_on(1)
     assert not splitter.feed(memoryview(server_frame(b"a") * 2), 2)
@@ -140,7 +140,7 @@ def test_pieces_are_the_stream_cut_between_frames(role, monkeypatch):
             starts.add(position)
             position += len(frame)
         pieces, most = [], rng.randint(1, 4)
-        cutter = Pieces(pieces.append)
+        cutter = FrameSlicer(pieces.append)
         for chunk in client_side.cut(rng, stream):
             more = cutter.feed(memoryview(chunk), most)
             while more:
@@ -157,7 +157,7 @@ def test_pieces_are_the_stream_cut_between_frames(role, monkeypatch):
 @pytest.mark.parametrize("size", [2**62, 2**64 - 1])
 def test_pieces_pass_on_what_no_library_will_take(size):
     pieces = []
-    cutter = Pieces(pieces.append)
+    cutter = FrameSlicer(pieces.append)
     head = b"\x82\xff" + size.to_bytes(8) + b"mask"
     assert not cutter.feed(memoryview(head[:5]), 1)
     assert not cutter.feed(memoryview(head[5:] + b"x" * 100), 1)
@@ -209,13 +209,13 @@ def test_a_transport_works_for_a_millisecond_at_a_time(side, flood, seconds):
     clock, wire = Clock(), side.MemoryWire()
     sink = TimedSink(clock, seconds)
     if side is client_side:
-        transport = SansIO(wire, client_side.make_core(client_side.WebsocketsCore), sink, MAX_SIZE)
-        transport._budget = Budget(clock)
+        transport = StreamTransport(wire, client_side.make_core(client_side.WebsocketsCore), sink, MAX_SIZE)
+        transport._budget = ReadBudget(clock)
         client_side.open_over(wire, transport)
     else:
         core = server_side.WebsocketsServerCore(MAX_SIZE)
-        transport = ServerSansIO(wire, core, sink, MAX_SIZE, b"")
-        transport._budget = Budget(clock)
+        transport = ServerStreamTransport(wire, core, sink, MAX_SIZE, b"")
+        transport._budget = ReadBudget(clock)
     wire.incoming = list(chunks)
     client_side.run(transport.read())
     count = len(sink.messages) + len(sink.pongs)
@@ -242,8 +242,8 @@ def test_a_full_sink_has_the_rest_wait_and_it_comes_in_order():
             self.full = False
 
     sink = Sink(clock, 1e-6)
-    transport = SansIO(wire, client_side.make_core(client_side.WebsocketsCore), sink, MAX_SIZE)
-    transport._budget = Budget(clock)
+    transport = StreamTransport(wire, client_side.make_core(client_side.WebsocketsCore), sink, MAX_SIZE)
+    transport._budget = ReadBudget(clock)
     client_side.open_over(wire, transport)
     wire.incoming = [b"".join(server_frame(b"%d" % n) for n in range(500))]
     transport._budget.step = 7
@@ -259,7 +259,7 @@ def test_with_a_turn_after_every_frame_the_outcome_is_the_library_s_own(side, ki
     if side is server_side:
         monkeypatch.setattr(client_side, "make_frame", server_side.make_frame)
 
-    class Late(Budget):
+    class Late(ReadBudget):
         def __init__(self):
             super().__init__()
             self.step = 1

@@ -7,7 +7,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from vuer_trio import ConnectionClosed
-from vuer_trio._connection.pending_replies import Calls
+from vuer_trio._connection.pending_replies import PendingReplies
 from vuer_trio._runtime import runtime
 
 pytestmark = pytest.mark.trio
@@ -17,7 +17,7 @@ class Callers:
     """Tasks that call, and what they got."""
 
     def __init__(self, nursery):
-        self.calls = Calls(runtime())
+        self.calls = PendingReplies(runtime())
         self.nursery = nursery
         self.got = {}
 
@@ -56,7 +56,7 @@ async def test_a_reply_that_nobody_awaits_is_told_apart():
 
 
 async def test_a_reply_may_come_before_anybody_waits():
-    calls = Calls(runtime())
+    calls = PendingReplies(runtime())
     with trio.fail_after(5), calls.expect("a") as call:
         calls.settle("a", "early")
         assert await call.wait() == "early"
@@ -86,7 +86,7 @@ async def test_a_cancelled_caller_leaves_nothing():
 
 
 async def test_a_block_that_raises_leaves_nothing():
-    calls = Calls(runtime())
+    calls = PendingReplies(runtime())
     with pytest.raises(ZeroDivisionError), calls.expect("a"):
         raise ZeroDivisionError
     assert len(calls) == 0

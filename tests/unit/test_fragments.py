@@ -6,10 +6,10 @@ import tracemalloc
 
 import pytest
 
-from vuer_trio._websocket.websockets_server_protocol import WebsocketsServerCore
-from vuer_trio._websocket.wsproto_server_protocol import WsprotoServerCore
+from vuer_trio._websocket.websockets_server_protocol import WebsocketsServerProtocol
+from vuer_trio._websocket.wsproto_server_protocol import WsprotoServerProtocol
 
-CORES = [WebsocketsServerCore, WsprotoServerCore]
+CORES = [WebsocketsServerProtocol, WsprotoServerProtocol]
 KEY = bytes(4)
 
 

@@ -11,11 +11,11 @@ from websockets.frames import Opcode
 from wsproto.connection import Connection, ConnectionType
 
 from vuer_trio._websocket import frames as framing
-from vuer_trio._websocket.flush_on_abort import farewell
+from vuer_trio._websocket.flush_on_abort import flush_on_abort
 from vuer_trio._websocket.frames import CLOSE, PING, apply_mask, close_payload, frame, header, xor
-from vuer_trio._websocket.stream_transport import SansIO
+from vuer_trio._websocket.stream_transport import StreamTransport
 from vuer_trio._websocket.transport import LARGE, Ping
-from vuer_trio._websocket.websockets_protocol import WebsocketsCore
+from vuer_trio._websocket.websockets_protocol import WebsocketsClientProtocol
 
 SIZES = (0, 1, 2, 3, 4, 5, 124, 125, 126, 127, 65_534, 65_535, 65_536, 65_537, 200_003)
 NOISE = random.Random(2).randbytes(200_003)
@@ -158,7 +158,7 @@ class SlicedWire(MemoryWire):
 
 def opened():
     wire, sink = SlicedWire(), RecordingSink()
-    transport = SansIO(wire, make_core(WebsocketsCore), sink, max_size=1000)
+    transport = StreamTransport(wire, make_core(WebsocketsClientProtocol), sink, max_size=1000)
     open_over(wire, transport)
     wire.outgoing.clear()
     wire.writes.clear()
@@ -235,7 +235,7 @@ def test_a_ping_of_the_transport_overtakes_data_and_a_close_follows_it(read):
 @readers
 def test_last_words_are_what_was_begun_what_was_enqueued_and_a_close(read):
     wire = SlicedWire()
-    farewell(wire, frame(b"begun"), [b"one", Ping(b"two"), b"three"])
+    flush_on_abort(wire, frame(b"begun"), [b"one", Ping(b"two"), b"three"])
     assert read(wire.outgoing) == [
         (Opcode.BINARY, b"begun"),
         (Opcode.BINARY, b"one"),
@@ -248,7 +248,7 @@ def test_last_words_are_what_was_begun_what_was_enqueued_and_a_close(read):
 def test_more_than_a_system_takes_is_not_offered_and_then_there_is_no_close():
     wire = SlicedWire()
     big = bytes(700_000)
-    farewell(wire, b"", [big, big, big, big])
+    flush_on_abort(wire, b"", [big, big, big, big])
     assert read_by_websockets(wire.outgoing) == [(Opcode.BINARY, big)] * 2
 
 
@@ -257,7 +257,7 @@ def test_last_words_to_a_broken_stream_are_no_error():
         def try_send(self, data):
             raise BrokenPipeError
 
-    farewell(Broken(), b"", [b"x"])
+    flush_on_abort(Broken(), b"", [b"x"])
 
 
 @readers

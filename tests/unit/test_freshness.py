@@ -16,7 +16,7 @@ from peer import memory_peer
 from vuer_trio import Discard, DropOldest, Fifo, Latest, Stale, VuerClient, open_vuer_client
 from vuer_trio._client.connecting import received
 from vuer_trio._client.freshness import _BYTES, _READS, Freshness
-from vuer_trio._connection.connection import Keeper
+from vuer_trio._connection.connection import Connection
 
 pytestmark = pytest.mark.trio
 each_transport = pytest.mark.parametrize("transport", ["websockets", "wsproto", "trio-websocket"])
@@ -491,13 +491,13 @@ async def test_what_is_kept_is_bounded_under_a_peer_that_invents_types(autojump_
 
 async def test_a_connection_that_has_ended_is_not_held(autojump_clock, monkeypatch):
     keepers = []
-    original = Keeper.__init__
+    original = Connection.__init__
 
     def note(self, *args, **kwargs):
         original(self, *args, **kwargs)
         keepers.append(weakref.ref(self))
 
-    monkeypatch.setattr(Keeper, "__init__", note)
+    monkeypatch.setattr(Connection, "__init__", note)
     async with connected() as (client, conn):
         with client.lease("POSE", max_age=1):
             await send(conn, "POSE", 1)

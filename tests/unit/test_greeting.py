@@ -11,7 +11,7 @@ from test_knocking import GOOD, head, masked
 
 from vuer_trio._runtime import runtime
 from vuer_trio._websocket.accept import greet_stream
-from vuer_trio._websocket.listen_options import Listening
+from vuer_trio._websocket.listen_options import ListenOptions
 from vuer_trio.testing import cancel_everywhere
 
 pytestmark = pytest.mark.trio
@@ -49,7 +49,7 @@ async def test_every_await_of_a_greeting_is_cancelled_once(autojump_clock, trans
     async def scenario(here):
         near, far = trio.testing.memory_stream_pair()
         ended.clear()
-        listening = Listening(None, 0, MAX_SIZE, transport=transport)
+        listening = ListenOptions(None, 0, MAX_SIZE, transport=transport)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client, near, request_, ended)
             async with here:

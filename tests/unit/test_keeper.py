@@ -983,13 +983,13 @@ async def test_a_cancellation_anywhere_leaves_nothing_behind(autojump_clock, ope
 async def test_a_fault_of_ours_in_a_task_of_the_link_is_told_and_redialled(
     autojump_clock, opened, monkeypatch, caplog
 ):
-    from vuer_trio._connection.keepalive import Pings
+    from vuer_trio._connection.keepalive import Keepalive
 
     async def broken(self, link, transport):
         await trio.sleep(3)
         raise LookupError("a bug")
 
-    monkeypatch.setattr(Pings, "beat", broken)
+    monkeypatch.setattr(Keepalive, "beat", broken)
     async with network(up), opened(heartbeat=20) as client:
         changes = client.link_changes()
         assert "LookupError('a bug')" in (await anext(changes)).reason

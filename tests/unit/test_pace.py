@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from vuer_trio._connection import checkpoints as pace_module
-from vuer_trio._connection.checkpoints import Pace
+from vuer_trio._connection.checkpoints import CheckpointThrottle
 from vuer_trio._runtime import runtime
 
 
@@ -37,7 +37,7 @@ def yields(fn):
 
 @pytest.mark.trio
 async def test_a_turn_lets_the_others_run_and_is_due_again_a_quarter_of_a_millisecond_later(clock):
-    pace = Pace(runtime())
+    pace = CheckpointThrottle(runtime())
     assert pace.due <= clock.now, "the first call is due"
     assert await yields(pace.turn)
     assert pace.due == pytest.approx(clock.now + 0.00025, abs=1e-9)
@@ -48,14 +48,14 @@ async def test_a_turn_lets_the_others_run_and_is_due_again_a_quarter_of_a_millis
 
 @pytest.mark.trio
 async def test_every_call_is_due_if_so_wished(clock):
-    pace = Pace(runtime(), every=True)
+    pace = CheckpointThrottle(runtime(), every=True)
     await pace.turn()
     assert pace.due < clock.now
 
 
 @pytest.mark.trio
 async def test_the_cheap_check_does_not_yield_but_sees_a_cancellation():
-    pace = Pace(runtime())
+    pace = CheckpointThrottle(runtime())
     assert not await yields(pace.if_cancelled)
     with trio.CancelScope() as scope:
         scope.cancel()
@@ -65,7 +65,7 @@ async def test_the_cheap_check_does_not_yield_but_sees_a_cancellation():
 
 @pytest.mark.trio
 async def test_a_turn_is_cancelled_and_a_shielded_one_is_not(clock):
-    pace = Pace(runtime())
+    pace = CheckpointThrottle(runtime())
     with trio.CancelScope() as scope:
         scope.cancel()
         await pace.shielded()
@@ -75,7 +75,7 @@ async def test_a_turn_is_cancelled_and_a_shielded_one_is_not(clock):
 
 
 def test_before_the_first_connection_there_is_nothing_to_yield_to():
-    pace = Pace()
+    pace = CheckpointThrottle()
     for method in (pace.turn, pace.if_cancelled, pace.shielded):
         with pytest.raises(StopIteration):
             method().send(None)

@@ -22,7 +22,7 @@ from vuer_trio import (
     RecvTimeout,
     open_vuer_client,
 )
-from vuer_trio._net.byte_stream import StreamWire
+from vuer_trio._net.byte_stream import TrioStream
 from vuer_trio.events import ClientEvent
 
 pytestmark = [
@@ -208,8 +208,8 @@ async def test_a_ping_is_not_late_while_what_the_system_holds_moves(
         return min(wire.position, round(1000 * seconds()))  # 1 kB/s
 
     seconds.start()
-    monkeypatch.setattr(StreamWire, "position", 100_000)
-    monkeypatch.setattr(StreamWire, "arrived", property(arrived))
+    monkeypatch.setattr(TrioStream, "position", 100_000)
+    monkeypatch.setattr(TrioStream, "arrived", property(arrived))
     async with connected(transport) as (client, conn):
         await client.wait_closed()
         assert 120 <= seconds() <= 122.5, "a heartbeat after the ping was there, or a look later"
@@ -219,8 +219,8 @@ async def test_a_ping_is_not_late_while_what_the_system_holds_moves(
 async def test_a_line_that_stops_is_lost_however_much_the_system_holds(
     autojump_clock, transport, seconds, monkeypatch
 ):
-    monkeypatch.setattr(StreamWire, "position", 100_000)
-    monkeypatch.setattr(StreamWire, "arrived", 50_000)
+    monkeypatch.setattr(TrioStream, "position", 100_000)
+    monkeypatch.setattr(TrioStream, "arrived", 50_000)
     async with connected(transport) as (client, _):
         seconds.start()
         await client.wait_closed()

@@ -6,7 +6,7 @@ import pytest
 
 from vuer_trio._connection.close_info import is_final
 from vuer_trio._net.address import parse_address
-from vuer_trio._net.connect_options import Dialing
+from vuer_trio._net.connect_options import ConnectOptions
 from vuer_trio._net.rejection import Rejected
 from vuer_trio._websocket.redirect import REDIRECTS, follow
 
@@ -14,7 +14,7 @@ WORDS = "the server answered HTTP 307 Temporary Redirect"
 
 
 def dialing(uri, **options):
-    return Dialing(parse_address(uri), 1000, **options)
+    return ConnectOptions(parse_address(uri), 1000, **options)
 
 
 def sent(way, location, *, status=307, count=0):

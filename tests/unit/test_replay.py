@@ -20,7 +20,7 @@ from vuer_trio import (
     OutboxFull,
     open_vuer_client,
 )
-from vuer_trio._connection.queue import Box
+from vuer_trio._connection.queue import Queue
 from vuer_trio._connection.replay import Replay
 from vuer_trio._runtime import runtime
 from vuer_trio._websocket.transport import Ping
@@ -47,7 +47,7 @@ class Kept:
 
     def __init__(self, capacity=10_000):
         rt = runtime()
-        self.box = Box(rt, Fifo(capacity))
+        self.box = Queue(rt, Fifo(capacity))
         self.replay = Replay(rt, self.box, Keys())
         self.sent = []
 

@@ -11,7 +11,7 @@ from test_greeting import client
 
 from vuer_trio._runtime import runtime
 from vuer_trio._websocket.accept import greet_stream
-from vuer_trio._websocket.listen_options import Listening
+from vuer_trio._websocket.listen_options import ListenOptions
 from vuer_trio.server.pages import Pages
 from vuer_trio.testing import cancel_everywhere
 
@@ -37,7 +37,7 @@ async def test_every_await_of_a_file_is_cancelled_once(autojump_clock, tmp_path,
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client, near, asked, ended)
             async with here:
-                await greet_stream(rt, Listening(None, 0, 1000), far, pages.answer)
+                await greet_stream(rt, ListenOptions(None, 0, 1000), far, pages.answer)
         with pytest.raises(trio.ClosedResourceError):
             await far.send_all(b"closed")
         assert len(pages.turns) == 0

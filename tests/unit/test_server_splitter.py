@@ -35,12 +35,12 @@ from websockets.uri import parse_uri
 from wsproto.connection import Connection, ConnectionType
 
 from vuer_trio._websocket.frames import apply_mask, prepare, server_frame, server_header
-from vuer_trio._websocket.server_fast_parser import ServerSplitter
-from vuer_trio._websocket.server_stream_transport import ServerSansIO
+from vuer_trio._websocket.server_fast_parser import ServerFastParser
+from vuer_trio._websocket.server_stream_transport import ServerStreamTransport
 from vuer_trio._websocket.text_check import NOT_UTF8
 from vuer_trio._websocket.transport import LARGE, Ping, Prepared, Text
-from vuer_trio._websocket.websockets_server_protocol import WebsocketsServerCore
-from vuer_trio._websocket.wsproto_server_protocol import WsprotoServerCore
+from vuer_trio._websocket.websockets_server_protocol import WebsocketsServerProtocol
+from vuer_trio._websocket.wsproto_server_protocol import WsprotoServerProtocol
 
 unmasked_frame = client_side.make_frame
 
@@ -89,7 +89,7 @@ def through_us(chunks, core, *, with_handshake):
     wire, sink = MemoryWire(), RecordingSink()
     wire.incoming = list(chunks)
     early = wire.incoming.pop(0) if with_handshake and chunks else b""
-    transport = ServerSansIO(wire, core, sink, MAX_SIZE, early)
+    transport = ServerStreamTransport(wire, core, sink, MAX_SIZE, early)
     ending = run(transport.read())
     run(transport.write([]))
     return {
@@ -97,7 +97,7 @@ def through_us(chunks, core, *, with_handshake):
         "pongs heard": sink.pongs,
         "written": written_frames(wire.outgoing),
         "ending": (ending.by, ending.code, type(ending.cause)),
-        "protocol": state_of(core._protocol) if type(core) is WebsocketsServerCore else None,
+        "protocol": state_of(core._protocol) if type(core) is WebsocketsServerProtocol else None,
     }
 
 
@@ -143,7 +143,7 @@ def through_websockets_alone(chunks):
 
 
 def through_wsproto_alone(chunks):
-    core = WsprotoServerCore(MAX_SIZE)
+    core = WsprotoServerProtocol(MAX_SIZE)
     for chunk in chunks:
         if not core.receive(chunk):
             break
@@ -160,8 +160,8 @@ def through_wsproto_alone(chunks):
 
 
 KINDS = {
-    "websockets": (WebsocketsServerCore, through_websockets_alone),
-    "wsproto": (WsprotoServerCore, through_wsproto_alone),
+    "websockets": (WebsocketsServerProtocol, through_websockets_alone),
+    "wsproto": (WsprotoServerProtocol, through_wsproto_alone),
 }
 
 
@@ -248,7 +248,7 @@ class Recorder:
     def __init__(self, max_size=MAX_SIZE):
         self.whole, self.others = [], []
         self.bad_texts = 0
-        self.splitter = ServerSplitter(max_size, self.whole.append, self.other, self.bad_text)
+        self.splitter = ServerFastParser(max_size, self.whole.append, self.other, self.bad_text)
 
     def bad_text(self):
         self.bad_texts += 1
@@ -315,7 +315,7 @@ def test_a_prepared_message_is_a_frame_and_knows_its_payload(size):
 
 def test_messages_pings_and_prepared_ones_are_written_in_their_order():
     wire = MemoryWire()
-    transport = ServerSansIO(wire, WebsocketsServerCore(MAX_SIZE), RecordingSink(), MAX_SIZE, b"")
+    transport = ServerStreamTransport(wire, WebsocketsServerProtocol(MAX_SIZE), RecordingSink(), MAX_SIZE, b"")
     large = noise(random.Random(0), LARGE)
     transport.ping(b"first")
     run(transport.write([b"a", prepare(b"b"), Ping(b"c"), large, prepare(large), b"d"]))
@@ -334,7 +334,7 @@ def test_messages_pings_and_prepared_ones_are_written_in_their_order():
 @pytest.mark.parametrize("payload", [b"alone", prepare(b"alone")])
 def test_what_a_lone_write_leaves_over_is_written_first(taken, payload):
     wire = MemoryWire()
-    transport = ServerSansIO(wire, WebsocketsServerCore(MAX_SIZE), RecordingSink(), MAX_SIZE, b"")
+    transport = ServerStreamTransport(wire, WebsocketsServerProtocol(MAX_SIZE), RecordingSink(), MAX_SIZE, b"")
     wire.try_send = lambda data: wire.outgoing.extend(data[:taken]) or taken
     assert transport.write_now(payload)
     assert (transport.pending, transport.unfinished) == ((True, 1) if taken < 7 else (False, 0))
@@ -349,7 +349,7 @@ def test_the_sink_hears_nothing_before_the_transport_is_read():
     """What carries the sink is not open before; a pong must not hurry the message before it."""
     wire, sink = MemoryWire(), RecordingSink()
     early = make_frame(2, b"early") + make_frame(10, b"pong") + make_frame(9, b"ping")
-    transport = ServerSansIO(wire, WebsocketsServerCore(MAX_SIZE), sink, MAX_SIZE, early)
+    transport = ServerStreamTransport(wire, WebsocketsServerProtocol(MAX_SIZE), sink, MAX_SIZE, early)
     assert (sink.messages, sink.pongs, sink.bytes, transport.pending) == ([], [], 0, False)
     ending = run(transport.read())
     assert (ending.by, wire.ended) == ("loss", 0)
@@ -359,7 +359,7 @@ def test_the_sink_hears_nothing_before_the_transport_is_read():
 
 def test_the_stream_is_ended_once_and_behind_the_last_frame():
     wire = MemoryWire()
-    transport = ServerSansIO(wire, WebsocketsServerCore(MAX_SIZE), RecordingSink(), MAX_SIZE, b"")
+    transport = ServerStreamTransport(wire, WebsocketsServerProtocol(MAX_SIZE), RecordingSink(), MAX_SIZE, b"")
     wire.incoming = [make_frame(8, struct.pack("!H", 1000))]
     assert run(transport.read()).by == "peer"
     run(transport.read_on())
@@ -372,7 +372,7 @@ def test_the_stream_is_ended_once_and_behind_the_last_frame():
 
 def test_leaving_at_once_offers_everything_and_a_close_frame():
     wire = MemoryWire()
-    transport = ServerSansIO(wire, WebsocketsServerCore(MAX_SIZE), RecordingSink(), MAX_SIZE, b"")
+    transport = ServerStreamTransport(wire, WebsocketsServerProtocol(MAX_SIZE), RecordingSink(), MAX_SIZE, b"")
     transport.abort([b"a", prepare(b"b"), Ping(b"c")])
     assert written_frames(wire.outgoing) == [
         (Opcode.BINARY, True, b"a"),

@@ -1,6 +1,6 @@
 """The splitter and the protocol library together do what the library does alone.
 
-Seeded random streams, right and wrong, go through a whole `SansIO` (handshake included, over a
+Seeded random streams, right and wrong, go through a whole `StreamTransport` (handshake included, over a
 wire in memory) and through the library alone; whatever the cuts, both receive the same messages
 and pongs, write the same frames, and end in the same way. For ``websockets`` the library is asked
 directly, for ``wsproto``, whose events need more interpretation, through its `Core`.
@@ -24,13 +24,13 @@ from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from vuer_trio._net.address import parse_address
-from vuer_trio._websocket.fast_parser import Splitter
+from vuer_trio._websocket.fast_parser import FastParser
 from vuer_trio._websocket.protocol import Request
-from vuer_trio._websocket.stream_transport import SansIO
+from vuer_trio._websocket.stream_transport import StreamTransport
 from vuer_trio._websocket.text_check import NOT_UTF8
 from vuer_trio._websocket.transport import LARGE, Text
-from vuer_trio._websocket.websockets_protocol import WebsocketsCore
-from vuer_trio._websocket.wsproto_protocol import WsprotoCore
+from vuer_trio._websocket.websockets_protocol import WebsocketsClientProtocol
+from vuer_trio._websocket.wsproto_protocol import WsprotoClientProtocol
 
 URI = "ws://x/"
 MAX_SIZE = 100_000  # bytes; above LARGE
@@ -138,7 +138,7 @@ def open_over(wire, transport, *, trailing=b""):
 
 def through_us(chunks, core, *, with_handshake):
     wire, sink = MemoryWire(), RecordingSink()
-    transport = SansIO(wire, core, sink, MAX_SIZE)
+    transport = StreamTransport(wire, core, sink, MAX_SIZE)
     wire.incoming = list(chunks)
     trailing = wire.incoming.pop(0) if with_handshake and chunks else b""
     open_over(wire, transport, trailing=trailing)
@@ -149,7 +149,7 @@ def through_us(chunks, core, *, with_handshake):
         "pongs heard": sink.pongs,
         "written": written_frames(wire.outgoing),
         "ending": (ending.by, ending.code, type(ending.cause)),
-        "protocol": state_of(core._protocol) if type(core) is WebsocketsCore else None,
+        "protocol": state_of(core._protocol) if type(core) is WebsocketsClientProtocol else None,
     }
 
 
@@ -222,7 +222,7 @@ def through_websockets_alone(chunks):
 
 
 def through_wsproto_alone(chunks):
-    core = make_core(WsprotoCore)
+    core = make_core(WsprotoClientProtocol)
     core.receive_head(reply_to(core.request()))
     for chunk in chunks:
         if not core.receive(chunk):
@@ -240,8 +240,8 @@ def through_wsproto_alone(chunks):
 
 
 KINDS = {
-    "websockets": (WebsocketsCore, through_websockets_alone),
-    "wsproto": (WsprotoCore, through_wsproto_alone),
+    "websockets": (WebsocketsClientProtocol, through_websockets_alone),
+    "wsproto": (WsprotoClientProtocol, through_wsproto_alone),
 }
 
 
@@ -455,7 +455,7 @@ def test_each_kind_of_frame_whole_and_byte_by_byte_between_two_others(kind, name
 def test_a_fault_ends_the_connection_as_ours_and_names_the_limit():
     for name, code, kind in (("oversize", 1009, PayloadTooBig), ("masked", 1002, ProtocolError)):
         stream = FAULTS[name](random.Random(0))
-        found = through_us([stream], make_core(WebsocketsCore), with_handshake=False)
+        found = through_us([stream], make_core(WebsocketsClientProtocol), with_handshake=False)
         assert found["ending"] == ("us", code, kind)
 
 
@@ -467,7 +467,7 @@ class Recorder:
         self.whole, self.others = [], []
         self.goes_on = goes_on
         self.bad_texts = 0
-        self.splitter = Splitter(max_size, self.whole.append, self.other, self.bad_text)
+        self.splitter = FastParser(max_size, self.whole.append, self.other, self.bad_text)
 
     def bad_text(self):
         self.bad_texts += 1

@@ -10,8 +10,8 @@ from test_server_splitter import make_frame as masked_frame
 from test_splitter import make_frame
 
 from utf8_cases import BAD, GOOD, UNFINISHED
-from vuer_trio._websocket.fast_parser import Splitter
-from vuer_trio._websocket.server_fast_parser import ServerSplitter
+from vuer_trio._websocket.fast_parser import FastParser
+from vuer_trio._websocket.server_fast_parser import ServerFastParser
 from vuer_trio._websocket.text_check import TextCheck
 from vuer_trio._websocket.transport import LARGE
 
@@ -87,7 +87,7 @@ class Recorder:
 
 
 @pytest.mark.parametrize(
-    ("splitter", "frame"), [(Splitter, make_frame), (ServerSplitter, masked_frame)]
+    ("splitter", "frame"), [(FastParser, make_frame), (ServerFastParser, masked_frame)]
 )
 @pytest.mark.parametrize("before", [0, 5, LARGE])
 @pytest.mark.parametrize("form", ["a frame", "fragments"])
@@ -113,7 +113,7 @@ def test_a_splitter_refuses_at_that_byte_and_takes_nothing_more(splitter, frame,
 
 
 @pytest.mark.parametrize(
-    ("splitter", "frame"), [(Splitter, make_frame), (ServerSplitter, masked_frame)]
+    ("splitter", "frame"), [(FastParser, make_frame), (ServerFastParser, masked_frame)]
 )
 @pytest.mark.parametrize("step", [1, 2, 3, 5, 1000])
 def test_what_was_looked_at_of_one_frame_is_not_taken_for_the_next(splitter, frame, step):

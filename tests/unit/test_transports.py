@@ -16,7 +16,7 @@ from websockets.frames import Opcode
 from peer import encode_frame, event_frame, memory_peer, serve_peer
 from vuer_trio import ConnectionClosed, ConnectionFailed, VuerClient, open_vuer_client
 from vuer_trio._net.address import parse_address
-from vuer_trio._net.connect_options import Dialing
+from vuer_trio._net.connect_options import ConnectOptions
 from vuer_trio._websocket import connect as dial_module
 from vuer_trio.events import ClientEvent
 
@@ -405,7 +405,7 @@ async def test_the_transport_follows_from_the_library_and_what_is_installed(
     if not installed:
         monkeypatch.setattr(dial_module, "find_spec", lambda name: None)
     expected = full if installed else bare
-    dialing = Dialing(parse_address("ws://h"), 1000, wish)
+    dialing = ConnectOptions(parse_address("ws://h"), 1000, wish)
     if " " in expected:
         with pytest.raises(ValueError, match=expected):
             dial_module._choose(library, dialing)
@@ -416,7 +416,7 @@ async def test_the_transport_follows_from_the_library_and_what_is_installed(
 @pytest.mark.parametrize("wish", ["trio-websocket", "wsproto"])
 async def test_only_one_transport_can_compress(monkeypatch, wish):
     def choose(wish):
-        dialing = Dialing(parse_address("ws://h"), 1000, wish, compression="deflate")
+        dialing = ConnectOptions(parse_address("ws://h"), 1000, wish, compression="deflate")
         return dial_module._choose("trio", dialing)
 
     assert choose("auto") == choose("websockets") == "websockets"

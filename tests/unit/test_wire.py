@@ -10,7 +10,7 @@ import trio
 import trio.testing
 from trio.testing import wait_all_tasks_blocked
 
-from vuer_trio._net.byte_stream import READ, STEP, SocketWire, StreamWire
+from vuer_trio._net.byte_stream import READ, STEP, SocketStream, TrioStream
 
 pytestmark = pytest.mark.trio
 DEADLINE = 10  # seconds; only broken code gets there
@@ -45,7 +45,7 @@ class Taker:
 
 
 async def test_a_socket_is_read_as_far_as_it_goes(pair):
-    wire, theirs = SocketWire(pair[0]), pair[1]
+    wire, theirs = SocketStream(pair[0]), pair[1]
     with trio.fail_after(DEADLINE):
         theirs.sendall(b"hello")
         assert bytes(await wire.receive()) == b"hello"
@@ -63,7 +63,7 @@ async def test_a_socket_is_read_as_far_as_it_goes(pair):
 
 
 async def test_a_pump_stops_where_it_is_told_to_and_may_be_called_again(pair):
-    wire, theirs = SocketWire(pair[0]), pair[1]
+    wire, theirs = SocketStream(pair[0]), pair[1]
     with trio.fail_after(DEADLINE):
         theirs.sendall(b"x" * 1000)
         first = Taker(1)
@@ -77,7 +77,7 @@ async def test_a_pump_stops_where_it_is_told_to_and_may_be_called_again(pair):
 
 
 async def test_a_full_socket_takes_nothing_at_once_and_everything_in_time(pair):
-    wire, theirs = SocketWire(pair[0]), pair[1]
+    wire, theirs = SocketStream(pair[0]), pair[1]
     sent = 0
     while taken := wire.try_send(b"x" * 65_536):
         sent += taken
@@ -98,7 +98,7 @@ async def test_a_full_socket_takes_nothing_at_once_and_everything_in_time(pair):
 
 
 async def test_what_is_sent_last_survives_a_close_with_unread_data(pair):
-    wire, theirs = SocketWire(pair[0]), pair[1]
+    wire, theirs = SocketStream(pair[0]), pair[1]
     theirs.sendall(b"never read" * 1000)
     with trio.fail_after(DEADLINE):
         await wire.send_all(b"last words")
@@ -109,7 +109,7 @@ async def test_what_is_sent_last_survives_a_close_with_unread_data(pair):
 
 
 async def test_a_socket_closes_even_if_cancelled(pair):
-    wire, theirs = SocketWire(pair[0]), pair[1]
+    wire, theirs = SocketStream(pair[0]), pair[1]
     with trio.CancelScope() as scope:
         scope.cancel()
         await wire.aclose()
@@ -117,7 +117,7 @@ async def test_a_socket_closes_even_if_cancelled(pair):
 
 
 async def test_who_waits_in_a_socket_that_is_closed_gets_an_oserror(pair):
-    wire = SocketWire(pair[0])
+    wire = SocketStream(pair[0])
     while wire.try_send(b"x" * 65_536):
         pass
     raised = []
@@ -140,7 +140,7 @@ async def test_who_waits_in_a_socket_that_is_closed_gets_an_oserror(pair):
 
 
 async def test_a_socket_that_was_reset_raises_an_oserror(pair):
-    wire, theirs = SocketWire(pair[0]), pair[1]
+    wire, theirs = SocketStream(pair[0]), pair[1]
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     theirs.close()
     with trio.fail_after(DEADLINE):
@@ -186,7 +186,7 @@ class Stream(trio.abc.Stream):
 
 
 async def test_a_stream_is_read_in_the_same_portions():
-    wire = StreamWire(Stream())
+    wire = TrioStream(Stream())
     assert len(await wire.receive()) == READ
     take = Taker(3 * READ)
     await wire.pump(take)
@@ -196,7 +196,7 @@ async def test_a_stream_is_read_in_the_same_portions():
 
 async def test_progress_is_when_bytes_last_left(autojump_clock):
     stream = Stream()
-    wire = StreamWire(stream)
+    wire = TrioStream(stream)
     start = wire.progress
     assert start == trio.current_time()
     stream.seconds = 3
@@ -219,7 +219,7 @@ async def test_progress_is_when_bytes_last_left(autojump_clock):
 @pytest.mark.parametrize("method", ["receive", "send_all"])
 async def test_a_broken_stream_raises_an_oserror(error, method):
     stream = Stream()
-    wire = StreamWire(stream)
+    wire = TrioStream(stream)
     args = () if method == "receive" else (b"x",)
     stream.error = error("it broke")
     with pytest.raises(ConnectionResetError, match="it broke"):
@@ -239,7 +239,7 @@ async def test_a_stream_closes_even_if_cancelled_or_broken():
         stream.error = error
         with trio.CancelScope() as scope:
             scope.cancel()
-            await StreamWire(stream).aclose()
+            await TrioStream(stream).aclose()
         assert stream.closed
 
 
@@ -253,11 +253,11 @@ async def test_closing_a_stream_does_not_wait_for_the_other_side():
 
     stream = Patient()
     with trio.fail_after(DEADLINE):
-        await StreamWire(stream).aclose()
+        await TrioStream(stream).aclose()
     assert stream.closed
 
 
-class Log(SocketWire):
+class Log(SocketStream):
     """Notes when it waits for the socket."""
 
     def __init__(self, sock, log):

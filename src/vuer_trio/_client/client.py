@@ -8,14 +8,14 @@ from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
 from .._connection.backoff import Backoff
-from .._connection.checkpoints import Pace
-from .._connection.client_base import Connection
-from .._connection.connection import Keeper
+from .._connection.checkpoints import CheckpointThrottle
+from .._connection.client_base import ClientBase
+from .._connection.connection import Connection
 from .._connection.counters import Counters
 from .._connection.link import State
-from .._connection.observers import Witness, Witnesses, add_witness
+from .._connection.observers import Observer, Observers, add_observer
 from .._connection.policies import DEFAULT_INBOX, Fifo, Policy
-from .._connection.queue import Box
+from .._connection.queue import Queue
 from .._connection.receiver import Receiver
 from .._connection.sender import Sender
 from .._connection.statistics import Statistics, measure
@@ -42,7 +42,7 @@ F = TypeVar("F", bound=Callable[[ServerEvent], object])
 
 
 @protected_methods
-class VuerClient(Connection):
+class VuerClient(ClientBase):
     """A connection to a Vuer server.
 
     ``async with VuerClient(uri) as client`` opens it, and closes it at the end of the block; it
@@ -106,17 +106,17 @@ class VuerClient(Connection):
         self._handlers = Handlers()
         self._freshness = Freshness(received)
         self._scene = Scene() if self._options.mirror_scene else None
-        self._heeded: Keeper | None = None  # whose messages are decoded when they are read
-        self._witnesses: Witnesses = []  # of every connection
+        self._heeded: Connection | None = None  # whose messages are decoded when they are read
+        self._witnesses: Observers = []  # of every connection
         self._retained: dict[str, bytes] = {}  # the newest of each type, for every new link
-        nowhere: Box[Any] = Box(None, Fifo())
+        nowhere: Queue[Any] = Queue(None, Fifo())
         nowhere.close(
             ClientClosed(
                 f"Not connected to {self.uri}: enter the client with `async with`, or await "
                 "client.connect()"
             )
         )
-        pace = Pace()
+        pace = CheckpointThrottle()
         #: ``send @ e``, ``await send(e)``, ``await send @ e``; ``await send`` returns a permit
         self.send: Sender[ClientEvent] = Sender(
             nowhere, keyed, pace, self.uri, partial(_retain, self._retained)
@@ -152,15 +152,15 @@ class VuerClient(Connection):
         """What its INIT says of it."""
         return get_client_info()
 
-    def _new_keeper(self, rt: Runtime, shielded: bool) -> Keeper:
+    def _new_keeper(self, rt: Runtime, shielded: bool) -> Connection:
         init = self._encode(ClientEvent(etype="INIT", value=self._client_info()))
         retained = self._retained
         keeper = new_keeper(rt, self._options, lambda: [init, *retained.values()], shielded)
         keeper.witnesses = self._witnesses
         return keeper
 
-    def _opened(self, keeper: Keeper) -> None:
-        pace = Pace(keeper.rt, every=self._every, home=keeper.home)
+    def _opened(self, keeper: Connection) -> None:
+        pace = CheckpointThrottle(keeper.rt, every=self._every, home=keeper.home)
         self.send.connect(keeper.outbox, pace)
         self._receiver.connect(keeper.rt, keeper.inbox, keeper.outbox, pace)
         self._freshness.follow(keeper)
@@ -308,7 +308,7 @@ class VuerClient(Connection):
         self._heed(self._keeper)
         return register(self._handlers, etype, fn, **options)
 
-    def _heed(self, keeper: Keeper | None) -> None:
+    def _heed(self, keeper: Connection | None) -> None:
         """Somebody wants to see events when they are read."""
         if keeper is None or keeper is self._heeded:
             return
@@ -326,7 +326,7 @@ class VuerClient(Connection):
                 self._scene,
             )
 
-    def witness(self, fn: Witness) -> Callable[[], None]:
+    def witness(self, fn: Observer) -> Callable[[], None]:
         """Call ``fn(direction, messages)`` for all that is on the wire: payloads, in order.
 
         ``direction`` is "received", when they are read, or "sent", just before they are written;
@@ -334,7 +334,7 @@ class VuerClient(Connection):
         neither wait nor keep the sequence. What it raises is logged. Returns what takes it back,
         twice is harmless.
         """
-        return add_witness(self._witnesses, fn)
+        return add_observer(self._witnesses, fn)
 
     # ---- the scene
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from typing import Any, Literal
 
-from .._connection.connection import Keeper
+from .._connection.connection import Connection
 from .._connection.link import Link
 from .._connection.lossy_queue import Keyed
 from .._connection.policies import open_inbox
@@ -32,9 +32,9 @@ __all__ = [
 
 def new_keeper(
     rt: Runtime, options: Options, preamble: Callable[[], Sequence[bytes]], shielded: bool
-) -> Keeper:
+) -> Connection:
     """A connection that is not open yet."""
-    return Keeper(
+    return Connection(
         rt,
         options.address.shown,
         partial(_dial, options),
@@ -66,12 +66,12 @@ async def dial_now(
 async def _dial_now(
     options: Options, link: Any, nursery: Any, stays: str | None = None
 ) -> Transport:
-    from .._net.connect_options import Dialing
+    from .._net.connect_options import ConnectOptions
     from .._websocket.connect import dial
 
     return await dial(
         link.rt,
-        Dialing(
+        ConnectOptions(
             address=options.address,
             max_size=options.max_size,
             transport=options.transport,

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from .._connection.connection import Keeper
+from .._connection.connection import Connection
 from .._connection.policies import Policy
 from .._connection.sender import Sender
 from .._errors import ProtocolError
@@ -46,7 +46,7 @@ class Dispatch:
 
     def __init__(
         self,
-        keeper: Keeper,
+        keeper: Connection,
         handlers: Handlers,
         decode: Callable[[Any], Event],
         sender: Sender[ClientEvent],

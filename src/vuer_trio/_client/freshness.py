@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Generic, Self, TypeVar
 
-from .._connection.connection import Keeper
-from .._connection.lossy_queue import KeyedBox
+from .._connection.connection import Connection
+from .._connection.lossy_queue import KeyedQueue
 from .._connection.policies import Latest
 from .._errors import ProtocolError, Stale
 from .._formatting import must_be
@@ -52,14 +52,14 @@ class Freshness(Generic[E]):
         self._decode = decode
         self._recent: deque[tuple[float, int, Sequence[Any]]] = deque()
         self._recent_bytes = 0
-        self._newest: KeyedBox[_Seen[E]] = KeyedBox(None, Latest())
+        self._newest: KeyedQueue[_Seen[E]] = KeyedQueue(None, Latest())
         self._leases: dict[str, list[Lease]] = {}
         self._rt: Runtime | None = None
         self._loop: object = None
 
     # ---- what is read
 
-    def follow(self, keeper: Keeper) -> None:
+    def follow(self, keeper: Connection) -> None:
         """``keeper`` is open, and nothing has been read on it."""
 
         keeper.tap = self.note

@@ -7,7 +7,7 @@ from time import perf_counter
 from .._home import Home
 from .._runtime import Runtime
 
-__all__ = ["HANDLERS", "Pace"]
+__all__ = ["HANDLERS", "CheckpointThrottle"]
 
 #: seconds. A count of calls does not bound time: with 50 µs of work for each event, a yield
 #: every 64 events makes the others 6 ms late; by the clock they are at most 0.7 ms late (p99).
@@ -16,7 +16,7 @@ _PAUSE = 0.00025
 HANDLERS = 0.0005
 
 
-class Pace:
+class CheckpointThrottle:
     """Full checkpoints by the clock: at least every ``pause`` seconds, or at every call.
 
     A caller compares ``perf_counter()`` with `due` itself, because that is the hot path.

@@ -11,33 +11,33 @@ from typing import Any, Self
 from .._errors import ClientClosed, ConnectionClosed, ConnectionFailed, renew
 from .._interrupts import protected_methods
 from .._nursery import open_plain_nursery
-from .._reentrant import Block
+from .._reentrant import ReentrantContextManager
 from .._runtime import Runtime, runtime
 from .close_info import check_close, closed_error
-from .connection import Keeper
+from .connection import Connection
 from .link import State
 from .link_changes import Watch
 from .opening import open_connection
 
-__all__ = ["Connection"]
+__all__ = ["ClientBase"]
 
 log = logging.getLogger("vuer_trio.link")
 
 
 @protected_methods
-class Connection(Block):
+class ClientBase(ReentrantContextManager):
     """What every client has. A subclass makes the links, and wires them up once they are open."""
 
     def __init__(self) -> None:
-        self._keeper: Keeper | None = None
+        self._keeper: Connection | None = None
         self._abandon: Callable[[], object] | None = None
         self._unsafe = ""  # what to warn of when it opens, once
 
-    def _new_keeper(self, rt: Runtime, shielded: bool) -> Keeper:
+    def _new_keeper(self, rt: Runtime, shielded: bool) -> Connection:
         """A connection that is not open yet."""
         raise NotImplementedError
 
-    def _opened(self, keeper: Keeper) -> None:
+    def _opened(self, keeper: Connection) -> None:
         """``keeper`` is open, and nothing has been read: send on it, receive from it."""
         raise NotImplementedError
 
@@ -158,7 +158,7 @@ class Connection(Block):
             log.warning("%s", self._unsafe)
             self._unsafe = ""
 
-    async def _open(self, nursery: Any, *, shielded: bool) -> Keeper:
+    async def _open(self, nursery: Any, *, shielded: bool) -> Connection:
         if self._alive:
             raise RuntimeError(f"{self!r} is connected already; close it first")
         rt = runtime()

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from .._errors import ConnectionClosed, ConnectionFailed, VuerError
 from .._formatting import must_be, shown
 from .._net.rejection import Rejected
-from .._websocket.transport import Ending, Outgoing, Ping
+from .._websocket.transport import CloseInfo, Outgoing, Ping
 
 __all__ = ["check_close", "closed_error", "count_messages", "is_final", "unsent_error"]
 
@@ -50,7 +50,7 @@ def check_close(code: int, reason: str) -> None:
         raise TypeError(must_be("reason", "a str", reason))
 
 
-def closed_error(ending: Ending, uri: str) -> ConnectionClosed:
+def closed_error(ending: CloseInfo, uri: str) -> ConnectionClosed:
     """The error for calls on a link to ``uri`` that ended so."""
     if ending.by == "loss":
         message = f"the connection to {uri} was lost: {shown(ending.reason, _LONGEST)}"
@@ -70,13 +70,13 @@ def closed_error(ending: Ending, uri: str) -> ConnectionClosed:
 
 
 def unsent_error(
-    count: int, what: str, uri: str, ending: Ending | None, closed: VuerError | None
+    count: int, what: str, uri: str, ending: CloseInfo | None, closed: VuerError | None
 ) -> ConnectionClosed:
     """The error for leaving ``uri`` with ``count`` messages that were not ``what``.
 
     ``closed`` is what other calls raise: after giving up, the reason.
     """
-    ending = ending or Ending("loss", 1006, "it was not open")
+    ending = ending or CloseInfo("loss", 1006, "it was not open")
     reason: str = ending.reason or f"it closed with code {ending.code}"
     cause = ending.cause
     if isinstance(closed, ConnectionFailed):

@@ -15,25 +15,25 @@ from .._errors import ClientClosed, ConnectionFailed, VuerError, renew
 from .._failures import describe
 from .._interrupts import interrupt_in, protected_methods
 from .._runtime import Runtime
-from .._websocket.transport import Ending, Message, Outgoing, Transport
+from .._websocket.transport import CloseInfo, Message, Outgoing, Transport
 from .backoff import Backoff, Delays
 from .close_info import closed_error, count_messages, is_final, unsent_error
 from .counters import Counters
-from .keepalive import Pings
+from .keepalive import Keepalive
 from .link import LEFT, Link, State
-from .link_changes import Changes, Connected, Disconnected
-from .observers import Witnesses, show
-from .queue import Box, settle
+from .link_changes import LinkChanges, Connected, Disconnected
+from .observers import Observers, tell_observers
+from .queue import Queue, settle
 from .replay import Replay
 from .standstill import Standstill
 
-__all__ = ["Keeper"]
+__all__ = ["Connection"]
 
 log = logging.getLogger("vuer_trio.link")
 
 
 @protected_methods
-class Keeper:
+class Connection:
     """`run` is its life; `aclose` ends it in order, `abort` at once.
 
     ``dial(link, nursery)`` opens a transport; ``explain(uri, exc)`` makes of what it raises what
@@ -48,8 +48,8 @@ class Keeper:
         uri: str,
         dial: Callable[[Any, Any], Awaitable[Transport]],
         explain: Callable[[str, Exception], Exception],
-        inbox: Box[Any],
-        outbox: Box[Any],
+        inbox: Queue[Any],
+        outbox: Queue[Any],
         *,
         heartbeat: float,
         close_timeout: float,
@@ -65,21 +65,21 @@ class Keeper:
         self.heartbeat = heartbeat
         self.close_timeout = close_timeout
         self.state = State.OPENING
-        self.ending: Ending | None = None
+        self.ending: CloseInfo | None = None
         self.generation = 0  # connections so far; the user may count on from earlier ones
         self.transport_name = ""
         self.subprotocol: str | None = None
         self.counters = Counters()
-        self.changes = Changes()
-        self.pings = Pings(self)
+        self.changes = LinkChanges()
+        self.pings = Keepalive(self)
         #: what is to be done between the first handshake and the first event, once
-        self.on_open: Callable[[Keeper], None] | None = None
+        self.on_open: Callable[[Connection], None] | None = None
         #: what is to be done whenever a link opens, before anything of it is read
         self.on_link: Callable[[], None] | None = None
         #: sees what arrives, and returns what goes into the inbox
         self.tap: Callable[[Sequence[Message], float], Sequence[Any]] | None = None
         #: who is shown all that is read and written; the user may put in a list of its own
-        self.witnesses: Witnesses = []
+        self.witnesses: Observers = []
         #: what is to be done after the end, before the nursery is cancelled
         self.afterwards: Callable[[], Awaitable[None]] | None = None
         #: what an ending, or what a dial failed with, means to the protocol above: an error that
@@ -244,7 +244,7 @@ class Keeper:
         self._status.started(None)
         self.changes.tell(Connected(self.generation))
 
-    def ended(self, link: Link, ending: Ending) -> None:
+    def ended(self, link: Link, ending: CloseInfo) -> None:
         """A link has ended; its stream may still be open."""
         self.ending = ending
         self.outbox.lone = self.outbox.direct = None
@@ -275,7 +275,7 @@ class Keeper:
         if self.replay is not None:
             self.replay.send(batch)
         if self.witnesses:
-            show(self.witnesses, "sent", batch)
+            tell_observers(self.witnesses, "sent", batch)
 
     def after_write(self, batch: list[Outgoing]) -> None:
         """The writer has written ``batch``."""
@@ -293,7 +293,7 @@ class Keeper:
         if self.state is State.OPEN:
             self.counters.received += len(messages)
             if self.witnesses:
-                show(self.witnesses, "received", messages)
+                tell_observers(self.witnesses, "received", messages)
             self.inbox.extend(messages if self.tap is None else self.tap(messages, at))
         return self.full
 

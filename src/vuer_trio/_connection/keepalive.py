@@ -9,29 +9,29 @@ from .._interrupts import protected_methods
 from .._runtime import Runtime
 from .._websocket.transport import Ping, Transport
 from .link import State
-from .pending_replies import Calls
+from .pending_replies import PendingReplies
 
 if TYPE_CHECKING:
-    from .connection import Keeper
+    from .connection import Connection
     from .link import Link
 
-__all__ = ["Pings"]
+__all__ = ["Keepalive"]
 
 #: looks for a sign of life, or of a line that moves, within the time for it
 _LOOKS = 8
 
 
 @protected_methods
-class Pings:
+class Keepalive:
     """All pings of a connection. A heartbeat overtakes data; a flush waits its turn behind it."""
 
-    def __init__(self, keeper: Keeper) -> None:
+    def __init__(self, keeper: Connection) -> None:
         self._keeper = keeper
         self._rt = keeper.rt
         self._count = 0
         self._beat_key = b""
         self._beat_at = 0.0
-        self.awaited: Calls[None] = Calls(keeper.rt)
+        self.awaited: PendingReplies[None] = PendingReplies(keeper.rt)
         self._later: set[bytes] = set()  # to be asked when the next link opens
 
     def new_key(self) -> bytes:

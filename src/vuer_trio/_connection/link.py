@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from .._failures import as_exception, describe, has_failed, log_failure, pass_on
 from .._interrupts import protected_methods
-from .._websocket.transport import Ending, Message, Outgoing, Transport
-from .observers import show
+from .._websocket.transport import CloseInfo, Message, Outgoing, Transport
+from .observers import tell_observers
 
 if TYPE_CHECKING:
-    from .connection import Keeper
+    from .connection import Connection
 
 __all__ = ["CLEANUP", "LEFT", "Link", "State"]
 
@@ -29,7 +29,7 @@ _CHUNK = 524_288
 #: seconds that closing a stream may take when the task is cancelled
 CLEANUP = 1.0
 #: the end of a link that was cancelled
-LEFT = Ending("us", 1001, "this side left at once")
+LEFT = CloseInfo("us", 1001, "this side left at once")
 
 
 class State(Enum):
@@ -47,10 +47,10 @@ class State(Enum):
 class Link:
     """`run` is its life; `leave` ends it in order."""
 
-    def __init__(self, keeper: Keeper) -> None:
+    def __init__(self, keeper: Connection) -> None:
         self.keeper = keeper
         self.rt = keeper.rt
-        self.ending: Ending | None = None
+        self.ending: CloseInfo | None = None
         self._now = self.rt.clock()
         self.heard_at = self._now()
         self.opened_at: float | None = None  # None: the keeper knows nothing of it
@@ -67,7 +67,7 @@ class Link:
 
     # ---- life
 
-    async def run(self) -> Ending:
+    async def run(self) -> CloseInfo:
         """Dial, then carry until the end; nothing of the connection is left then.
 
         Raises what the dial raises. Cancelled: ends at once, with `Transport.abort`.
@@ -120,7 +120,7 @@ class Link:
         """A fault of ours, or of a stream of the user's: told to the user as what it is."""
         if has_failed(exc, self.rt, task):
             log_failure(log, exc, "%s of %s failed", what, self.keeper.uri)
-            self._end(Ending("loss", 1006, f"{what} failed: {describe(exc, repr)}", exc))
+            self._end(CloseInfo("loss", 1006, f"{what} failed: {describe(exc, repr)}", exc))
         pass_on(exc, self.rt, task)
 
     async def _vanish(self) -> None:
@@ -135,7 +135,7 @@ class Link:
         with self.rt.CancelScope(shield=True, deadline=deadline):
             await transport.aclose()
 
-    def _end(self, ending: Ending) -> None:
+    def _end(self, ending: CloseInfo) -> None:
         """The first ending stays."""
         if self.ending is None:
             self.ending = ending
@@ -147,7 +147,7 @@ class Link:
 
     def lose(self, reason: str, cause: BaseException | None = None) -> None:
         """The link is lost."""
-        self._end(Ending("loss", 1006, reason, cause))
+        self._end(CloseInfo("loss", 1006, reason, cause))
         self._reading.cancel()
 
     def fail(self, code: int, reason: str) -> None:
@@ -162,7 +162,7 @@ class Link:
         to take it, and what is being written.
         """
         self.fail(code, reason)
-        self._end(Ending("us", code, reason))
+        self._end(CloseInfo("us", code, reason))
         self._reading.cancel()
 
     @property
@@ -235,7 +235,7 @@ class Link:
         preamble, self._preamble = self._preamble, []
         if preamble:
             if keeper.witnesses:
-                show(keeper.witnesses, "sent", preamble)
+                tell_observers(keeper.witnesses, "sent", preamble)
             await self._write_batch(transport, preamble)
         while True:
             if self.ending is None:
@@ -266,7 +266,7 @@ class Link:
         if done:
             self.keeper.counters.count_one(len(payload))
             if self.keeper.witnesses:
-                show(self.keeper.witnesses, "sent", (payload,))
+                tell_observers(self.keeper.witnesses, "sent", (payload,))
         return done
 
     # ---- the transport's view (Sink)

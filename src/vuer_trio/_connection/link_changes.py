@@ -10,7 +10,7 @@ from weakref import WeakSet
 from .._interrupts import protected_methods
 from .._runtime import Runtime
 
-__all__ = ["Change", "Changes", "Connected", "Disconnected", "Watch"]
+__all__ = ["Change", "LinkChanges", "Connected", "Disconnected", "Watch"]
 
 #: changes that a watcher may be behind; of more the oldest are dropped
 _MOST = 1000
@@ -39,7 +39,7 @@ Change = Connected | Disconnected
 class Watch:
     """Iterates the changes since it was made; ends when no more can come."""
 
-    def __init__(self, rt: Runtime, changes: Changes) -> None:
+    def __init__(self, rt: Runtime, changes: LinkChanges) -> None:
         self._rt = rt
         self._seen: deque[Change] = deque(maxlen=_MOST)
         self._changes = changes
@@ -68,7 +68,7 @@ class Watch:
 
 
 @protected_methods
-class Changes:
+class LinkChanges:
     """Tells every watcher. A watcher that is gone is forgotten."""
 
     def __init__(self) -> None:

@@ -9,9 +9,9 @@ from typing import Any, Generic, TypeVar
 from .._interrupts import protected_methods
 from .._runtime import Runtime
 from .._websocket.transport import Ping
-from .queue import Bounds, Box
+from .queue import Bounds, Queue
 
-__all__ = ["DiscardingBox", "DroppingBox", "Keyed", "KeyedBox"]
+__all__ = ["DiscardingQueue", "LossyQueue", "Keyed", "KeyedQueue"]
 
 T = TypeVar("T")  # anything with a length, in bytes
 
@@ -23,7 +23,7 @@ class Keyed(bytes):
 
 
 @protected_methods
-class DroppingBox(Box[T]):
+class LossyQueue(Queue[T]):
     """What has waited longest makes room for what is new.
 
     The bounds are of what waits. What is being written and pings count for nothing and are never
@@ -114,7 +114,7 @@ class DroppingBox(Box[T]):
 
 
 @protected_methods
-class KeyedBox(DroppingBox[T]):
+class KeyedQueue(LossyQueue[T]):
     """The newest of each key. An item without a ``key`` has one of its own."""
 
     __slots__ = ()
@@ -181,7 +181,7 @@ class _Shelf(Generic[T]):
 
 
 @protected_methods
-class DiscardingBox(Box[T]):
+class DiscardingQueue(Queue[T]):
     """Everything is dropped, but pings."""
 
     __slots__ = ()

@@ -14,19 +14,19 @@ from typing import Literal, TypeAlias
 from .._failures import contain
 from .._websocket.transport import Message, Ping
 
-__all__ = ["Direction", "Witness", "Witnesses", "add_witness", "call_witness", "show"]
+__all__ = ["Direction", "Observer", "Observers", "add_observer", "call_observer", "tell_observers"]
 
 log = logging.getLogger("vuer_trio.link")
 
 #: as this side sees it
 Direction: TypeAlias = Literal["received", "sent"]
 #: is called in sync code, in a callback of the loop's under asyncio
-Witness: TypeAlias = Callable[[Direction, Sequence[Message]], object]
+Observer: TypeAlias = Callable[[Direction, Sequence[Message]], object]
 #: the list outlives the links, and is looked at by each of them
-Witnesses: TypeAlias = list[Witness]
+Observers: TypeAlias = list[Observer]
 
 
-def add_witness(witnesses: Witnesses, witness: Witness) -> Callable[[], None]:
+def add_observer(witnesses: Observers, witness: Observer) -> Callable[[], None]:
     """Show it everything from now on; returns what takes it back, twice is harmless."""
     if not callable(witness):
         raise TypeError(f"witness({witness!r}): write a function of the direction and the messages")
@@ -40,7 +40,7 @@ def add_witness(witnesses: Witnesses, witness: Witness) -> Callable[[], None]:
     return remove
 
 
-def show(witnesses: Witnesses, direction: Direction, messages: Sequence[Message]) -> None:
+def tell_observers(witnesses: Observers, direction: Direction, messages: Sequence[Message]) -> None:
     """Show messages in their order, pings left out; the sequence may be reused afterwards.
 
     What is sent is shown just before it is written, so that no reply can come before it.
@@ -49,10 +49,10 @@ def show(witnesses: Witnesses, direction: Direction, messages: Sequence[Message]
         messages = [message for message in messages if type(message) is not Ping]
     if messages:
         for witness in tuple(witnesses):
-            call_witness(witness, direction, messages)
+            call_observer(witness, direction, messages)
 
 
-def call_witness(witness: Witness, direction: Direction, messages: Sequence[Message]) -> None:
+def call_observer(witness: Observer, direction: Direction, messages: Sequence[Message]) -> None:
     """What a witness raises is logged: the connection is not its affair."""
     try:
         witness(direction, messages)

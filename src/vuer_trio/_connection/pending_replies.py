@@ -9,13 +9,13 @@ from .._errors import VuerError, renew
 from .._interrupts import protected_methods
 from .._runtime import Runtime
 
-__all__ = ["Call", "Calls"]
+__all__ = ["PendingReply", "PendingReplies"]
 
 R = TypeVar("R")
 
 
 @protected_methods
-class Call(Generic[R]):
+class PendingReply(Generic[R]):
     """One reply that is awaited."""
 
     __slots__ = ("_error", "_event", "_reply")
@@ -26,7 +26,7 @@ class Call(Generic[R]):
         self._error: VuerError | None = None
 
     async def wait(self) -> R:
-        """The reply. Raises what `Calls.fail` was told. Cancelled: the call goes on."""
+        """The reply. Raises what `PendingReplies.fail` was told. Cancelled: the call goes on."""
         await self._event.wait()
         if self._error is not None:
             raise renew(self._error)
@@ -38,7 +38,7 @@ class Call(Generic[R]):
 
 
 @protected_methods
-class Calls(Generic[R]):
+class PendingReplies(Generic[R]):
     """The calls of one link, in the order in which they were made.
 
     ``with calls.expect(key) as call: ...; reply = await call.wait()``: however the block ends,
@@ -47,7 +47,7 @@ class Calls(Generic[R]):
 
     def __init__(self, rt: Runtime) -> None:
         self._rt = rt
-        self._calls: dict[Hashable, Call[R]] = {}
+        self._calls: dict[Hashable, PendingReply[R]] = {}
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -58,7 +58,7 @@ class Calls(Generic[R]):
 
     def expect(self, key: Hashable) -> _Expecting[R]:
         """Expect a reply under ``key``, from now on."""
-        call: Call[R] = Call(self._rt.Event())
+        call: PendingReply[R] = PendingReply(self._rt.Event())
         self._calls[key] = call
         return _Expecting(self._calls, key, call)
 
@@ -87,10 +87,10 @@ class Calls(Generic[R]):
 
 @protected_methods
 class _Expecting(Generic[R]):
-    def __init__(self, calls: dict[Hashable, Call[R]], key: Hashable, call: Call[R]) -> None:
+    def __init__(self, calls: dict[Hashable, PendingReply[R]], key: Hashable, call: PendingReply[R]) -> None:
         self._calls, self._key, self._call = calls, key, call
 
-    def __enter__(self) -> Call[R]:
+    def __enter__(self) -> PendingReply[R]:
         return self._call
 
     def __exit__(self, *exc: object) -> None:

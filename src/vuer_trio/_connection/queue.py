@@ -20,14 +20,14 @@ from .._interrupts import protected_methods
 from .._runtime import Runtime
 from .._websocket.transport import Prepared
 
-__all__ = ["Bounds", "Box", "Ticket", "settle"]
+__all__ = ["Bounds", "Queue", "Waiter", "settle"]
 
 T = TypeVar("T")  # anything with a length, in bytes
 #: bytes of memory, about, that a message takes beside its own: most of what a small one takes
 _EACH = 512
 
 
-class Ticket:
+class Waiter:
     """A caller that waits for a slot, in the order of arrival; or the item itself does."""
 
     __slots__ = ("event", "granted", "item", "size")
@@ -54,7 +54,7 @@ class Bounds(Protocol):
 
 
 @protected_methods
-class Box(Generic[T]):
+class Queue(Generic[T]):
     """There is room while ``count < capacity`` and ``bytes < max_bytes``.
 
     One item may overshoot the bytes, so that none is too large for ever. The hot paths read the
@@ -111,7 +111,7 @@ class Box(Generic[T]):
         self.lone: Callable[[T], bool] | None = None
         self.direct: Callable[[T], bool] | None = None
         self._held = 0  # slots of what is being written or promised
-        self._waiting: deque[Ticket] = deque()
+        self._waiting: deque[Waiter] = deque()
         self._arrival: Any = None
         self._drained: Any = None
 
@@ -255,7 +255,7 @@ class Box(Generic[T]):
         """
         if self.closed is None and not self.has_room:
             assert self._rt is not None
-            ticket = Ticket(self._rt.Event(), size)
+            ticket = Waiter(self._rt.Event(), size)
             self._waiting.append(ticket)
             try:
                 await ticket.event.wait()
@@ -308,17 +308,17 @@ class Box(Generic[T]):
                     self.shared += ticket.size
             ticket.event.set()
 
-    def put_later(self, item: T) -> Ticket:
+    def put_later(self, item: T) -> Waiter:
         """Have an item put in as soon as there is room for it, behind all who wait already.
 
         Only of an open box, and after `offer` said no. Nobody need wait for the ticket.
         """
         assert self._rt is not None
-        ticket = Ticket(self._rt.Event(), _size(item), item)
+        ticket = Waiter(self._rt.Event(), _size(item), item)
         self._waiting.append(ticket)
         return ticket
 
-    def withdraw(self, ticket: Ticket) -> bool:
+    def withdraw(self, ticket: Waiter) -> bool:
         """Take back a ticket that has not been granted; whether it was still waiting."""
         if ticket.granted or self.closed is not None:
             return False
@@ -411,7 +411,7 @@ class Box(Generic[T]):
 _size: Callable[[Any], int] = len
 
 
-def settle(rt: Runtime, uri: str, inbox: Box[Any], outbox: Box[Any]) -> Home:
+def settle(rt: Runtime, uri: str, inbox: Queue[Any], outbox: Queue[Any]) -> Home:
     """The home of a connection's boxes: this loop. In a forked child nobody may put."""
 
     def leave() -> None:

@@ -8,8 +8,8 @@ from typing import Any, Generic, TypeVar
 
 from .._errors import ConnectionClosed, InboxEmpty, ProtocolError, RecvTimeout, renew
 from .._runtime import Runtime
-from .checkpoints import Pace
-from .queue import Box
+from .checkpoints import CheckpointThrottle
+from .queue import Queue
 
 __all__ = ["Receiver"]
 
@@ -27,10 +27,10 @@ class Receiver(Generic[E]):
 
     def __init__(
         self,
-        inbox: Box[Any],
-        outbox: Box[bytes],
+        inbox: Queue[Any],
+        outbox: Queue[bytes],
         decode: Callable[[Any], E],
-        pace: Pace,
+        pace: CheckpointThrottle,
         uri: str,
     ) -> None:
         self.inbox = inbox
@@ -41,7 +41,7 @@ class Receiver(Generic[E]):
         self._outbox = outbox
         self._decode = decode
 
-    def connect(self, rt: Runtime, inbox: Box[Any], outbox: Box[bytes], pace: Pace) -> None:
+    def connect(self, rt: Runtime, inbox: Queue[Any], outbox: Queue[bytes], pace: CheckpointThrottle) -> None:
         """Receive from another link from now on."""
         self._rt, self.inbox, self._outbox, self.pace = rt, inbox, outbox, pace
         if self._taken:

@@ -8,8 +8,8 @@ from collections import deque
 from .._interrupts import protected_methods
 from .._runtime import Runtime
 from .._websocket.transport import Outgoing, Ping
-from .keepalive import Pings
-from .queue import Box
+from .keepalive import Keepalive
+from .queue import Queue
 
 __all__ = ["Replay"]
 
@@ -21,7 +21,7 @@ _COUNT, _BYTES = 256, 1 << 20
 class Replay:
     """Remembers what no pong has confirmed. It counts against the outbox."""
 
-    def __init__(self, rt: Runtime, outbox: Box[Outgoing], pings: Pings) -> None:
+    def __init__(self, rt: Runtime, outbox: Queue[Outgoing], pings: Keepalive) -> None:
         self._rt = rt
         self._outbox = outbox
         self._pings = pings

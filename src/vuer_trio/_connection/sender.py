@@ -10,8 +10,8 @@ from typing import Any, Generic, TypeVar
 
 from .._errors import OutboxFull, VuerError
 from .._websocket.transport import LARGE
-from .checkpoints import Pace
-from .queue import Box
+from .checkpoints import CheckpointThrottle
+from .queue import Queue
 
 __all__ = ["Permit", "Sender"]
 
@@ -25,9 +25,9 @@ class Sender(Generic[E]):
 
     def __init__(
         self,
-        outbox: Box[bytes],
+        outbox: Queue[bytes],
         encode: Callable[[E], bytes],
-        pace: Pace,
+        pace: CheckpointThrottle,
         uri: str,
         keep: Callable[[E, bytes], None] | None = None,
     ) -> None:
@@ -37,7 +37,7 @@ class Sender(Generic[E]):
         self._encode = encode
         self._keep = keep
 
-    def connect(self, outbox: Box[bytes], pace: Pace) -> None:
+    def connect(self, outbox: Queue[bytes], pace: CheckpointThrottle) -> None:
         """Send on another link from now on."""
         self.outbox, self.pace = outbox, pace
 
@@ -151,8 +151,8 @@ class Permit(Generic[E]):
 
     __slots__ = ("_encode", "_outbox")
 
-    def __init__(self, outbox: Box[bytes], encode: Callable[[E], bytes]) -> None:
-        self._outbox: Box[bytes] | None = outbox
+    def __init__(self, outbox: Queue[bytes], encode: Callable[[E], bytes]) -> None:
+        self._outbox: Queue[bytes] | None = outbox
         self._encode = encode
 
     def __matmul__(self, event: E) -> None:

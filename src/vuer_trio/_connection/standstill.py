@@ -8,7 +8,7 @@ from typing import Any
 
 from .._errors import InboxFull
 from .._runtime import Runtime
-from .queue import Box
+from .queue import Queue
 
 __all__ = ["Standstill"]
 
@@ -27,8 +27,8 @@ class Standstill:
     a while: it keeps the newest until somebody does.
     """
 
-    def __init__(self, rt: Runtime, uri: str, inbox: Box[Any]) -> None:
-        self.boxes: list[Box[Any]] = [inbox]
+    def __init__(self, rt: Runtime, uri: str, inbox: Queue[Any]) -> None:
+        self.boxes: list[Queue[Any]] = [inbox]
         #: whether the reader waits
         self.now = False
         self._rt = rt

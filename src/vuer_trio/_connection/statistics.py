@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .counters import Counters
-from .queue import Box
+from .queue import Queue
 
 __all__ = ["Statistics", "measure"]
 
@@ -48,9 +48,9 @@ class Statistics:
 
 def measure(
     counters: Counters,
-    outbox: Box[Any],
-    inbox: Box[Any],
-    boxes: Iterable[Box[Any]],
+    outbox: Queue[Any],
+    inbox: Queue[Any],
+    boxes: Iterable[Queue[Any]],
     *,
     silence: float | None,
     reconnects: int = 0,

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from .._connection.connection import Keeper
+from .._connection.connection import Connection
 from .._websocket.transport import Prepared
 
 __all__ = ["MemoryLimit"]
@@ -35,12 +35,12 @@ class MemoryLimit:
         self._limit = limit
         self._whose = whose
         self._left = limit  # bytes that may come before it is to be added up
-        self._members: dict[Keeper, Callable[[], int]] = {}
+        self._members: dict[Connection, Callable[[], int]] = {}
         #: bytes of framed messages that exist: in the memory once, however many hold them
         self.shared = 0
 
     @contextmanager
-    def member(self, keeper: Keeper, more: Callable[[], int] = int) -> Iterator[None]:
+    def member(self, keeper: Connection, more: Callable[[], int] = int) -> Iterator[None]:
         """Count, during the block, what a connection holds, and ``more`` beside its messages."""
         keeper.meter = self.count
         self._members[keeper] = more
@@ -82,7 +82,7 @@ class MemoryLimit:
                 total = self.held + coming
         self._left = max(self._limit - total, self._limit // _STEP)
 
-    def _end(self, keeper: Keeper, size: int) -> None:
+    def _end(self, keeper: Connection, size: int) -> None:
         log.warning(
             "the messages of %s take more than %s bytes; %s holds %s of them, the most, so it "
             "ends; see max_buffered=",

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable
 
-from .._connection.connection import Keeper
+from .._connection.connection import Connection
 from .._interrupts import protected
 from .._runtime import Runtime
 
@@ -21,7 +21,7 @@ _LOOK, _PART = 1.0, 8
 
 
 @protected
-async def end_stalled(rt: Runtime, keepers: Callable[[], Iterable[Keeper]], timeout: float) -> None:
+async def end_stalled(rt: Runtime, keepers: Callable[[], Iterable[Connection]], timeout: float) -> None:
     """Until cancelled: end each connection with 1008 that has had something to be written for
     ``timeout`` seconds, of which no byte has left. `math.inf`: none.
 

@@ -5,25 +5,25 @@ from __future__ import annotations
 import asyncio
 import ssl
 
-from .asyncio_streams import AnyioWire, LoopWire
-from .byte_stream import Wire
-from .connect_options import Dialing
+from .asyncio_streams import AnyioStream, LoopStream
+from .byte_stream import ByteStream
+from .connect_options import ConnectOptions
 from .happy_eyeballs import open_tcp
 from .in_memory import open_inside
 from .proxy import Proxy, open_tunnel
-from .tls_stream import TlsWire
+from .tls_stream import TLSStream
 
-__all__ = ["open_wire"]
+__all__ = ["open_stream"]
 
 
-async def open_wire(dialing: Dialing) -> Wire:
+async def open_stream(dialing: ConnectOptions) -> ByteStream:
     """A stream to the server. Raises OSError, Rejected. Cancelled: nothing is left open."""
     address, context, proxy = dialing.address, dialing.context, dialing.find_proxy()
     given = dialing.stream if dialing.stream is not None else await open_inside(address.host)
     if given is not None:
-        return AnyioWire(given)
+        return AnyioStream(given)
     if proxy is None:
-        wire: Wire = await _open_tcp(address.host, address.port)
+        wire: ByteStream = await _open_tcp(address.host, address.port)
     else:
         wire = await _open_proxy(proxy)
         try:
@@ -34,26 +34,26 @@ async def open_wire(dialing: Dialing) -> Wire:
     if context is None:
         return wire
     name = dialing.server_name
-    return await TlsWire.open(wire, context, asyncio.Event, server_hostname=name)
+    return await TLSStream.open(wire, context, asyncio.Event, server_hostname=name)
 
 
-async def _open_tcp(host: str, port: int) -> LoopWire:
+async def _open_tcp(host: str, port: int) -> LoopStream:
     sock = await open_tcp(host, port)
     try:
-        _, wire = await asyncio.get_running_loop().create_connection(LoopWire, sock=sock)
+        _, wire = await asyncio.get_running_loop().create_connection(LoopStream, sock=sock)
     except BaseException:
         sock.close()
         raise
     return wire
 
 
-async def _open_proxy(proxy: Proxy) -> Wire:
+async def _open_proxy(proxy: Proxy) -> ByteStream:
     """A stream to a proxy. Raises ProxyFailed. Cancelled: nothing is left open."""
     try:
         wire = await _open_tcp(proxy.host, proxy.port)
         if not proxy.secure:
             return wire
         context = ssl.create_default_context()
-        return await TlsWire.open(wire, context, asyncio.Event, server_hostname=proxy.host)
+        return await TLSStream.open(wire, context, asyncio.Event, server_hostname=proxy.host)
     except OSError as exc:
         raise proxy.failed(exc) from exc

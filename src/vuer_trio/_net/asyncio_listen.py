@@ -10,9 +10,9 @@ from typing import Any
 import anyio
 import anyio.abc
 
-from .asyncio_streams import AnyioWire, LoopWire
-from .byte_stream import Wire
-from .tls_stream import TlsWire
+from .asyncio_streams import AnyioStream, LoopStream
+from .byte_stream import ByteStream
+from .tls_stream import TLSStream
 
 __all__ = ["open_accepted", "resolve", "wait_readable", "wrap"]
 
@@ -26,16 +26,16 @@ async def resolve(host: str | None, port: int) -> list[Any]:
     )
 
 
-def wrap(stream: anyio.abc.ByteStream) -> Wire:
+def wrap(stream: anyio.abc.ByteStream) -> ByteStream:
     """A wire over an open stream."""
-    return AnyioWire(stream)
+    return AnyioStream(stream)
 
 
-async def open_accepted(sock: socket.socket, context: ssl.SSLContext | None) -> Wire:
+async def open_accepted(sock: socket.socket, context: ssl.SSLContext | None) -> ByteStream:
     """A wire over an accepted socket. Raises OSError. Cancelled: nothing is left open."""
     loop = asyncio.get_running_loop()
-    wire = LoopWire()
+    wire = LoopStream()
     await loop.connect_accepted_socket(lambda: wire, sock)
     if context is None:
         return wire
-    return await TlsWire.open(wire, context, asyncio.Event, server_side=True)
+    return await TLSStream.open(wire, context, asyncio.Event, server_side=True)

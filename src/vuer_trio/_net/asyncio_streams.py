@@ -14,10 +14,10 @@ import anyio.abc
 
 from .byte_stream import READ, SLICE, STEP, Take, read_buffer, unsent_bytes
 
-__all__ = ["AnyioWire", "LoopWire"]
+__all__ = ["AnyioStream", "LoopStream"]
 
 
-class LoopWire(asyncio.BufferedProtocol):
+class LoopStream(asyncio.BufferedProtocol):
     """A connection of the loop's. While it is pumped the loop feeds it without waking a task."""
 
     def __init__(self) -> None:
@@ -194,7 +194,7 @@ class LoopWire(asyncio.BufferedProtocol):
         await self._lost.wait()
 
 
-class AnyioWire:
+class AnyioStream:
     """Any byte stream of anyio's, or of the user's."""
 
     position = arrived = 0  # it does not tell

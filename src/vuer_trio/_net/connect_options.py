@@ -11,14 +11,14 @@ from .._websocket.transport import TransportName
 from .address import Address
 from .proxy import Proxy, find_proxy, parse_proxy
 
-__all__ = ["Dialing"]
+__all__ = ["ConnectOptions"]
 
 #: characters of the value of any header; a shorter one may be an ordinary word
 _TELLING = 8
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Dialing:
+class ConnectOptions:
     """All of it, checked. ``tls`` None: a context is made for ``wss://``."""
 
     address: Address

@@ -15,7 +15,7 @@ from hashlib import sha1
 from http import HTTPStatus
 
 from .._runtime import runtime
-from .byte_stream import Wire
+from .byte_stream import ByteStream
 from .rejection import GUID, Rejected
 
 __all__ = ["Reply", "ReplyParser", "plain_switching", "read_reply"]
@@ -200,7 +200,7 @@ def _joined(data: bytes) -> bytes:
 
 
 async def read_reply(
-    wire: Wire, who: str = "the server", *, tunnel: bool = False, deadline: float | None = None
+    wire: ByteStream, who: str = "the server", *, tunnel: bool = False, deadline: float | None = None
 ) -> Reply:
     """The reply that opens a WebSocket (101), or a ``tunnel`` (any 2xx).
 
@@ -228,7 +228,7 @@ async def read_reply(
             raise _refused(reply, who, location=None if tunnel else _location(reply))
 
 
-async def _read_on(wire: Wire, parser: ReplyParser, deadline: float | None) -> None:
+async def _read_on(wire: ByteStream, parser: ReplyParser, deadline: float | None) -> None:
     """What of a refusal comes soon."""
     if parser.body_ended:
         return

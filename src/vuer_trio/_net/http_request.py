@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import h11
 
 from .._formatting import shown, without_bytes
-from .byte_stream import Wire
+from .byte_stream import ByteStream
 
 __all__ = ["BadRequest", "HttpRequest", "read_body", "read_request"]
 
@@ -57,7 +57,7 @@ class HttpRequest:
         return {token.strip().lower() for token in value.split(",") if token.strip()}
 
 
-async def read_request(wire: Wire) -> tuple[HttpRequest, bytes]:
+async def read_request(wire: ByteStream) -> tuple[HttpRequest, bytes]:
     """The request, and the bytes that came behind its head.
 
     Raises BadRequest, and OSError when the stream ends first. Cancelled: bytes may be lost.
@@ -85,7 +85,7 @@ async def read_request(wire: Wire) -> tuple[HttpRequest, bytes]:
     return HttpRequest(method, target, headers, version), early
 
 
-async def read_body(wire: Wire, request: HttpRequest, early: bytes, limit: int) -> bytes:
+async def read_body(wire: ByteStream, request: HttpRequest, early: bytes, limit: int) -> bytes:
     """The body of a request whose head has been read; ``early`` came with the head.
 
     Raises BadRequest (413 over ``limit`` bytes), and OSError when the stream ends first.

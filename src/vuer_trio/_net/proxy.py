@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from .._formatting import shown_uri
 from .address import Address, split
-from .byte_stream import Wire
+from .byte_stream import ByteStream
 from .failure_reason import ProxyFailed, say_why
 from .http_reply import read_reply
 from .rejection import Rejected, basic_authorization, secrets_of_user
@@ -102,7 +102,7 @@ def parse_proxy(proxy: str, source: str = "proxy") -> Proxy:
     return Proxy(proxy, secure, parts.hostname, port or (443 if secure else 80), user)
 
 
-async def open_tunnel(wire: Wire, address: Address, proxy: Proxy) -> None:
+async def open_tunnel(wire: ByteStream, address: Address, proxy: Proxy) -> None:
     """Ask the proxy at the other end of ``wire`` for a tunnel to ``address``.
 
     Raises Rejected when it says no or hangs up, and OSError.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import perf_counter
 
-__all__ = ["WAKE", "Budget"]
+__all__ = ["WAKE", "ReadBudget"]
 
 #: seconds; of one wake. Eight connections that are always busy make one that is not 8 ms late
 WAKE = 0.001
@@ -20,7 +20,7 @@ _STEP = 0.0002
 _FIRST, _MOST = 16, 64
 
 
-class Budget:
+class ReadBudget:
     """Of one reader. `begin` when it wakes, then `spent` after each step of `step` frames."""
 
     __slots__ = ("_began", "_clock", "_due", "step")

@@ -13,9 +13,9 @@ from enum import Enum
 from typing import Any, Self
 
 from .._interrupts import protected_methods
-from .byte_stream import READ, SLICE, Take, Wire, read_buffer
+from .byte_stream import READ, SLICE, Take, ByteStream, read_buffer
 
-__all__ = ["TlsWire"]
+__all__ = ["TLSStream"]
 
 #: how the end of the stream shows, with a word (close_notify) or, as often as not, without one
 _ENDS = (ssl.SSLZeroReturnError, ssl.SSLEOFError, ssl.SSLSyscallError)
@@ -35,10 +35,10 @@ class _Out(Enum):
 
 
 @protected_methods
-class TlsWire:
-    """See `Wire`. Made by `open`; the wire below is its own from then on."""
+class TLSStream:
+    """See `ByteStream`. Made by `open`; the wire below is its own from then on."""
 
-    def __init__(self, wire: Wire, context: ssl.SSLContext, event: Callable[[], Any], **role: Any):
+    def __init__(self, wire: ByteStream, context: ssl.SSLContext, event: Callable[[], Any], **role: Any):
         self._wire = wire
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._ssl = context.wrap_bio(self._incoming, self._outgoing, **role)
@@ -51,7 +51,7 @@ class TlsWire:
     @classmethod
     async def open(
         cls,
-        wire: Wire,
+        wire: ByteStream,
         context: ssl.SSLContext,
         event: Callable[[], Any],
         *,

@@ -7,23 +7,23 @@ import ssl
 
 import trio
 
-from .byte_stream import SocketWire, StreamWire, Wire
-from .connect_options import Dialing
+from .byte_stream import SocketStream, TrioStream, ByteStream
+from .connect_options import ConnectOptions
 from .in_memory import open_inside
 from .proxy import Proxy, open_tunnel
-from .tls_stream import TlsWire
+from .tls_stream import TLSStream
 
-__all__ = ["open_wire"]
+__all__ = ["open_stream"]
 
 
-async def open_wire(dialing: Dialing) -> Wire:
+async def open_stream(dialing: ConnectOptions) -> ByteStream:
     """A stream to the server. Raises OSError, Rejected. Cancelled: nothing is left open."""
     address, context, proxy = dialing.address, dialing.context, dialing.find_proxy()
     given = dialing.stream if dialing.stream is not None else await open_inside(address.host)
     if given is not None:
-        return StreamWire(given)
+        return TrioStream(given)
     if proxy is None:
-        wire: Wire = await _open_tcp(address.host, address.port)
+        wire: ByteStream = await _open_tcp(address.host, address.port)
     else:
         wire = await _open_proxy(proxy)
         try:
@@ -34,22 +34,22 @@ async def open_wire(dialing: Dialing) -> Wire:
     if context is None:
         return wire
     name = dialing.server_name
-    return await TlsWire.open(wire, context, trio.Event, server_hostname=name)
+    return await TLSStream.open(wire, context, trio.Event, server_hostname=name)
 
 
-async def _open_tcp(host: str, port: int) -> SocketWire:
+async def _open_tcp(host: str, port: int) -> SocketStream:
     tcp = await trio.open_tcp_stream(host, port)
     # Trio's socket is taken off its stream: nobody else will read or write it.
-    return SocketWire(socket.socket(fileno=tcp.socket.detach()))
+    return SocketStream(socket.socket(fileno=tcp.socket.detach()))
 
 
-async def _open_proxy(proxy: Proxy) -> Wire:
+async def _open_proxy(proxy: Proxy) -> ByteStream:
     """A stream to a proxy. Raises ProxyFailed. Cancelled: nothing is left open."""
     try:
         wire = await _open_tcp(proxy.host, proxy.port)
         if not proxy.secure:
             return wire
         context = ssl.create_default_context()
-        return await TlsWire.open(wire, context, trio.Event, server_hostname=proxy.host)
+        return await TLSStream.open(wire, context, trio.Event, server_hostname=proxy.host)
     except OSError as exc:
         raise proxy.failed(exc) from exc

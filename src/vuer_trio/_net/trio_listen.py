@@ -8,8 +8,8 @@ from typing import Any
 
 import trio
 
-from .byte_stream import SocketWire, StreamWire, Wire
-from .tls_stream import TlsWire
+from .byte_stream import SocketStream, TrioStream, ByteStream
+from .tls_stream import TLSStream
 
 __all__ = ["open_accepted", "resolve", "wait_readable", "wrap"]
 
@@ -23,16 +23,16 @@ async def resolve(host: str | None, port: int) -> list[Any]:
     )
 
 
-def wrap(stream: trio.abc.Stream) -> Wire:
+def wrap(stream: trio.abc.Stream) -> ByteStream:
     """A wire over an open stream."""
-    return StreamWire(stream)
+    return TrioStream(stream)
 
 
-async def open_accepted(sock: socket.socket, context: ssl.SSLContext | None) -> Wire:
+async def open_accepted(sock: socket.socket, context: ssl.SSLContext | None) -> ByteStream:
     """A wire over an accepted socket. Raises OSError. Cancelled: nothing is left open."""
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    wire = SocketWire(sock)
+    wire = SocketStream(sock)
     if context is None:
         return wire
-    return await TlsWire.open(wire, context, trio.Event, server_side=True)
+    return await TLSStream.open(wire, context, trio.Event, server_side=True)

@@ -12,14 +12,14 @@ from typing import Any
 
 from .._interrupts import protected_methods
 from .._net.binding import bind
-from .._net.byte_stream import Wire
+from .._net.byte_stream import ByteStream
 from .._net.failure_reason import NO_ROOM
 from .._net.http_request import BadRequest, read_request
 from .._nursery import open_plain_nursery
 from .._runtime import Runtime
 from .choosing import choose_transport
-from .incoming_request import Knock, reply
-from .listen_options import Listening
+from .incoming_request import IncomingRequest, reply
+from .listen_options import ListenOptions
 from .upgrade import response
 
 __all__ = ["greet_stream", "listen"]
@@ -35,12 +35,12 @@ _PAUSE, _WARN_EVERY = 0.1, 60.0
 #: seconds that closing a stream may take when the task is cancelled
 _CLEANUP = 1.0
 
-Greet = Callable[[Knock], Awaitable[None]]
+Greet = Callable[[IncomingRequest], Awaitable[None]]
 
 
 async def listen(
     rt: Runtime,
-    listening: Listening,
+    listening: ListenOptions,
     greet: Greet,
     started: Callable[[Sequence[tuple[str, int]]], None],
     *services: Callable[[], Awaitable[None]],
@@ -55,7 +55,7 @@ async def listen(
     ``greet`` with their traceback (ERROR). A stream is closed when ``greet`` returns. Cancelled:
     the listening sockets are closed first; nothing is left open.
     """
-    door = _Door(rt, listening, greet)
+    door = _Acceptor(rt, listening, greet)
     listeners = await bind(listening.host, listening.port, door.io.resolve)
     try:
         started([listener.getsockname()[:2] for listener in listeners])
@@ -72,14 +72,14 @@ async def listen(
         _close(listeners)
 
 
-async def greet_stream(rt: Runtime, listening: Listening, stream: Any, greet: Greet) -> None:
+async def greet_stream(rt: Runtime, listening: ListenOptions, stream: Any, greet: Greet) -> None:
     """The same for one open byte stream of the running library's, as it is: without TLS.
 
     Returns when ``greet`` has, and the stream is closed.
     """
-    door = _Door(rt, listening, greet)
+    door = _Acceptor(rt, listening, greet)
 
-    async def open_wire() -> Wire:
+    async def open_wire() -> ByteStream:
         return door.io.wrap(stream)  # type: ignore[no-any-return]
 
     await door.meet(open_wire, "a stream", False)
@@ -91,10 +91,10 @@ def _close(listeners: Sequence[socket.socket]) -> None:
 
 
 @protected_methods
-class _Door:
+class _Acceptor:
     """What all connections of one `listen` share."""
 
-    def __init__(self, rt: Runtime, listening: Listening, greet: Greet) -> None:
+    def __init__(self, rt: Runtime, listening: ListenOptions, greet: Greet) -> None:
         self.io = _io(rt)
         self._rt = rt
         self._listening = listening
@@ -135,20 +135,20 @@ class _Door:
     async def _receive(self, sock: socket.socket, address: Any) -> None:
         context = self._listening.context
 
-        async def open_wire() -> Wire:
+        async def open_wire() -> ByteStream:
             return await self.io.open_accepted(sock, context)  # type: ignore[no-any-return]
 
         await self.meet(open_wire, _shown(address), context is not None, _host(address))
 
     async def meet(
         self,
-        open_wire: Callable[[], Awaitable[Wire]],
+        open_wire: Callable[[], Awaitable[ByteStream]],
         peer: str,
         secure: bool,
         host: str | None = None,
     ) -> None:
         """One connection's life."""
-        wires: list[Wire] = []
+        wires: list[ByteStream] = []
         try:
             knock = await self._handshake(open_wire, wires, peer, secure, host)
             if knock is not None:
@@ -161,12 +161,12 @@ class _Door:
 
     async def _handshake(
         self,
-        open_wire: Callable[[], Awaitable[Wire]],
-        wires: list[Wire],
+        open_wire: Callable[[], Awaitable[ByteStream]],
+        wires: list[ByteStream],
         peer: str,
         secure: bool,
         host: str | None,
-    ) -> Knock | None:
+    ) -> IncomingRequest | None:
         """Of one connection; None if nothing came of it. ``wires`` gets what is to be closed."""
         timeout = self._listening.handshake_timeout
         with self._rt.move_on_after(timeout) as scope:
@@ -181,7 +181,7 @@ class _Door:
                     log.debug("%s sent no HTTP request (%d): %s", peer, exc.status, exc)
                     await reply(self._rt, wire, response(exc.status, (), 0), timeout)
                     return None
-                return Knock(
+                return IncomingRequest(
                     self._rt,
                     self._listening,
                     self._transport,
@@ -206,7 +206,7 @@ class _Door:
         if len(waiting) >= most:
             waiting[0].cancel()
 
-    async def _welcome(self, knock: Knock) -> None:
+    async def _welcome(self, knock: IncomingRequest) -> None:
         try:
             await self._greet(knock)
         except Exception as exc:

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 from typing import Any
 
-from .._net.byte_stream import Wire
-from .._net.connect_options import Dialing
+from .._net.byte_stream import ByteStream
+from .._net.connect_options import ConnectOptions
 from .._net.rejection import REDIRECTED, Rejected
 from .._runtime import Runtime
 from .choosing import choose_transport
@@ -22,7 +22,7 @@ __all__ = ["dial"]
 log = logging.getLogger("vuer_trio.link")
 
 
-async def dial(rt: Runtime, dialing: Dialing, sink: Sink, nursery: Any) -> Transport:
+async def dial(rt: Runtime, dialing: ConnectOptions, sink: Sink, nursery: Any) -> Transport:
     """Open a WebSocket; ``nursery`` carries what tasks it needs. Redirects are followed.
 
     Raises OSError, ssl.SSLError, Rejected; nothing is left open.
@@ -45,15 +45,15 @@ async def dial(rt: Runtime, dialing: Dialing, sink: Sink, nursery: Any) -> Trans
     raise AssertionError
 
 
-async def _dial_once(rt: Runtime, dialing: Dialing, sink: Sink, nursery: Any) -> Transport:
+async def _dial_once(rt: Runtime, dialing: ConnectOptions, sink: Sink, nursery: Any) -> Transport:
     name = _choose(rt.name, dialing)
     # Imported here, and below: a program pays for one of them, and only when it connects.
     if rt.name == "trio":
-        from .._net.trio_dial import open_wire
+        from .._net.trio_dial import open_stream
     else:
-        from .._net.asyncio_dial import open_wire
+        from .._net.asyncio_dial import open_stream
     try:
-        return await _dial(rt, dialing, name, open_wire, sink, nursery)
+        return await _dial(rt, dialing, name, open_stream, sink, nursery)
     except Rejected as exc:
         rejected = exc.without(dialing.secrets)
     raise rejected  # out here: what it stands for is no context of it
@@ -61,13 +61,13 @@ async def _dial_once(rt: Runtime, dialing: Dialing, sink: Sink, nursery: Any) ->
 
 async def _dial(
     rt: Runtime,
-    dialing: Dialing,
+    dialing: ConnectOptions,
     name: str,
-    open_wire: Callable[[Dialing], Awaitable[Wire]],
+    open_stream: Callable[[ConnectOptions], Awaitable[ByteStream]],
     sink: Sink,
     nursery: Any,
 ) -> Transport:
-    wire = await open_wire(dialing)
+    wire = await open_stream(dialing)
     try:
         return await _handshake(name, dialing, wire, sink, nursery)
     except BaseException:
@@ -76,7 +76,7 @@ async def _dial(
         raise
 
 
-def _choose(runtime: str, dialing: Dialing) -> str:
+def _choose(runtime: str, dialing: ConnectOptions) -> str:
     """The transport for ``dialing``. Raises ValueError for one that cannot do what is asked."""
     installed = find_spec("websockets") is not None
     name = choose_transport(runtime, dialing.transport, installed)
@@ -90,7 +90,7 @@ def _choose(runtime: str, dialing: Dialing) -> str:
 
 
 async def _handshake(
-    name: str, dialing: Dialing, wire: Wire, sink: Sink, nursery: Any
+    name: str, dialing: ConnectOptions, wire: ByteStream, sink: Sink, nursery: Any
 ) -> Transport:
     request = Request(
         dialing.address,
@@ -106,18 +106,18 @@ async def _handshake(
         packaged = TrioWebSocket(nursery, wire, request, sink)
         await packaged.open()
         return packaged
-    from .protocol import Core
-    from .stream_transport import SansIO
+    from .protocol import ClientProtocol
+    from .stream_transport import StreamTransport
 
-    core: Core
+    core: ClientProtocol
     if name == "websockets":
-        from .websockets_protocol import WebsocketsCore
+        from .websockets_protocol import WebsocketsClientProtocol
 
-        core = WebsocketsCore(request)
+        core = WebsocketsClientProtocol(request)
     else:
-        from .wsproto_protocol import WsprotoCore
+        from .wsproto_protocol import WsprotoClientProtocol
 
-        core = WsprotoCore(request)
-    transport = SansIO(wire, core, sink, dialing.max_size)
+        core = WsprotoClientProtocol(request)
+    transport = StreamTransport(wire, core, sink, dialing.max_size)
     await transport.open()
     return transport

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from .text_check import TextCheck
 from .transport import LARGE, Message, Text
 
-__all__ = ["Splitter"]
+__all__ = ["FastParser"]
 
 TEXT = 0x81  # as below, opcode 1
 _BINARY = 0x82  # FIN, no reserved bits, opcode 2
@@ -26,7 +26,7 @@ _CONTROL = 0x08
 _DATA = 0x7F  # without FIN: 0 and 1 may be text
 
 
-class Splitter:
+class FastParser:
     """Sync, and owns no socket. `feed` it, and then `go_on` while it says that there is more.
 
     ``whole`` takes the payload of a message (``bytes``, or a ``bytearray`` when it is large, and

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from .._net.byte_stream import Wire
+from .._net.byte_stream import ByteStream
 from .frames import BINARY, CLOSE, FIRST, close_payload, frame
 from .transport import Outgoing, Prepared
 
-__all__ = ["farewell"]
+__all__ = ["flush_on_abort"]
 
 #: bytes; more than this no system takes at once
 _LIMIT = 1 << 20
 _GOING_AWAY = 1001
 
 
-def farewell(
-    wire: Wire,
+def flush_on_abort(
+    wire: ByteStream,
     head: bytes,
     unsent: Sequence[Outgoing],
     frame: Callable[[bytes, int], bytes] = frame,

@@ -6,15 +6,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from .._net.byte_stream import Wire
+from .._net.byte_stream import ByteStream
 from .._net.http_request import HttpRequest, read_body
 from .._net.rejection import Rejected
 from .._runtime import Runtime
-from .listen_options import Listening
+from .listen_options import ListenOptions
 from .transport import Sink, Transport
 from .upgrade import find_fault, plain_request, response, switching
 
-__all__ = ["Knock", "reply"]
+__all__ = ["IncomingRequest", "reply"]
 
 #: seconds for a peer to take a reply, and leave, before the stream is closed
 LINGER = 1.0
@@ -25,15 +25,15 @@ _SLICE = 65_536
 Read = Callable[[], Awaitable[bytes]]
 
 
-class Knock:
+class IncomingRequest:
     """Either `answer` or `accept` it, once; or neither, and the stream is closed."""
 
     def __init__(
         self,
         rt: Runtime,
-        listening: Listening,
+        listening: ListenOptions,
         transport: str,
-        wire: Wire,
+        wire: ByteStream,
         request: HttpRequest,
         early: bytes,
         peer: str,
@@ -166,20 +166,20 @@ class Knock:
             packaged = TrioWebSocketServer(nursery, wire, sink, max_size, request, early, headers)
             await packaged.open()
             return packaged
-        from .protocol import Frames
-        from .server_stream_transport import ServerSansIO
+        from .protocol import WebSocketProtocol
+        from .server_stream_transport import ServerStreamTransport
 
-        core: Frames
+        core: WebSocketProtocol
         if self._transport == "websockets":
-            from .websockets_server_protocol import WebsocketsServerCore
+            from .websockets_server_protocol import WebsocketsServerProtocol
 
-            core = WebsocketsServerCore(max_size)
+            core = WebsocketsServerProtocol(max_size)
         else:
-            from .wsproto_server_protocol import WsprotoServerCore
+            from .wsproto_server_protocol import WsprotoServerProtocol
 
-            core = WsprotoServerCore(max_size)
+            core = WsprotoServerProtocol(max_size)
         await wire.send_all(answer)
-        return ServerSansIO(wire, core, sink, max_size, early)
+        return ServerStreamTransport(wire, core, sink, max_size, early)
 
     def _begin(self) -> None:
         if self._done:
@@ -187,14 +187,14 @@ class Knock:
         self._done = True
 
 
-async def reply(rt: Runtime, wire: Wire, head: bytes, timeout: float, body: bytes = b"") -> None:
+async def reply(rt: Runtime, wire: ByteStream, head: bytes, timeout: float, body: bytes = b"") -> None:
     """Write a last reply; ``timeout`` bounds the seconds without progress. Raises OSError."""
     await _write(rt, wire, head + body[:_SLICE], timeout)
     await _write(rt, wire, body[_SLICE:], timeout)
     await _linger(rt, wire)
 
 
-async def _write(rt: Runtime, wire: Wire, data: bytes, timeout: float) -> None:
+async def _write(rt: Runtime, wire: ByteStream, data: bytes, timeout: float) -> None:
     view = memoryview(data)
     for start in range(0, len(data), _SLICE):  # not in one: a body may be large
         with rt.move_on_after(timeout) as scope:
@@ -203,7 +203,7 @@ async def _write(rt: Runtime, wire: Wire, data: bytes, timeout: float) -> None:
             raise TimeoutError("the peer did not take the reply")
 
 
-async def _linger(rt: Runtime, wire: Wire) -> None:
+async def _linger(rt: Runtime, wire: ByteStream) -> None:
     # Closing with unread data would reset the stream, and destroy what was just sent (RFC 9112
     # §9.6): what the peer still sends, a body perhaps, is read and dropped.
     with suppress(OSError), rt.move_on_after(LINGER):

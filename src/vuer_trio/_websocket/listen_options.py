@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from .transport import TransportName
 
-__all__ = ["Listening"]
+__all__ = ["ListenOptions"]
 
 
 @dataclass(frozen=True, slots=True)
-class Listening:
+class ListenOptions:
     """All of it, checked."""
 
     #: None: all interfaces

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["Pieces"]
+__all__ = ["FrameSlicer"]
 
 
-class Pieces:
+class FrameSlicer:
     """Sync, and owns no socket. `feed` it, and then `go_on` while it says that there is more.
 
     ``take`` gets all bytes, in order and unchanged. It looks at lengths only, of either role's

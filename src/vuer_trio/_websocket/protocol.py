@@ -8,9 +8,9 @@ from typing import Protocol
 
 from .._net.address import Address
 from .._net.rejection import basic_authorization
-from .transport import Ending, Message
+from .transport import CloseInfo, Message
 
-__all__ = ["Core", "Frames", "Request"]
+__all__ = ["ClientProtocol", "WebSocketProtocol", "Request"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -43,7 +43,7 @@ class Request:
         return host, [*fields.items(), *(field for field in given if field[0] != b"host")]
 
 
-class Frames(Protocol):
+class WebSocketProtocol(Protocol):
     """One open connection's protocol, in either role. Sync, and owns no socket.
 
     It is asked for every frame that is not a whole binary message; those it never sees, unless
@@ -58,7 +58,7 @@ class Frames(Protocol):
     #: frames to be written: pongs, a close
     out: list[bytes]
     #: how the peer, or a fault of the peer's, ended the connection
-    ending: Ending | None
+    ending: CloseInfo | None
 
     @property
     def name(self) -> str:
@@ -89,8 +89,8 @@ class Frames(Protocol):
         """One message, compressed. Raises ConnectionResetError when no message may follow."""
 
 
-class Core(Frames, Protocol):
-    """A client's protocol: `Frames`, and before them the handshake."""
+class ClientProtocol(WebSocketProtocol, Protocol):
+    """A client's protocol: `WebSocketProtocol`, and before them the handshake."""
 
     def request(self) -> bytes:
         """The request of the handshake."""

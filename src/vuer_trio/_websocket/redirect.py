@@ -8,7 +8,7 @@ from dataclasses import replace
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from .._net.address import Address, parse_address
-from .._net.connect_options import Dialing
+from .._net.connect_options import ConnectOptions
 from .._net.rejection import Rejected
 
 __all__ = ["REDIRECTS", "follow"]
@@ -33,7 +33,7 @@ _SECRET = (
 )
 
 
-def follow(dialing: Dialing, rejected: Rejected, count: int) -> Dialing:
+def follow(dialing: ConnectOptions, rejected: Rejected, count: int) -> ConnectOptions:
     """The next dial, after ``count`` redirects that were followed in this one.
 
     Another origin (scheme, host or port) gets no Authorization, no cookie, no user, and nothing

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .fast_parser import TEXT, Splitter, is_text
+from .fast_parser import TEXT, FastParser, is_text
 from .frames import apply_mask
 from .transport import LARGE, Text
 
-__all__ = ["ServerSplitter"]
+__all__ = ["ServerFastParser"]
 
 _BINARY = 0x82  # FIN, no reserved bits, opcode 2
 _FIN = 0x80
@@ -15,8 +15,8 @@ _DATA = 0x7F
 _MASKED = 0x80
 
 
-class ServerSplitter(Splitter):
-    """See `Splitter`. ``whole`` takes unmasked payloads, ``other`` frames as they arrived."""
+class ServerFastParser(FastParser):
+    """See `FastParser`. ``whole`` takes unmasked payloads, ``other`` frames as they arrived."""
 
     _key = b""  # of the large message, twice: any rotation of it is a slice
     _text_key = b""  # of the text frame that is being checked, likewise

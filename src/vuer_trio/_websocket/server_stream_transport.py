@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from .._interrupts import protected_methods
-from .._net.byte_stream import Wire
-from .flush_on_abort import farewell
+from .._net.byte_stream import ByteStream
+from .flush_on_abort import flush_on_abort
 from .frames import BINARY, FIRST, server_frame, server_header
-from .protocol import Frames
-from .server_fast_parser import ServerSplitter
-from .stream_transport import SansIO
-from .transport import LARGE, Ending, Outgoing, Prepared, Sink
+from .protocol import WebSocketProtocol
+from .server_fast_parser import ServerFastParser
+from .stream_transport import StreamTransport
+from .transport import LARGE, CloseInfo, Outgoing, Prepared, Sink
 
-__all__ = ["ServerSansIO"]
+__all__ = ["ServerStreamTransport"]
 
 
 @protected_methods
-class ServerSansIO(SansIO):
+class ServerStreamTransport(StreamTransport):
     """See `Transport`. Of a stream on which the opening handshake is done.
 
     ``early`` are the bytes that came behind the client's request; the sink hears of them when
@@ -27,12 +27,12 @@ class ServerSansIO(SansIO):
 
     _frame = staticmethod(server_frame)
 
-    def __init__(self, wire: Wire, core: Frames, sink: Sink, max_size: int, early: bytes) -> None:
-        super().__init__(wire, core, sink, max_size, ServerSplitter)
+    def __init__(self, wire: ByteStream, core: WebSocketProtocol, sink: Sink, max_size: int, early: bytes) -> None:
+        super().__init__(wire, core, sink, max_size, ServerFastParser)
         self._early = early
         self._finished = False
 
-    async def read(self) -> Ending:
+    async def read(self) -> CloseInfo:
         early, self._early = self._early, b""
         if early:
             self._take(memoryview(early))
@@ -97,4 +97,4 @@ class ServerSansIO(SansIO):
     def abort(self, unsent: Sequence[Outgoing]) -> None:
         if not (self._writing or self._over):
             head = b"".join((self._rest, *self._control))
-            farewell(self._wire, head, unsent, server_frame)
+            flush_on_abort(self._wire, head, unsent, server_frame)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import NoReturn, cast
 
 from .._interrupts import protected_methods
-from .._net.byte_stream import Wire
+from .._net.byte_stream import ByteStream
 from .._net.http_reply import plain_switching, read_reply
-from .._net.read_budget import Budget
-from .fast_parser import Splitter
-from .flush_on_abort import farewell
+from .._net.read_budget import ReadBudget
+from .fast_parser import FastParser
+from .flush_on_abort import flush_on_abort
 from .frames import (
     BINARY,
     FIRST,
@@ -24,39 +24,39 @@ from .frames import (
     header16,
     new_key,
 )
-from .pieces import Pieces
-from .protocol import Core, Frames
+from .pieces import FrameSlicer
+from .protocol import ClientProtocol, WebSocketProtocol
 from .text_check import NOT_UTF8
-from .transport import LARGE, Ending, Outgoing, Sink
+from .transport import LARGE, CloseInfo, Outgoing, Sink
 
-__all__ = ["SansIO"]
+__all__ = ["StreamTransport"]
 
 #: frames of the library's that wait for a peer to read
 _REPLIES = 1024
 
 
 @protected_methods
-class SansIO:
+class StreamTransport:
     """See `Transport`. `open` does the handshake; before it nothing else may be called."""
 
     _frame = staticmethod(frame)  # of this side's role
 
     def __init__(
         self,
-        wire: Wire,
-        core: Frames,
+        wire: ByteStream,
+        core: WebSocketProtocol,
         sink: Sink,
         max_size: int,
-        splitter: type[Splitter] = Splitter,
+        splitter: type[FastParser] = FastParser,
     ) -> None:
         self._wire = wire
         self._core = core
         self._sink = sink
         self._messages = core.messages  # whole ones, from both
-        self._splitter: Splitter | Pieces = splitter(
+        self._splitter: FastParser | FrameSlicer = splitter(
             max_size, core.messages.append, self._other, self._bad_text
         )
-        self._budget = Budget()
+        self._budget = ReadBudget()
         self._more = False  # to be split, of what was read
         self._compressed = False
         self._rest = b""  # of a frame that `write_now` began
@@ -65,7 +65,7 @@ class SansIO:
         self._reading = False  # the sink may get messages
         self._writing = False
         self._closing = False
-        self._ending: Ending | None = None
+        self._ending: CloseInfo | None = None
 
     @property
     def name(self) -> str:
@@ -79,20 +79,20 @@ class SansIO:
 
     async def open(self) -> None:
         """Do the opening handshake. Raises Rejected, or OSError when the stream breaks."""
-        core = cast(Core, self._core)
+        core = cast(ClientProtocol, self._core)
         request = core.request()
         await self._wire.send_all(request)
         reply = await read_reply(self._wire)
         core.receive_head(plain_switching(request, reply))
         self._compressed = core.compressed
         if self._compressed:
-            self._splitter = Pieces(self._other)  # every frame is the library's
+            self._splitter = FrameSlicer(self._other)  # every frame is the library's
         if reply.rest:  # the first frames may share a segment with the reply
             self._more = self._splitter.feed(memoryview(reply.rest), self._budget.step)
 
     # ---- reading
 
-    async def read(self) -> Ending:
+    async def read(self) -> CloseInfo:
         self._reading = True
         self._hand_over()  # what came with the handshake
         while self._ending is None:
@@ -107,7 +107,7 @@ class SansIO:
             try:
                 await self._wire.pump(self._take)
             except OSError as exc:
-                self._ending = Ending("loss", 1006, str(exc), exc)
+                self._ending = CloseInfo("loss", 1006, str(exc), exc)
         return self._ending
 
     async def read_on(self) -> None:
@@ -121,7 +121,7 @@ class SansIO:
         """Some bytes, or none at the end; whether to read on."""
         self._sink.heard(len(data))
         if not data:
-            self._ending = Ending("loss", 1006, "the stream ended without a close frame")
+            self._ending = CloseInfo("loss", 1006, "the stream ended without a close frame")
             return False
         budget = self._budget
         budget.begin()
@@ -281,12 +281,12 @@ class SansIO:
     def fail(self, code: int, reason: str) -> None:
         self.close(code, reason)
         if self._ending is None:
-            self._ending = Ending("us", code, reason)
+            self._ending = CloseInfo("us", code, reason)
 
     def abort(self, unsent: Sequence[Outgoing]) -> None:
         if not (self._writing or self._over):
             head = b"".join((self._rest, *self._control))
-            farewell(self._wire, head, () if self._compressed else unsent)
+            flush_on_abort(self._wire, head, () if self._compressed else unsent)
 
     async def aclose(self) -> None:
         await self._wire.aclose()

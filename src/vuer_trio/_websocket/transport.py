@@ -13,7 +13,7 @@ from typing import Literal, Protocol, TypeAlias
 
 __all__ = [
     "LARGE",
-    "Ending",
+    "CloseInfo",
     "Message",
     "Outgoing",
     "Ping",
@@ -75,7 +75,7 @@ Outgoing: TypeAlias = bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class CloseInfo:
     """How a connection ended.
 
     ``by`` is "peer" for a close frame received, "us" for a fault of the peer's that made this side
@@ -150,7 +150,7 @@ class Transport(Protocol):
     def unfinished(self) -> int:
         """Messages that `write_now` began and `write` has not finished: 0 or 1."""
 
-    async def read(self) -> Ending:
+    async def read(self) -> CloseInfo:
         """Feed the sink until the connection has ended. Cancelled: may be called again."""
 
     async def read_on(self) -> None:

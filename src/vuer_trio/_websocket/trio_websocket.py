@@ -1,7 +1,7 @@
 """A WebSocket on the ``trio-websocket`` package, over a stream of ours; and its client.
 
 The package writes from whatever task happens to send, and a cancelled ``send_all`` would cut its
-frame. So it is given a `Cork`: a stream whose ``send_all`` only appends to a buffer, which the one
+frame. So it is given a `BufferedStream`: a stream whose ``send_all`` only appends to a buffer, which the one
 writer empties. Data, pongs and close frames pass through it in the order in which the package made
 them, each whole.
 
@@ -25,17 +25,17 @@ import trio_websocket as package
 from wsproto.utilities import LocalProtocolError
 
 from .._interrupts import protected_methods
-from .._net.byte_stream import Wire
+from .._net.byte_stream import ByteStream
 from .._net.http_reply import plain_switching, read_reply
 from .._net.read_budget import WAKE
 from .._net.rejection import Rejected
-from .flush_on_abort import farewell
+from .flush_on_abort import flush_on_abort
 from .frames import CLOSE, PONG, close_payload, frame
-from .pieces import Pieces
+from .pieces import FrameSlicer
 from .protocol import Request
-from .transport import Ending, Message, Outgoing, Ping, Sink, Text
+from .transport import CloseInfo, Message, Outgoing, Ping, Sink, Text
 
-__all__ = ["Cork", "PackagedWebSocket", "TrioWebSocket"]
+__all__ = ["BufferedStream", "PackagedWebSocket", "TrioWebSocket"]
 
 #: bytes in the cork before it is emptied in the middle of a batch
 _CHUNK = 65_536
@@ -51,10 +51,10 @@ _PATIENCE = 10
 
 
 @protected_methods
-class Cork(trio.abc.Stream):
+class BufferedStream(trio.abc.Stream):
     """The stream under the package: writes wait for the writer, reads wait for room."""
 
-    def __init__(self, wire: Wire, sink: Sink) -> None:
+    def __init__(self, wire: ByteStream, sink: Sink) -> None:
         self._wire = wire
         self._sink = sink
         self.buffer = bytearray()
@@ -65,7 +65,7 @@ class Cork(trio.abc.Stream):
         self.flushing = False  # bytes are on their way: the stream may be in the middle of a frame
         self.between: Callable[[], None] = _nothing  # called before the package gets more
         self._pieces: deque[bytes] = deque()
-        self._cutter = Pieces(self._pieces.append)
+        self._cutter = FrameSlicer(self._pieces.append)
         self._more = False  # to be cut
         #: when the others are to run, if they have not yet since the package got something
         self.due = 0.0
@@ -148,7 +148,7 @@ def _is_of_others(record: logging.LogRecord) -> bool:
     show what a peer gave as its reason, as it is, and the payloads of pings."""
     args = record.args
     socket = args[0] if isinstance(args, tuple) and args else None
-    return not isinstance(getattr(socket, "_stream", None), Cork)
+    return not isinstance(getattr(socket, "_stream", None), BufferedStream)
 
 
 logging.getLogger("trio-websocket").addFilter(_is_of_others)
@@ -165,7 +165,7 @@ class PackagedWebSocket:
     _frame = staticmethod(frame)  # of this side's role
 
     def __init__(
-        self, nursery: trio.Nursery, wire: Wire, sink: Sink, cork: Cork, max_size: int
+        self, nursery: trio.Nursery, wire: ByteStream, sink: Sink, cork: BufferedStream, max_size: int
     ) -> None:
         self._nursery = nursery
         self._wire = wire
@@ -178,9 +178,9 @@ class PackagedWebSocket:
         self._hosted = trio.Event()  # the package's tasks have ended
         self._answered = trio.Event()  # our close frame was answered, or never will be
         self._failure: BaseException | None = None
-        self._fault: Ending | None = None  # see `fail`
+        self._fault: CloseInfo | None = None  # see `fail`
         self._closing = False
-        self._said = Ending("us", 1000)  # our close frame
+        self._said = CloseInfo("us", 1000)  # our close frame
         self._framed_at = 0.0
         self._batch: deque[Outgoing] = deque()  # what `write` has not given to the package yet
         self._parts: list[Any] = []  # of a message in fragments, the package's
@@ -237,7 +237,7 @@ class PackagedWebSocket:
 
     # ---- reading
 
-    async def read(self) -> Ending:
+    async def read(self) -> CloseInfo:
         batch: list[Message] = []
         while True:
             try:
@@ -254,24 +254,24 @@ class PackagedWebSocket:
             await self._answered.wait()
         return self._ending()
 
-    def _ending(self) -> Ending:
+    def _ending(self) -> CloseInfo:
         closed = self._socket.closed
         code = 1006 if closed is None else int(closed.code)
         reason = (closed and closed.reason) or ""
         if code == 1009 and reason == f"Exceeded maximum message size: {self._max_size} bytes":
             # It may have failed since, at another such message.
-            return Ending("us", code, f"a message is over max_size, {self._max_size:,} bytes")
+            return CloseInfo("us", code, f"a message is over max_size, {self._max_size:,} bytes")
         if self._closing and isinstance(_innermost(self._failure), LocalProtocolError):
             return self._said  # it fails at a ping that comes before the answer to our close frame
         if self._failure is not None or code == 1006:
             cause = self._cork.error or self._failure
             text = str(cause) if cause else "the stream ended without a close frame"
-            return Ending("loss", 1006, text, cause)
+            return CloseInfo("loss", 1006, text, cause)
         if not self._cork.close_sent:
             # A fault of the peer's; the package shows it as the peer's close, and sends nothing.
             self.fail(code, reason)
-            return Ending("us", code, reason)
-        return Ending("peer", code, reason)
+            return CloseInfo("us", code, reason)
+        return CloseInfo("peer", code, reason)
 
     async def read_on(self) -> None:
         self._scope.cancel()
@@ -373,11 +373,11 @@ class PackagedWebSocket:
 
     def close(self, code: int, reason: str) -> None:
         if not self._closing and self._socket.closed is None:
-            self._closing, self._said = True, Ending("us", code, reason)
+            self._closing, self._said = True, CloseInfo("us", code, reason)
             self._start_soon(self._close, code, reason)
 
     def fail(self, code: int, reason: str) -> None:
-        self._fault = Ending("us", code, reason)
+        self._fault = CloseInfo("us", code, reason)
         if not self._cork.close_sent:
             self._cork.buffer += self._frame(close_payload(code, reason), CLOSE)
             self._cork.close_sent = True
@@ -392,7 +392,7 @@ class PackagedWebSocket:
     def abort(self, unsent: Sequence[Outgoing]) -> None:
         if not self._cork.flushing and not self._cork.close_sent:
             unsent = [*self._batch, *unsent]
-            farewell(self._wire, bytes(self._cork.buffer), unsent, self._frame)
+            flush_on_abort(self._wire, bytes(self._cork.buffer), unsent, self._frame)
 
     async def aclose(self) -> None:
         self._scope.cancel()
@@ -400,10 +400,10 @@ class PackagedWebSocket:
 
 
 @protected_methods
-class _ClientCork(Cork):
+class _ClientCork(BufferedStream):
     """Reads the reply for the package, which gets it plain, and then the first frames."""
 
-    def __init__(self, wire: Wire, sink: Sink) -> None:
+    def __init__(self, wire: ByteStream, sink: Sink) -> None:
         super().__init__(wire, sink)
         self._answered = False
         # Of who dials; what reads here is the package's task, which has none.
@@ -439,7 +439,7 @@ class _ClientCork(Cork):
 class TrioWebSocket(PackagedWebSocket):
     """A client."""
 
-    def __init__(self, nursery: trio.Nursery, wire: Wire, request: Request, sink: Sink) -> None:
+    def __init__(self, nursery: trio.Nursery, wire: ByteStream, request: Request, sink: Sink) -> None:
         self._client_cork = _ClientCork(wire, sink)
         super().__init__(nursery, wire, sink, self._client_cork, request.max_size)
         self._request = request

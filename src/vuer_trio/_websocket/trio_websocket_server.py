@@ -15,20 +15,20 @@ import trio
 import trio_websocket as package
 
 from .._interrupts import protected_methods
-from .._net.byte_stream import Wire
+from .._net.byte_stream import ByteStream
 from .._net.rejection import Rejected
 from .frames import server_frame
-from .transport import Ending, Outgoing, Prepared, Sink
-from .trio_websocket import Cork, PackagedWebSocket
+from .transport import CloseInfo, Outgoing, Prepared, Sink
+from .trio_websocket import BufferedStream, PackagedWebSocket
 
 __all__ = ["TrioWebSocketServer"]
 
 
 @protected_methods
-class _ServerCork(Cork):
+class _ServerCork(BufferedStream):
     """Gives the request, and the first frames once `let_in` was called."""
 
-    def __init__(self, wire: Wire, sink: Sink, request: bytes, early: bytes) -> None:
+    def __init__(self, wire: ByteStream, sink: Sink, request: bytes, early: bytes) -> None:
         super().__init__(wire, sink)
         self._request = request
         self._early = early
@@ -60,7 +60,7 @@ class TrioWebSocketServer(PackagedWebSocket):
     def __init__(
         self,
         nursery: trio.Nursery,
-        wire: Wire,
+        wire: ByteStream,
         sink: Sink,
         max_size: int,
         request: bytes,
@@ -108,7 +108,7 @@ class TrioWebSocketServer(PackagedWebSocket):
             raise
         await self._finish()
 
-    async def read(self) -> Ending:
+    async def read(self) -> CloseInfo:
         ending = await super().read()
         self._over = True
         return ending

@@ -16,16 +16,16 @@ from .._net.rejection import Rejected
 from .frames import close_reason
 from .protocol import Request
 from .text_check import NOT_UTF8, TextCheck
-from .transport import Ending, Message, Text
+from .transport import CloseInfo, Message, Text
 
-__all__ = ["QUIET", "WebsocketsCore", "WebsocketsFrames"]
+__all__ = ["QUIET", "WebsocketsClientProtocol", "WebsocketsProtocol"]
 
 #: the package's own logger shows requests with their headers, and payloads, under DEBUG
 QUIET = logging.getLogger("vuer_trio.websockets")
 QUIET.setLevel(logging.INFO)
 
 
-class WebsocketsFrames:
+class WebsocketsProtocol:
     """See `Frames`. ``protocol`` is opened, or will be."""
 
     name = "websockets"
@@ -36,7 +36,7 @@ class WebsocketsFrames:
         self.messages: list[Message] = []
         self.pongs: list[bytes] = []
         self.out: list[bytes] = []
-        self.ending: Ending | None = None
+        self.ending: CloseInfo | None = None
         self._begun = bytearray()  # of a fragmented message
         self._text = False  # ... which is text
         self._check = TextCheck()
@@ -72,7 +72,7 @@ class WebsocketsFrames:
         elif opcode is Opcode.CLOSE:
             received = self._protocol.close_rcvd
             assert received is not None
-            self.ending = Ending("peer", received.code, received.reason)
+            self.ending = CloseInfo("peer", received.code, received.reason)
         elif opcode is not Opcode.PING:
             if opcode is not Opcode.CONT:
                 self._text = opcode is Opcode.TEXT
@@ -92,13 +92,13 @@ class WebsocketsFrames:
         self._check.begin(frame.fin << 7 | frame.opcode, frame.opcode is Opcode.CONT)
         return self._check.feed(frame.data, True)
 
-    def _failed(self, exc: Exception) -> Ending:
+    def _failed(self, exc: Exception) -> CloseInfo:
         sent = self._protocol.close_sent
         code = 1006 if sent is None else sent.code
         reason = str(exc)
         if isinstance(exc, PayloadTooBig):
             reason = f"a message is over max_size, {self._max_size:,} bytes"
-        return Ending("us", code, reason, exc)
+        return CloseInfo("us", code, reason, exc)
 
     def close(self, code: int, reason: str) -> None:
         if self._protocol.state is OPEN:
@@ -109,7 +109,7 @@ class WebsocketsFrames:
         if self.ending is None:
             self._protocol.fail(code, reason)
             self.out += filter(None, self._protocol.data_to_send())
-            self.ending = Ending("us", code, reason)
+            self.ending = CloseInfo("us", code, reason)
 
     def encode(self, payload: bytes) -> bytes:
         if self._protocol.state is not OPEN:
@@ -119,7 +119,7 @@ class WebsocketsFrames:
         return b"".join(self._protocol.data_to_send())
 
 
-class WebsocketsCore(WebsocketsFrames):
+class WebsocketsClientProtocol(WebsocketsProtocol):
     """See `Core`."""
 
     def __init__(self, request: Request) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-from .websockets_protocol import QUIET, WebsocketsFrames
+from .websockets_protocol import QUIET, WebsocketsProtocol
 
-__all__ = ["WebsocketsServerCore"]
+__all__ = ["WebsocketsServerProtocol"]
 
 
-class WebsocketsServerCore(WebsocketsFrames):
+class WebsocketsServerProtocol(WebsocketsProtocol):
     """See `Frames`. Open from the beginning."""
 
     def __init__(self, max_size: int) -> None:

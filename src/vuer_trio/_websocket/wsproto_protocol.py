@@ -19,12 +19,12 @@ from wsproto.utilities import RemoteProtocolError
 from .._net.rejection import Rejected
 from .frames import CLOSE, close_payload, frame
 from .protocol import Request
-from .transport import Ending, Message, Text
+from .transport import CloseInfo, Message, Text
 
-__all__ = ["WsprotoCore", "WsprotoFrames"]
+__all__ = ["WsprotoClientProtocol", "WsprotoProtocol"]
 
 
-class WsprotoFrames:
+class WsprotoProtocol:
     """See `Frames`. ``protocol`` is opened, or will be."""
 
     name = "wsproto"
@@ -37,7 +37,7 @@ class WsprotoFrames:
         self.messages: list[Message] = []
         self.pongs: list[bytes] = []
         self.out: list[bytes] = []
-        self.ending: Ending | None = None
+        self.ending: CloseInfo | None = None
         self.subprotocol: str | None = None
         self._begun = bytearray()  # of a message that is not whole yet
 
@@ -77,11 +77,11 @@ class WsprotoFrames:
                 # A fault of the peer's: the package shows it as a close, and sends nothing.
                 self._fail(int(event.code), event.reason or "")
                 return
-            self.ending = Ending("peer", int(event.code), event.reason or "")
+            self.ending = CloseInfo("peer", int(event.code), event.reason or "")
 
     def _fail(self, code: int, reason: str) -> None:
         self.out.append(self._frame(close_payload(code, reason), CLOSE))
-        self.ending = Ending("us", code, reason)
+        self.ending = CloseInfo("us", code, reason)
 
     def close(self, code: int, reason: str) -> None:
         if self._protocol.state is ConnectionState.OPEN and self.ending is None:
@@ -91,13 +91,13 @@ class WsprotoFrames:
         if self.ending is None and self._protocol.state is ConnectionState.OPEN:
             self._fail(code, reason)
         elif self.ending is None:  # a close frame is on its way already
-            self.ending = Ending("us", code, reason)
+            self.ending = CloseInfo("us", code, reason)
 
     def encode(self, payload: bytes) -> bytes:
         raise NotImplementedError("nothing is compressed here")
 
 
-class WsprotoCore(WsprotoFrames):
+class WsprotoClientProtocol(WsprotoProtocol):
     """See `Core`."""
 
     def __init__(self, request: Request) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from wsproto.connection import Connection, ConnectionType
 
 from .frames import server_frame
-from .wsproto_protocol import WsprotoFrames
+from .wsproto_protocol import WsprotoProtocol
 
-__all__ = ["WsprotoServerCore"]
+__all__ = ["WsprotoServerProtocol"]
 
 
-class WsprotoServerCore(WsprotoFrames):
+class WsprotoServerProtocol(WsprotoProtocol):
     """See `Frames`. Open from the beginning."""
 
     _frame = staticmethod(server_frame)

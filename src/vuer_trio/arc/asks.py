@@ -13,7 +13,7 @@ from .._interrupts import protected_methods
 from .._runtime import Runtime
 from .message import ARCMessage
 
-__all__ = ["Ask", "Asks"]
+__all__ = ["Ask", "Questions"]
 
 
 @protected_methods
@@ -27,7 +27,7 @@ class Ask:
 
     def __init__(
         self,
-        owner: Asks,
+        owner: Questions,
         rt: Runtime,
         message_type: str,
         answer_type: str | None,
@@ -99,7 +99,7 @@ class Ask:
 
 
 @protected_methods
-class Asks:
+class Questions:
     """The open questions of one connection. ``notice`` is called when there are more, or fewer;
     ``give_back`` gets the answers that nobody has taken."""
 

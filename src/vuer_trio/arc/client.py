@@ -9,8 +9,8 @@ from typing import Any, Literal, TypeVar
 
 from .._client.options import Headers, Options
 from .._connection.backoff import Backoff
-from .._connection.client_base import Connection
-from .._connection.connection import Keeper
+from .._connection.client_base import ClientBase
+from .._connection.connection import Connection
 from .._connection.policies import DEFAULT_INBOX, Fifo, Latest, Policy
 from .._errors import ClientClosed, ConnectionFailed
 from .._formatting import must_be, shown, shown_uri
@@ -19,8 +19,8 @@ from .._runtime import Runtime, runtime
 from .._websocket.transport import TransportName
 from .account import Account, check_token
 from .address import DEFAULT_URL, parse_register_url, parse_relay_url
-from .conversation import Conversation
-from .membership import Membership
+from .conversation import Agent
+from .membership import RelaySession
 from .message import ARCMessage
 from .rate_limit import RateLimit
 from .registration import Registrar
@@ -35,7 +35,7 @@ _MAX_SIZE = 100 << 20
 
 
 @protected_methods
-class ARCClient(Conversation, Connection):
+class ARCClient(Agent, ClientBase):
     """An agent at a relay.
 
     ``async with ARCClient(url) as client`` registers if it has no token, connects, waits for the
@@ -131,8 +131,8 @@ class ARCClient(Conversation, Connection):
         )
         self._account = Account(registrar, agent_id, token)
         self._subscriptions: dict[str, None] = {}
-        self._membership: Membership | None = None
-        self._coming: Membership | None = None
+        self._membership: RelaySession | None = None
+        self._coming: RelaySession | None = None
 
     # ---- state
 
@@ -198,8 +198,8 @@ class ARCClient(Conversation, Connection):
         url = shown_uri(self._account.registrar.urls[0])
         raise ConnectionFailed(f"{url} has not answered within {timeout:g} s", uri=url)
 
-    def _new_keeper(self, rt: Runtime, shielded: bool) -> Keeper:
-        self._coming = Membership(
+    def _new_keeper(self, rt: Runtime, shielded: bool) -> Connection:
+        self._coming = RelaySession(
             rt,
             self.uri,
             self._options,
@@ -211,11 +211,11 @@ class ARCClient(Conversation, Connection):
         self._coming.counts_from(self.generation)
         return self._coming.keeper
 
-    def _opened(self, keeper: Keeper) -> None:
+    def _opened(self, keeper: Connection) -> None:
         self._membership, self._coming = self._coming, None
 
     @property
-    def _there(self) -> Membership:
+    def _there(self) -> RelaySession:
         if self._membership is None:
             raise ClientClosed(
                 f"Not connected to {self.uri}: enter the client with `async with`, or await "

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .._connection.pending_replies import Call
-from .._connection.queue import Box
+from .._connection.pending_replies import PendingReply
+from .._connection.queue import Queue
 from .._errors import VuerError
 from .._runtime import Runtime
 from .._websocket.transport import Text
@@ -40,9 +40,9 @@ class Command:
         self.payload = payload
         self.internal = internal  # the user has not asked for it
         self.sent = internal  # enqueued, at least
-        self.call: Call[Any] | None = None
+        self.call: PendingReply[Any] | None = None
 
-    def __enter__(self) -> Call[Any]:
+    def __enter__(self) -> PendingReply[Any]:
         self.call = self.owner.new_call()
         return self.call
 
@@ -64,8 +64,8 @@ class Commands:
         """How many are awaited."""
         return sum(command.call is not None for command in self._pending)
 
-    def new_call(self) -> Call[Any]:
-        return Call(self._rt.Event())
+    def new_call(self) -> PendingReply[Any]:
+        return PendingReply(self._rt.Event())
 
     def expect(
         self, reply: str, agents: list[str] | None, payload: Text, *, internal: bool = False
@@ -97,7 +97,7 @@ class Commands:
                 found.call.settle(agents)
         return found
 
-    def next_link(self, first: Sequence[Command], outbox: Box[bytes]) -> None:
+    def next_link(self, first: Sequence[Command], outbox: Queue[bytes]) -> None:
         """A link has opened, which sends ``first``, and then what is enqueued.
 
         What the last link took with it is asked again, if somebody still waits for it.

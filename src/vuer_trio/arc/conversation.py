@@ -15,17 +15,17 @@ from .._interrupts import call_unprotected, protected_methods
 from .._runtime import runtime
 from .asks import Ask
 from .kinds import MessageTypes
-from .membership import Membership
+from .membership import RelaySession
 from .message import EVERYONE, RELAY, ARCMessage, check_names, encode_message
 from .rate_limit import Window
 
-__all__ = ["Conversation"]
+__all__ = ["Agent"]
 
 log = logging.getLogger("vuer_trio.arc")
 
 
 @protected_methods
-class Conversation(MessageTypes):
+class Agent(MessageTypes):
     """A subclass has the connection."""
 
     _subscriptions: dict[str, None]
@@ -41,7 +41,7 @@ class Conversation(MessageTypes):
         raise NotImplementedError
 
     @property
-    def _there(self) -> Membership:
+    def _there(self) -> RelaySession:
         """The connection. Raises ClientClosed before the first."""
         raise NotImplementedError
 
@@ -270,7 +270,7 @@ class Conversation(MessageTypes):
                 pass_on(exc, rt, task)
 
 
-async def _admit(there: Membership, window: Window) -> None:
+async def _admit(there: RelaySession, window: Window) -> None:
     there.check_open()
     if not window.try_admit():
         await window.admit()

@@ -17,7 +17,7 @@ from .._errors import VuerError
 from .._formatting import shown, without
 from .._interrupts import protected_methods
 from .._net.rejection import Rejected
-from .._websocket.transport import Ending, Message, Transport
+from .._websocket.transport import CloseInfo, Message, Transport
 from ._errors import AuthenticationError, RateLimited
 from .account import Account
 
@@ -52,7 +52,7 @@ class Gate:
         self._released = link.rt.Event()
         self._waiting: Any = None  # a scope, for the first frame
 
-    async def first(self, transport: Transport, timeout: float) -> Ending | None:
+    async def first(self, transport: Transport, timeout: float) -> CloseInfo | None:
         """Read until the first frame is there; what ended the connection, if that came first.
 
         A relay may say nothing: after ``timeout`` seconds it goes on without.
@@ -187,7 +187,7 @@ class Dialler:
         return replace(options, headers=[*headers, ("Authorization", f"Bearer {token}")])
 
 
-def _how(ending: Ending, token: str | None) -> Exception:
+def _how(ending: CloseInfo, token: str | None) -> Exception:
     """What a dial raises for a connection that ended before it began."""
     said = without(shown(ending.reason), [token] if token else ())
     if ending.by == "peer" and ending.code == BAD_TOKEN:
@@ -230,10 +230,10 @@ def bad_token(uri: str, reason: str, status: int | None = None) -> Authenticatio
 
 
 def verdict(
-    uri: str, how: Ending | Exception, account: Account, reconnects: bool, reregister: bool
+    uri: str, how: CloseInfo | Exception, account: Account, reconnects: bool, reregister: bool
 ) -> VuerError | Literal["late"] | None:
     """What an ending, or a failed dial, means for a connection; see `Keeper.judge`."""
-    if isinstance(how, Ending):
+    if isinstance(how, CloseInfo):
         if how.by != "peer":
             return None
         if how.code == BAD_TOKEN:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .._connection.connection import Keeper
+from .._connection.connection import Connection
 from .._connection.log_limit import LogLimit
 from .._errors import ProtocolError, VuerError, renew
 from .._failures import contain
 from .account import Account
-from .asks import Asks
+from .asks import Questions
 from .commands import Commands
 from .control import REPLIES, Control, control_in
 from .message import EVERYONE, ARCMessage, parse_message
@@ -76,13 +76,13 @@ class Intake:
 
     def __init__(
         self,
-        keeper: Keeper,
+        keeper: Connection,
         account: Account,
         subscriptions: dict[str, None],
         wanted: Callable[[ARCMessage], object] | None,
     ) -> None:
         self.commands = Commands(keeper.rt)
-        self.asks = Asks(self.hurry, self._give_back)
+        self.asks = Questions(self.hurry, self._give_back)
         #: the payload of the latest welcome
         self.relay_info: dict[str, Any] = {}
         #: the latest error of the relay's: code and message

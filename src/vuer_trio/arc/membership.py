@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import Literal
 
 from .._client.options import Options
-from .._connection.checkpoints import Pace
-from .._connection.connection import Keeper
+from .._connection.checkpoints import CheckpointThrottle
+from .._connection.connection import Connection
 from .._connection.link import State
 from .._connection.policies import open_inbox
 from .._connection.receiver import Receiver
@@ -18,7 +18,7 @@ from .._errors import CallTimeout, VuerError, renew
 from .._formatting import shown
 from .._interrupts import protected_methods
 from .._runtime import Runtime
-from .._websocket.transport import Ending, Text
+from .._websocket.transport import CloseInfo, Text
 from .account import Account
 from .commands import Command
 from .dialing import Dialler, failed, verdict
@@ -27,7 +27,7 @@ from .message import RELAY, ARCMessage, encode_message
 from .rate_limit import Window
 from .settings import Settings
 
-__all__ = ["Membership"]
+__all__ = ["RelaySession"]
 
 log = logging.getLogger("vuer_trio.arc")
 
@@ -40,7 +40,7 @@ _REPLIES = {
 
 
 @protected_methods
-class Membership:
+class RelaySession:
     """``sender`` takes encoded messages, ``receiver`` gives agents' messages.
 
     With a backoff it watches what the relay delivers: one that has answered before, and is silent
@@ -63,7 +63,7 @@ class Membership:
         self._account = account
         self._reconnects = options.backoff is not None
         self._dialler = Dialler(options, account, settings.welcome_timeout, settings.reregister)
-        self.keeper = keeper = Keeper(
+        self.keeper = keeper = Connection(
             rt,
             uri,
             self._dialler.dial,
@@ -80,7 +80,7 @@ class Membership:
         keeper.on_link = self._on_link
         keeper.on_close = self._on_close
         self.intake = Intake(keeper, account, subscriptions, settings.filter)
-        pace = Pace(rt, every=options.checkpoints == "every", home=keeper.home)
+        pace = CheckpointThrottle(rt, every=options.checkpoints == "every", home=keeper.home)
         self.sender: Sender[Text] = Sender(keeper.outbox, _same, pace, uri)
         self.receiver: Receiver[ARCMessage] = Receiver(
             keeper.inbox, keeper.outbox, received, pace, uri
@@ -136,8 +136,8 @@ class Membership:
         """So many connections of this client were before."""
         self._generation_of_the_first = generation + 1
 
-    def _judge(self, how: Ending | Exception) -> VuerError | Literal["late"] | None:
-        if self.window is not None and isinstance(how, Ending):
+    def _judge(self, how: CloseInfo | Exception) -> VuerError | Literal["late"] | None:
+        if self.window is not None and isinstance(how, CloseInfo):
             self.window.lost()
         uri, reregister = self.keeper.uri, self._settings.reregister
         return verdict(uri, how, self._account, self._reconnects, reregister)

@@ -21,7 +21,7 @@ from .._failures import describe
 from .._formatting import must_be
 from .._interrupts import protected_methods
 from .._nursery import open_plain_nursery
-from .._reentrant import Block
+from .._reentrant import ReentrantContextManager
 from .._runtime import Runtime, runtime
 from .file import Compression, RecordingFile
 from .layout import FORMAT
@@ -38,7 +38,7 @@ _PATIENCE = 5.0
 
 
 @protected_methods
-class Recorder(Block):
+class Recorder(ReentrantContextManager):
     """``async with Recorder("run.mcap", client):`` records what is on the wire while it lasts.
 
     ``source`` is a `VuerClient`, open or not, over all its connections, or a `VuerSession`. A

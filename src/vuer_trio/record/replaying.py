@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from .._connection.checkpoints import Pace
+from .._connection.checkpoints import CheckpointThrottle
 from .._formatting import must_be
 from .._interrupts import call_unprotected
 from .._runtime import runtime
@@ -43,7 +43,7 @@ async def replay(
         what = "a list, for loop=True, and nothing that can be gone through only once"
         raise TypeError(must_be("events", what, events, secret=True))
     rt = runtime()
-    pace = Pace(rt)
+    pace = CheckpointThrottle(rt)
     sent = 0
     await pace.turn()
     due = rt.current_time()

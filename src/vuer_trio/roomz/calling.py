@@ -8,10 +8,10 @@ from contextvars import ContextVar
 from time import perf_counter
 from typing import Any
 
-from .._connection.checkpoints import HANDLERS, Pace
+from .._connection.checkpoints import HANDLERS, CheckpointThrottle
 from .._connection.log_limit import LogLimit
 from .._connection.policies import Fifo
-from .._connection.queue import Box
+from .._connection.queue import Queue
 from .._failures import has_failed, log_failure, pass_on, verb
 from .._formatting import shown
 from .._interrupts import call_unprotected, protected_methods
@@ -43,7 +43,7 @@ class Gate:
     A connection that is left empties its boxes; the handlers are still to see what is in this one.
     """
 
-    def __init__(self, queue: Box[Item]) -> None:
+    def __init__(self, queue: Queue[Item]) -> None:
         self._queue = queue
         self.attended = True
 
@@ -70,7 +70,7 @@ class Calling:
         self._rt = rt
         self._handlers = handlers
         self._call = call
-        self.queue: Box[Item] = _QUEUE.open(rt)
+        self.queue: Queue[Item] = _QUEUE.open(rt)
         self._failures = LogLimit(log, "failures of handlers")
         self._busy = False
         self._changed: Any = None
@@ -85,7 +85,7 @@ class Calling:
     async def run(self) -> None:
         _calling.set(self)
         self._task = self._rt.current_task()
-        pace = Pace(self._rt, pause=HANDLERS)
+        pace = CheckpointThrottle(self._rt, pause=HANDLERS)
         while True:
             if not self.queue.items:
                 await self.queue.arrival()

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from .._connection.policies import Fifo
-from .._connection.queue import Box
+from .._connection.queue import Queue
 from .._formatting import shown_uri
 from .._runtime import run, runtime
 from .address import parse_server
@@ -86,7 +86,7 @@ class Chat:
         self._terminal = terminal
         self._rt = runtime()
         self._nursery: Any = None
-        self._lines: Box[bytes] = Fifo().open(self._rt)  # to be obeyed
+        self._lines: Queue[bytes] = Fifo().open(self._rt)  # to be obeyed
         self._commands = {
             "/login": self._login,
             "/token": self._token,

@@ -15,7 +15,7 @@ from .._errors import ClientClosed, renew
 from .._formatting import must_be
 from .._interrupts import protected_methods
 from .._nursery import open_plain_nursery
-from .._reentrant import Block
+from .._reentrant import ReentrantContextManager
 from .._runtime import runtime
 from .._websocket.transport import TransportName
 from . import http
@@ -26,13 +26,13 @@ from .calling import HandlerCaller, call_handler
 from .errors import ClientError, ConnectionError, needed
 from .events import ConnectionState, EventHandler, Handlers, RoomzEvent
 from .packets import load_codec
-from .visit import Settings, Visit
+from .visit import Settings, RoomzSession
 
 __all__ = ["AsyncClient", "open_roomz_client"]
 
 
 @protected_methods
-class AsyncClient(Block):
+class AsyncClient(ReentrantContextManager):
     """A client of a Roomz chat server, on Trio and asyncio.
 
     ``async with AsyncClient(url, token) as client`` connects if there is a token or a session,
@@ -76,7 +76,7 @@ class AsyncClient(Block):
         self._account = Account(server, _token(session_token), cache)
         self._handlers = Handlers()
         self._call_handler: HandlerCaller = call_handler
-        self._visit: Visit | None = None
+        self._visit: RoomzSession | None = None
         self._nursery: Any = None  # of the block
         self._abandon: Callable[[], object] | None = None
 
@@ -217,7 +217,7 @@ class AsyncClient(Block):
         load_codec()  # before the token is used up
         needed("httpx2")
         rt = runtime()
-        visit = Visit(rt, self._settings, self._account, self._handlers, self._call_handler, given)
+        visit = RoomzSession(rt, self._settings, self._account, self._handlers, self._call_handler, given)
         self._visit = visit
         home = nursery if nursery is not None else self._nursery
         failure = await open_connection(visit, home)
@@ -313,7 +313,7 @@ class AsyncClient(Block):
         if self._visit is not None:
             await self._visit.over.wait()
 
-    def _here(self) -> Visit:
+    def _here(self) -> RoomzSession:
         if self._visit is None:
             raise ConnectionError(f"not connected to {self._settings.server.shown}: connect first")
         return self._visit

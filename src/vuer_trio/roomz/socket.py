@@ -8,18 +8,18 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
-from .._connection.connection import Keeper
+from .._connection.connection import Connection
 from .._connection.link import CLEANUP, Link, State
 from .._connection.link_changes import Disconnected, Watch
 from .._connection.log_limit import LogLimit
 from .._connection.opening import open_connection
-from .._connection.pending_replies import Calls
+from .._connection.pending_replies import PendingReplies
 from .._connection.policies import Fifo
-from .._connection.queue import Box
+from .._connection.queue import Queue
 from .._errors import ConnectionClosed, ProtocolError, VuerError
 from .._formatting import shown
 from .._interrupts import protected_methods
-from .._net.connect_options import Dialing
+from .._net.connect_options import ConnectOptions
 from .._net.rejection import Rejected
 from .._runtime import Runtime
 from .._websocket.connect import dial
@@ -69,7 +69,7 @@ class Socket:
         self.server = server
         self.user: dict[str, Any] = {}
         self.ended = rt.Event()
-        self.keeper = Keeper(
+        self.keeper = Connection(
             rt,
             server.shown,
             self._dial,
@@ -81,13 +81,13 @@ class Socket:
         )
         self.keeper.tap = self._read
         #: what comes before `begin`; it stops the reader only once this client is let in
-        self._early: Box[Item] = _EARLY.open(rt, attended=False)
+        self._early: Queue[Item] = _EARLY.open(rt, attended=False)
         self._early.hurry(True)  # the answer to a call may be behind them
         self._missed = 0
         self._ignored = LogLimit(log, "packets that make no sense")
         self._begun = False
         self.keeper.boxes[:] = [gate, self._early]
-        self._dialing = Dialing(
+        self._dialing = ConnectOptions(
             server.websocket,
             _MAX_SIZE,
             transport,
@@ -95,7 +95,7 @@ class Socket:
             stays="the session is sent to no other server; open the client with that place's URL",
         )
         self._deliver = deliver
-        self._calls: Calls[Any] = Calls(rt)
+        self._calls: PendingReplies[Any] = PendingReplies(rt)
         self._numbers = count(1)
         self._opened = self._authenticated = self._admitted = False
         self._decided = rt.Event()  # let in, refused or lost
@@ -317,7 +317,7 @@ class Socket:
             return await call.wait()
 
 
-async def _dial_now(rt: Runtime, dialing: Dialing, link: Link, nursery: Any) -> Transport:
+async def _dial_now(rt: Runtime, dialing: ConnectOptions, link: Link, nursery: Any) -> Transport:
     return await dial(rt, dialing, link, nursery)
 
 

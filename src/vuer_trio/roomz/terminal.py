@@ -11,7 +11,7 @@ from threading import Thread
 from typing import Any
 
 from .._connection.policies import Fifo
-from .._connection.queue import Box
+from .._connection.queue import Queue
 from .._runtime import Runtime
 from .errors import needed
 from .showing import Line
@@ -31,7 +31,7 @@ class Terminal:
         self._console: Any = None
         self._keyboard: Any = None
         self._session: Any = None
-        self._piped: Box[bytes] | None = None
+        self._piped: Queue[bytes] | None = None
 
     def open(self) -> AbstractContextManager[Any]:
         """While it is open, what is printed does not disturb what is being typed."""
@@ -97,7 +97,7 @@ class _Opened:
         self._inner.__exit__(*exc)
 
 
-def _read_pipe(call: Any, box: Box[bytes]) -> None:
+def _read_pipe(call: Any, box: Queue[bytes]) -> None:
     """In a thread of its own, which nobody can interrupt, and which keeps no program alive."""
     line = b"-"
     while line:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from .._client.options import check_choice, check_seconds, check_size
 from .._connection.policies import DropOldest
-from .._connection.queue import Box
+from .._connection.queue import Queue
 from .._errors import ClientClosed, VuerError
 from .._failures import describe
 from .._formatting import must_be, shown
@@ -25,7 +25,7 @@ from .errors import AuthenticationError, ClientError, ConnectionError
 from .events import ConnectionState, Handlers, Item, RoomzEvent, complete
 from .socket import Refused, Socket
 
-__all__ = ["ACK_TIMEOUT", "Settings", "Visit"]
+__all__ = ["ACK_TIMEOUT", "Settings", "RoomzSession"]
 
 log = logging.getLogger("vuer_trio.roomz")
 
@@ -67,7 +67,7 @@ class Settings:
 
 
 @protected_methods
-class Visit:
+class RoomzSession:
     """`run` is its life; `leave` ends it in order, `abort` at once. It knows no client."""
 
     def __init__(
@@ -82,7 +82,7 @@ class Visit:
         self.rt = rt
         self.home = Home(rt, f"the connection to {settings.server.shown}")
         self.uri = settings.server.shown
-        self.inbox: Box[Item] = _INBOX.open(rt)
+        self.inbox: Queue[Item] = _INBOX.open(rt)
         #: nothing is connected, and no event comes any more; handlers may still run
         self.ended = rt.Event()
         self.over = rt.Event()

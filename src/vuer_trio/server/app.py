@@ -11,7 +11,7 @@ from .._connection.policies import Fifo, Policy
 from .._handlers import Handlers, register
 from .._hosting.origins import DEFAULT
 from .._interrupts import protected_block
-from .._nursery import beside
+from .._nursery import background_service
 from .._runtime import runtime
 from .._websocket.transport import TransportName
 from ..events import ClientEvent
@@ -236,5 +236,5 @@ async def open_vuer_server(
     ``server`` has ``uri``, ``port`` and ``sessions``. ``host`` and ``port`` are instead of the
     app's. Raises as `Vuer.serve`. When the block ends, every session is closed with 1001.
     """
-    async with beside(runtime(), app.serve_at, host, port) as server:
+    async with background_service(runtime(), app.serve_at, host, port) as server:
         yield server

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from .._connection.queue import Box, Ticket
+from .._connection.queue import Queue, Waiter
 
 __all__ = ["Listener"]
 
@@ -21,7 +21,7 @@ class Listener:
 
     __slots__ = ("_lags", "_outbox", "_peer", "holds", "skipped")
 
-    def __init__(self, outbox: Box[bytes], peer: str) -> None:
+    def __init__(self, outbox: Queue[bytes], peer: str) -> None:
         self._outbox = outbox
         self._peer = peer
         self._lags = False
@@ -48,14 +48,14 @@ class Listener:
             self.holds = False
             self._outbox.wake()
 
-    def offer_later(self, message: bytes) -> Ticket | None:
+    def offer_later(self, message: bytes) -> Waiter | None:
         """After `offer` said no: a place in the line; None for one that lags: it is skipped."""
         if self._lags:
             self.skip()
             return None
         return self._outbox.put_later(message)
 
-    def withdraw(self, ticket: Ticket) -> bool:
+    def withdraw(self, ticket: Waiter) -> bool:
         """Give up a place in the line; whether it was still one."""
         return self._outbox.withdraw(ticket)
 

@@ -12,7 +12,7 @@ from ..events import ServerEvent
 from .verbs import Verbs
 
 if TYPE_CHECKING:
-    from .._connection.queue import Ticket
+    from .._connection.queue import Waiter
     from .audience import Listener
     from .serving import Serving
 
@@ -97,7 +97,7 @@ class Broadcast(Verbs):
         if waiting:
             await self._wait(serving, waiting)
 
-    async def _wait(self, serving: Serving, waiting: Sequence[tuple[Listener, Ticket]]) -> None:
+    async def _wait(self, serving: Serving, waiting: Sequence[tuple[Listener, Waiter]]) -> None:
         late = False
         try:
             with serving.rt.move_on_after(serving.options.stall_timeout):

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._client.dispatch import Arrived, set_key
-from .._connection.connection import Keeper
+from .._connection.connection import Connection
 from .._connection.policies import Policy
-from .._connection.queue import Box
+from .._connection.queue import Queue
 from .._errors import ProtocolError
 from .._handlers import Caller, Handler, Handlers, kind
 from .._interrupts import call_unprotected, protected_methods
@@ -21,7 +21,7 @@ from .waiting import Waiting
 if TYPE_CHECKING:
     from .session import VuerSession
 
-__all__ = ["Intake", "taken"]
+__all__ = ["Dispatcher", "taken"]
 
 log = logging.getLogger("vuer_trio.server")
 
@@ -36,7 +36,7 @@ _LIGHT, _EACH = 1 << 18, 80
 
 
 @protected_methods
-class Intake:
+class Dispatcher:
     """Sees every message of one session when it is read, in sync code.
 
     An event goes first to those that wait for it, then to the handlers' queue, then to the box of
@@ -44,7 +44,7 @@ class Intake:
     """
 
     def __init__(
-        self, keeper: Keeper, handlers: Handlers, policy: Policy, session: VuerSession
+        self, keeper: Connection, handlers: Handlers, policy: Policy, session: VuerSession
     ) -> None:
         self._keeper = keeper
         self._handlers = handlers
@@ -93,7 +93,7 @@ class Intake:
 
     def _hurry(self, urgent: bool) -> None:
         """Somebody waits for what may be behind full boxes: read on, up to their bytes."""
-        box: Box[Any]
+        box: Queue[Any]
         for box in self._keeper.boxes:
             box.hurry(urgent)
 

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from .._client.connecting import with_key
-from .._connection.connection import Keeper
+from .._connection.connection import Connection
 from .._connection.link_changes import Disconnected, Watch
 from .._connection.opening import open_connection
 from .._errors import ClientClosed, ConnectionClosed
@@ -18,10 +18,10 @@ from .session import VuerSession
 from .tasks import guarded
 
 if TYPE_CHECKING:
-    from .._websocket.incoming_request import Knock
+    from .._websocket.incoming_request import IncomingRequest
     from .serving import Serving
 
-__all__ = ["Life"]
+__all__ = ["SessionRunner"]
 
 log = logging.getLogger("vuer_trio.server")
 
@@ -32,16 +32,16 @@ _PATIENCE = 1.0
 
 
 @protected_methods
-class Life:
+class SessionRunner:
     """One session's. The connection's nursery is around the session's, so that what the session
     has sent can still go out when everything in it has ended."""
 
-    def __init__(self, serving: Serving, knock: Knock) -> None:
+    def __init__(self, serving: Serving, knock: IncomingRequest) -> None:
         options = serving.options
         self._serving = serving
         self._rt = serving.rt
         self._close_timeout = options.close_timeout
-        self._keeper = Keeper(
+        self._keeper = Connection(
             self._rt,
             f"the client at {knock.peer}",
             knock.accept,

@@ -14,7 +14,7 @@ from .._hosting.turns import Turn, Turns
 from .._runtime import Runtime
 
 if TYPE_CHECKING:
-    from .._websocket.incoming_request import Knock
+    from .._websocket.incoming_request import IncomingRequest
 
 __all__ = ["File", "Pages"]
 
@@ -51,7 +51,7 @@ class Pages:
         self._root = None if root is None else Path(root).resolve()
         self.turns = Turns(rt, _SENDING)
 
-    async def answer(self, knock: Knock, more: Sequence[tuple[str, str]] = ()) -> None:
+    async def answer(self, knock: IncomingRequest, more: Sequence[tuple[str, str]] = ()) -> None:
         """Answer a plain HTTP request; ``more`` are headers of the answer.
 
         Raises OSError when the stream breaks. Cancelled: the answer may be cut.
@@ -84,7 +84,7 @@ class Pages:
         await knock.part()
 
     async def _send(
-        self, knock: Knock, headers: Sequence[tuple[str, str]], found: File, turn: Turn
+        self, knock: IncomingRequest, headers: Sequence[tuple[str, str]], found: File, turn: Turn
     ) -> None:
         opened: list[BinaryIO] = []  # filled by a thread, whatever becomes of this task
 
@@ -148,7 +148,7 @@ def _path(target: str) -> str | None:
         return None
 
 
-def _link(knock: Knock) -> bytes:
+def _link(knock: IncomingRequest) -> bytes:
     host = knock.request.header("host") or "localhost"
     uri = f"{'wss' if knock.secure else 'ws'}://{host}"
     link = f"https://vuer.ai?ws={quote(uri, safe=':/')}"

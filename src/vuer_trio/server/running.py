@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from .._nursery import beside
+from .._nursery import background_service
 from .._runtime import Runtime, run, runtime
 
 __all__ = ["run_blocking"]
@@ -40,7 +40,7 @@ def _in_a_loop() -> bool:
 
 async def _main(serve: Callable[..., Awaitable[None]], announce: Callable[[Any], None]) -> None:
     rt = runtime()
-    async with beside(rt, serve) as server:
+    async with background_service(rt, serve) as server:
         await _signal(rt, partial(announce, server))
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._client.connecting import event_encoder
-from .._connection.connection import Keeper
+from .._connection.connection import Connection
 from .._errors import ConnectionClosed
 from .._handlers import kind
 from .._home import Home
@@ -23,13 +23,13 @@ from .._runtime import Runtime
 from .._websocket.frames import prepare
 from .._websocket.transport import Prepared
 from ..events import Event, ServerEvent
-from .life import Life
+from .life import SessionRunner
 from .options import ServerOptions
 from .pages import Pages
 from .session import VuerSession
 
 if TYPE_CHECKING:
-    from .._websocket.incoming_request import Knock
+    from .._websocket.incoming_request import IncomingRequest
     from .app import Vuer
 
 __all__ = ["Serving"]
@@ -68,8 +68,8 @@ class Serving:
         self.lives: dict[VuerSession, None] = {}
         self.closing = False
         #: who counts against ``max_sessions``: those, but who has given way and is about to go
-        self._places: Places[Life] = Places(rt, options.max_sessions, options.sessions_per_host)
-        self._giving_way: dict[Life, None] = {}
+        self._places: Places[SessionRunner] = Places(rt, options.max_sessions, options.sessions_per_host)
+        self._giving_way: dict[SessionRunner, None] = {}
         self._origins = Origins(options.origins, options.hosts, options.host)
         self._visits = Visits(rt, _VISITS)
         self._refusals = Visits(rt, _VISITS)
@@ -112,10 +112,10 @@ class Serving:
         second more than ``close_timeout``.
         """
         from .._websocket.accept import listen
-        from .._websocket.listen_options import Listening
+        from .._websocket.listen_options import ListenOptions
 
         options = self.options
-        listening = Listening(
+        listening = ListenOptions(
             options.host,
             options.port,
             options.max_size,
@@ -164,7 +164,7 @@ class Serving:
             for session in list(self.lives):
                 session.abort()
 
-    def _keepers(self) -> Iterable[Keeper]:
+    def _keepers(self) -> Iterable[Connection]:
         return [session._keeper for session in self.sessions]
 
     async def say_goodbye(self, session: VuerSession) -> None:
@@ -174,7 +174,7 @@ class Serving:
         except ConnectionClosed as exc:
             log.info("%s", exc)
 
-    async def greet(self, knock: Knock) -> None:
+    async def greet(self, knock: IncomingRequest) -> None:
         """Let somebody in, or say why not."""
         refusal = self._origins.refusal(knock.request, secure=knock.secure)
         if refusal is not None:
@@ -188,8 +188,8 @@ class Serving:
         else:
             await self._let_in(knock)
 
-    async def _let_in(self, knock: Knock) -> None:
-        life = Life(self, knock)
+    async def _let_in(self, knock: IncomingRequest) -> None:
+        life = SessionRunner(self, knock)
         session = life.session
         try:
             out = self._places.enter(life, knock.host)
@@ -216,12 +216,12 @@ class Serving:
             self._giving_way.pop(life, None)
             self._left.set()
 
-    def _introduce(self, life: Life) -> None:
+    def _introduce(self, life: SessionRunner) -> None:
         """Its INIT has been read."""
         self._places.settle(life)
         life.session.listener.release()
 
-    def _give_way(self, life: Life) -> None:
+    def _give_way(self, life: SessionRunner) -> None:
         """It has lost its place to another: it may hear of that, but not keep its memory."""
         log.info("%s has sent no INIT, and gives way to another", life.session.peer)
         if len(self._giving_way) >= _GIVING_WAY:
@@ -231,7 +231,7 @@ class Serving:
         self._giving_way[life] = None
         life.turn_out("no INIT was sent, and others want to get in")
 
-    def _turn_out(self, life: Life) -> None:
+    def _turn_out(self, life: SessionRunner) -> None:
         timeout = self.options.init_timeout
         log.warning(
             "%s has sent no INIT within %g s, so its session ends; see init_timeout=",
@@ -240,6 +240,6 @@ class Serving:
         )
         life.turn_out(f"no INIT was sent within {timeout:g} s")
 
-    async def _refuse(self, knock: Knock, status: int, text: str) -> None:
+    async def _refuse(self, knock: IncomingRequest, status: int, text: str) -> None:
         with self._refusals.visit(_REFUSAL_TIMEOUT):
             await knock.answer(status, [("content-type", "text/plain")], text.encode())

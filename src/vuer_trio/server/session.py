@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from .._connection.checkpoints import Pace
+from .._connection.checkpoints import CheckpointThrottle
 from .._connection.close_info import check_close
-from .._connection.connection import Keeper
+from .._connection.connection import Connection
 from .._connection.link import State
-from .._connection.observers import Witness, add_witness, call_witness
+from .._connection.observers import Observer, add_observer, call_observer
 from .._connection.policies import Policy
 from .._connection.receiver import Receiver
 from .._connection.sender import Sender
@@ -25,13 +25,13 @@ from ..codec import make_encoder
 from ..events import ClientEvent, GetWebXRMesh, GrabRender, ServerEvent, ServerRPC
 from .audience import Listener
 from .change import Change, Prepare
-from .intake import Intake, taken
+from .intake import Dispatcher, taken
 from .tasks import NotStarted, SessionTask, check_function, guarded
 from .threadsafe import ThreadsafeSession
 from .verbs import Verbs
 
 if TYPE_CHECKING:
-    from .._websocket.incoming_request import Knock
+    from .._websocket.incoming_request import IncomingRequest
 
 __all__ = ["VuerSession"]
 
@@ -52,17 +52,17 @@ class VuerSession(Verbs):
     def __init__(
         self,
         rt: Runtime,
-        keeper: Keeper,
+        keeper: Connection,
         handlers: Handlers,
         policy: Policy,
         encode: Callable[[Any], bytes],
         prepare: Prepare,
-        knock: Knock,
+        knock: IncomingRequest,
     ) -> None:
-        pace = Pace(rt, home=keeper.home)
+        pace = CheckpointThrottle(rt, home=keeper.home)
         self._rt = rt
         self._keeper = keeper
-        self._intake = Intake(keeper, handlers, policy, self)
+        self._intake = Dispatcher(keeper, handlers, policy, self)
         self._nursery: Any = None
         self._prepare = prepare
         self._over = False  # its nursery is
@@ -219,7 +219,7 @@ class VuerSession(Verbs):
                 return await call.wait()
         raise CallTimeout(f"no {etype} from {self.peer} within {timeout:g} s")
 
-    def witness(self, fn: Witness) -> Callable[[], None]:
+    def witness(self, fn: Observer) -> Callable[[], None]:
         """Call ``fn(direction, messages)`` for all that is on the wire: payloads, in order.
 
         ``direction`` is "received", when they are read, or "sent", just before they are written.
@@ -230,8 +230,8 @@ class VuerSession(Verbs):
         """
         init, early = self._intake.init, self._intake.early
         if init is not None:
-            call_witness(fn, "received", early or (make_encoder()(init.to_wire()),))
-        return add_witness(self._keeper.witnesses, fn)
+            call_observer(fn, "received", early or (make_encoder()(init.to_wire()),))
+        return add_observer(self._keeper.witnesses, fn)
 
     # ---- requests
 

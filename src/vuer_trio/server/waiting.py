@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from .._connection.pending_replies import Call, Calls
+from .._connection.pending_replies import PendingReply, PendingReplies
 from .._errors import VuerError
 from .._runtime import Runtime
 from ..events import ClientEvent, canonical
@@ -22,21 +22,21 @@ class Waiting:
     def __init__(self, rt: Runtime, urgent: Callable[[bool], None]) -> None:
         self._rt = rt
         self._urgent = urgent
-        self._replies: Calls[ClientEvent] = Calls(rt)
-        self._tills: dict[str, list[Call[ClientEvent]]] = {}
+        self._replies: PendingReplies[ClientEvent] = PendingReplies(rt)
+        self._tills: dict[str, list[PendingReply[ClientEvent]]] = {}
         self._count = 0
 
     @contextmanager
-    def reply(self, rtype: str) -> Iterator[Call[ClientEvent]]:
+    def reply(self, rtype: str) -> Iterator[PendingReply[ClientEvent]]:
         """Wait for the one event of type ``rtype``; nobody else sees it."""
         with self._counted(), self._replies.expect(rtype) as call:
             yield call
 
     @contextmanager
-    def till(self, etype: str) -> Iterator[Call[ClientEvent]]:
+    def till(self, etype: str) -> Iterator[PendingReply[ClientEvent]]:
         """Wait for the next event of a type, which others see, too."""
         name = canonical(etype)
-        call: Call[ClientEvent] = Call(self._rt.Event())
+        call: PendingReply[ClientEvent] = PendingReply(self._rt.Event())
         self._tills.setdefault(name, []).append(call)
         try:
             with self._counted():

@@ -9,7 +9,7 @@ from typing import Any
 from .._client.client import VuerClient
 from .._errors import ConnectionClosed
 from .._nursery import open_plain_nursery
-from .._reentrant import Block
+from .._reentrant import ReentrantContextManager
 from .._runtime import runtime
 from ..events import ClientEvent, ServerEvent
 from .jpeg import small_jpeg
@@ -21,7 +21,7 @@ __all__ = ["FakeHeadset"]
 Script = Iterable[tuple[float, ClientEvent]]
 
 
-class FakeHeadset(Block):
+class FakeHeadset(ReentrantContextManager):
     """``async with FakeHeadset(server, wave()) as headset:`` connects, says INIT and plays.
 
     ``server`` is one in memory, or the URI of any. ``script`` is any iterable of

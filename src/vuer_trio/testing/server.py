@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from .._interrupts import protected_block
 from .._net.in_memory import host_inside
-from .._nursery import beside
+from .._nursery import background_service
 from .._runtime import runtime
-from .._websocket.listen_options import Listening
+from .._websocket.listen_options import ListenOptions
 from .memory import memory_stream_pair
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class MemoryServer:
         self._wrap = wrap
         self._nursery: Any = None
         options = app._options
-        self._listening = Listening(
+        self._listening = ListenOptions(
             None, 0, options.max_size, None, options.handshake_timeout, options.transport
         )
 
@@ -109,7 +109,7 @@ async def open_memory_server(
     streams, say. When the block ends, every session is closed with 1001.
     """
     server = MemoryServer(app, wrap)
-    async with beside(server.rt, server.run):
+    async with background_service(server.rt, server.run):
         try:
             yield server
         finally:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from ..._connection.connection import Keeper
+from ..._connection.connection import Connection
 from ..._connection.link import Link
 from ..._connection.opening import open_connection
 from ..._connection.policies import Fifo
@@ -18,7 +18,7 @@ from ..._websocket.transport import Prepared, Text, Transport
 from ..rate_limit import Window
 
 if TYPE_CHECKING:
-    from ..._websocket.incoming_request import Knock
+    from ..._websocket.incoming_request import IncomingRequest
     from .serving import Relay
 
 __all__ = ["Member"]
@@ -34,7 +34,7 @@ INVALID_TOKEN = "Invalid or unregistered token"
 class Member:
     """`run` is its life. It is a `Seat` of the switch."""
 
-    def __init__(self, relay: Relay, knock: Knock) -> None:
+    def __init__(self, relay: Relay, knock: IncomingRequest) -> None:
         options = relay.options
         self._relay = relay
         self._knock = knock
@@ -43,7 +43,7 @@ class Member:
         limit = options.rate_limit
         self._window = None if limit is None else Window(relay.rt, limit)
         self._slow = False
-        self._keeper = Keeper(
+        self._keeper = Connection(
             relay.rt,
             f"the agent at {knock.peer}",
             self._accept,
@@ -81,7 +81,7 @@ class Member:
             keeper.abort()
             raise
 
-    def _opened(self, keeper: Keeper) -> None:
+    def _opened(self, keeper: Connection) -> None:
         token, self._why = self._token(), "Missing token"
         if token is None:
             return

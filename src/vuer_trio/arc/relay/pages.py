@@ -16,7 +16,7 @@ from .registry import Refusal, Registry
 from .windows import Windows
 
 if TYPE_CHECKING:
-    from ..._websocket.incoming_request import Knock
+    from ..._websocket.incoming_request import IncomingRequest
 
 __all__ = ["Pages"]
 
@@ -52,7 +52,7 @@ class Pages:
         self._secret = None if secret is None else secret.encode()
         self._stats = stats
 
-    async def answer(self, knock: Knock, more: Sequence[tuple[str, str]] = ()) -> None:
+    async def answer(self, knock: IncomingRequest, more: Sequence[tuple[str, str]] = ()) -> None:
         """Answer one request; ``more`` are headers of the answer.
 
         Raises OSError. Cancelled: the answer may be cut.
@@ -67,7 +67,7 @@ class Pages:
                 fields.append(("content-type", kind))
             await knock.answer(status, fields, body.encode())
 
-    async def _find(self, knock: Knock) -> tuple[int, str, str, Sequence[tuple[str, str]]]:
+    async def _find(self, knock: IncomingRequest) -> tuple[int, str, str, Sequence[tuple[str, str]]]:
         method, target = knock.request.method, knock.request.target
         if method == "OPTIONS":
             return 204, "", "", _PAGES_MAY
@@ -80,7 +80,7 @@ class Pages:
             return 426, "text/plain", "Upgrade Required", upgrade
         return 404, "text/plain", "Not found", ()
 
-    async def _register(self, knock: Knock) -> tuple[int, str, str, Sequence[tuple[str, str]]]:
+    async def _register(self, knock: IncomingRequest) -> tuple[int, str, str, Sequence[tuple[str, str]]]:
         body = await knock.read_body(_LIMIT)
         headers: list[tuple[str, str]] = []
         status = 200

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 from ..._client.options import check_choice, check_context, check_port, check_seconds, check_size
-from ..._connection.connection import Keeper
+from ..._connection.connection import Connection
 from ..._connection.policies import Fifo, Latest, Policy
 from ..._formatting import must_be
 from ..._hosting.memory_limit import MemoryLimit
@@ -20,7 +20,7 @@ from ..._hosting.places import NoPlace, Places, quarter
 from ..._hosting.stalls import end_stalled
 from ..._hosting.visits import Visits
 from ..._interrupts import protected_block, protected_methods
-from ..._nursery import beside, open_plain_nursery
+from ..._nursery import background_service, open_plain_nursery
 from ..._runtime import Runtime, runtime
 from ..._websocket.transport import TransportName
 from ..account import check_token
@@ -32,7 +32,7 @@ from .switch import Switch
 from .windows import Windows
 
 if TYPE_CHECKING:
-    from ..._websocket.incoming_request import Knock
+    from ..._websocket.incoming_request import IncomingRequest
 
 __all__ = ["Relay", "RelayOptions", "open_arc_relay", "serve_arc_relay"]
 
@@ -183,10 +183,10 @@ class Relay:
     async def run(self, status: Any) -> None:
         """See `serve_arc_relay`."""
         from ..._websocket.accept import listen
-        from ..._websocket.listen_options import Listening
+        from ..._websocket.listen_options import ListenOptions
 
         options = self.options
-        listening = Listening(
+        listening = ListenOptions(
             options.host,
             options.port,
             options.max_message_size,
@@ -224,10 +224,10 @@ class Relay:
             for member in list(self._members):
                 member.abort()
 
-    def _keepers(self) -> Iterable[Keeper]:
+    def _keepers(self) -> Iterable[Connection]:
         return [member._keeper for member in self._members]
 
-    async def _greet(self, knock: Knock) -> None:
+    async def _greet(self, knock: IncomingRequest) -> None:
         request = knock.request
         refusal = self._origins.refusal(request, secure=knock.secure)
         if refusal is not None:
@@ -243,7 +243,7 @@ class Relay:
         else:
             await self._let_in(knock)
 
-    async def _let_in(self, knock: Knock) -> None:
+    async def _let_in(self, knock: IncomingRequest) -> None:
         member = Member(self, knock)
         try:
             out = self._places.enter(member, knock.host)
@@ -268,7 +268,7 @@ class Relay:
         """Its token is good."""
         self._places.settle(member)
 
-    async def _refuse(self, knock: Knock, status: int, text: str, code: str = "") -> None:
+    async def _refuse(self, knock: IncomingRequest, status: int, text: str, code: str = "") -> None:
         kind = "text/plain"
         if code:
             kind, text = "application/json", json.dumps({"error": code, "message": text})
@@ -344,5 +344,5 @@ async def open_arc_relay(
     async def serve(*, task_status: Any) -> None:
         await relay.run(task_status)
 
-    async with beside(rt, serve):
+    async with background_service(rt, serve):
         yield relay
