@@ -72,7 +72,7 @@ class PeerConnection:
         # what the client did
         self.request: Request | None = None
         self.messages: list[bytes | str] = []
-        self.pings: list[bytes] = []
+        self.keepalive: list[bytes] = []
         self.pongs: list[bytes] = []
         self.bytes_received = 0
         self.eof = False  # the client ended its side of TCP
@@ -332,7 +332,7 @@ class PeerConnection:
 
     def _process_frame(self, frame: Frame) -> None:
         if frame.opcode == Opcode.PING:
-            self.pings.append(bytes(frame.data))
+            self.keepalive.append(bytes(frame.data))
         elif frame.opcode == Opcode.PONG:
             self.pongs.append(bytes(frame.data))
         elif frame.opcode != Opcode.CLOSE:

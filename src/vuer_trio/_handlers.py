@@ -154,27 +154,27 @@ class Caller:
         (self._at_once if handler.concurrent or handler.answers else self._in_order).put(job)
 
     async def _call_in_order(self) -> None:
-        pace = CheckpointThrottle(self._rt, pause=HANDLERS)
+        throttle = CheckpointThrottle(self._rt, pause=HANDLERS)
         while True:
-            await self._run(await self._next(self._in_order, pace))
+            await self._run(await self._next(self._in_order, throttle))
 
     async def _start_at_once(self) -> None:
-        pace = CheckpointThrottle(self._rt, pause=HANDLERS)
+        throttle = CheckpointThrottle(self._rt, pause=HANDLERS)
         while True:
-            job = await self._next(self._at_once, pace)
+            job = await self._next(self._at_once, throttle)
             self._nursery.start_soon(self._run, job)
             while self._running >= _CONCURRENT:
                 await self._change()
 
-    async def _next(self, jobs: Queue[_Job], pace: CheckpointThrottle) -> _Job:
+    async def _next(self, jobs: Queue[_Job], throttle: CheckpointThrottle) -> _Job:
         while True:
             if not jobs.items:
                 await jobs.arrival()
-                pace.restart()
-            elif perf_counter() < pace.due:
+                throttle.restart()
+            elif perf_counter() < throttle.due:
                 break
             else:
-                await pace.turn()
+                await throttle.turn()
         self._running += 1
         return jobs.pop()
 

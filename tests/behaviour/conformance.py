@@ -72,8 +72,8 @@ async def far_ends(leg: Any, role: str) -> AsyncIterator[Any]:
             yield lambda: _to_client(peer, leg)
 
 
-async def _talk(server: Any, knock: Any) -> None:
-    await server.talk(knock, Talk())
+async def _talk(server: Any, incoming: Any) -> None:
+    await server.talk(incoming, Talk())
 
 
 async def _accept(conn: Any) -> None:

@@ -31,7 +31,7 @@ class Talk:
         self.messages: list[Any] = []
         self.pongs: list[bytes] = []
         self.bytes = 0
-        self.ending: Any = None
+        self.close_info: Any = None
         self.transport: Any = None
         self.full = False
         self._echo = echo
@@ -90,24 +90,24 @@ class Talk:
         try:
             async with self.rt.open_nursery() as nursery:
                 nursery.start_soon(self._write)
-                self.ending = await transport.read()
+                self.close_info = await transport.read()
                 self._notice()
-                if self.ending.by != "loss":
+                if self.close_info.by != "loss":
                     with self.rt.move_on_after(linger):
                         await transport.read_on()
                 nursery.cancel_scope.cancel()
         finally:
-            if self.ending is None:
+            if self.close_info is None:
                 transport.abort(list(self._out))
             with self.rt.CancelScope(shield=True, deadline=self.rt.current_time() + 1):
                 await transport.aclose()
-        return self.ending
+        return self.close_info
 
     async def _write(self):
         with suppress(OSError):
             while True:
                 if self._out or self.transport.pending:
-                    batch = list(self._out) if self.ending is None else []
+                    batch = list(self._out) if self.close_info is None else []
                     self._out.clear()
                     await self.transport.write(batch)
                 else:
@@ -130,12 +130,12 @@ class Server:
     def uri(self, scheme="ws"):
         return f"{scheme}://localhost:{self.port}/path?a=b"
 
-    async def echo(self, knock):
-        await self.talk(knock, Talk(echo=True))
+    async def echo(self, incoming):
+        await self.talk(incoming, Talk(echo=True))
 
-    async def talk(self, knock, talk):
+    async def talk(self, incoming, talk):
         async with self.rt.open_nursery() as nursery:
-            transport = await knock.accept(talk, nursery)
+            transport = await incoming.accept(talk, nursery)
             self.talks.append(talk)
             await talk.carry(transport)
             nursery.cancel_scope.cancel()
@@ -146,9 +146,9 @@ class Server:
             self.port = addresses[0][1]
             started.set()
 
-        async def keep(knock):
-            self.knocks.append(knock)
-            await greet(knock)
+        async def keep(incoming):
+            self.knocks.append(incoming)
+            await greet(incoming)
 
         try:
             with self.rt.CancelScope() as self.scope:
@@ -174,8 +174,8 @@ async def serving(leg: Any, greet: Any = echo, **options: Any) -> AsyncIterator[
     listening = ListenOptions(transport=leg.transport, **options)
     async with server.rt.open_nursery() as nursery:
 
-        async def call(knock):
-            await greet(server, knock)
+        async def call(incoming):
+            await greet(server, incoming)
 
         nursery.start_soon(server.run, listening, call, started)
         await started.wait()

@@ -37,17 +37,17 @@ async def test_our_own_clients_are_echoed_whatever_their_transport(leg):
                 with anyio.fail_after(20):
                     await talk.until(lambda: len(talk.messages) == len(payloads))
                 assert talk.messages == [(False, payload) for payload in payloads]
-            assert (talk.ending.by, talk.ending.code) == ("peer", 1000)
+            assert (talk.close_info.by, talk.close_info.code) == ("peer", 1000)
             await until_ended(server)
             theirs = server.talks[-1]
-            assert (theirs.ending.by, theirs.ending.code) == ("peer", 1000)
-            assert theirs.ending.reason == "bye"
+            assert (theirs.close_info.by, theirs.close_info.code) == ("peer", 1000)
+            assert theirs.close_info.reason == "bye"
             assert theirs.transport.name == leg.transport
 
 
 async def until_ended(server, index=-1):
     with anyio.fail_after(5):
-        while len(server.talks) <= max(index, 0) or server.talks[index].ending is None:
+        while len(server.talks) <= max(index, 0) or server.talks[index].close_info is None:
             await anyio.sleep(0.001)
 
 
@@ -62,24 +62,24 @@ async def test_sixteen_mebibytes_both_ways(leg):
 async def test_the_request_is_told(leg):
     async with serving(leg) as server:
         async with connected(server.uri(), headers=[("X-Some", "thing"), ("x-some", "more")]):
-            knock = server.knocks[0]
-            assert knock.wants_websocket
-            assert not knock.secure
-            assert (knock.request.method, knock.request.target) == ("GET", "/path?a=b")
-            assert knock.request.header("HOST") == f"localhost:{server.port}"
-            assert knock.request.header("X-Some") == "thing, more"
-            assert knock.request.header("nothing") is None
-            assert all(name == name.lower() for name, _ in knock.request.headers)
-            assert knock.peer.startswith("127.0.0.1:")
+            incoming = server.knocks[0]
+            assert incoming.wants_websocket
+            assert not incoming.secure
+            assert (incoming.request.method, incoming.request.target) == ("GET", "/path?a=b")
+            assert incoming.request.header("HOST") == f"localhost:{server.port}"
+            assert incoming.request.header("X-Some") == "thing, more"
+            assert incoming.request.header("nothing") is None
+            assert all(name == name.lower() for name, _ in incoming.request.headers)
+            assert incoming.peer.startswith("127.0.0.1:")
 
 
 async def test_what_the_server_sends_and_prepares_arrives_in_order(leg):
     prepared = [prepare(bytes([n]) * size) for n, size in enumerate((5, 300, 70_000))]
 
-    async def greet(server, knock):
+    async def greet(server, incoming):
         talk = Talk()
         talk.send(b"first", prepared[0], prepared[1], Ping(b"are you there"), prepared[2], b"last")
-        await server.talk(knock, talk)
+        await server.talk(incoming, talk)
 
     async with serving(leg, greet) as server, connected(server.uri()) as talk:
         with anyio.fail_after(5):
@@ -91,10 +91,10 @@ async def test_what_the_server_sends_and_prepares_arrives_in_order(leg):
 
 
 async def test_a_lone_message_is_written_at_once(leg):
-    async def greet(server, knock):
+    async def greet(server, incoming):
         async with server.rt.open_nursery() as nursery:
             talk = Talk()
-            transport = await knock.accept(talk, nursery)
+            transport = await incoming.accept(talk, nursery)
             done = [transport.write_now(item) for item in (b"lone", prepare(b"prepared"))]
             assert done == ([False] * 2 if leg.transport == "trio-websocket" else [True] * 2)
             if not done[0]:
@@ -109,10 +109,10 @@ async def test_a_lone_message_is_written_at_once(leg):
 
 
 async def test_the_server_says_goodbye(leg):
-    async def greet(server, knock):
+    async def greet(server, incoming):
         talk = Talk()
         async with server.rt.open_nursery() as nursery:
-            transport = await knock.accept(talk, nursery)
+            transport = await incoming.accept(talk, nursery)
             server.talks.append(talk)
             transport.close(4001, "enough")
             await talk.carry(transport)
@@ -120,32 +120,36 @@ async def test_the_server_says_goodbye(leg):
 
     async with serving(leg, greet) as server, connected(server.uri()) as talk:
         with anyio.fail_after(5):
-            await talk.until(lambda: talk.ending is not None)
-        assert (talk.ending.by, talk.ending.code, talk.ending.reason) == ("peer", 4001, "enough")
+            await talk.until(lambda: talk.close_info is not None)
+        assert (talk.close_info.by, talk.close_info.code, talk.close_info.reason) == (
+            "peer",
+            4001,
+            "enough",
+        )
         await until_ended(server)
-        assert server.talks[0].ending.code == 4001
-        assert server.talks[0].ending.by == "peer"
+        assert server.talks[0].close_info.code == 4001
+        assert server.talks[0].close_info.by == "peer"
 
 
 async def test_a_message_over_max_size_is_1009(leg):
     async with serving(leg, max_size=1000) as server, connected(server.uri()) as talk:
         talk.send(b"x" * 1000, b"y" * 1001)
         with anyio.fail_after(5):
-            await talk.until(lambda: talk.ending is not None)
-        assert (talk.ending.by, talk.ending.code) == ("peer", 1009)
+            await talk.until(lambda: talk.close_info is not None)
+        assert (talk.close_info.by, talk.close_info.code) == ("peer", 1009)
         assert talk.messages in ([], [(False, b"x" * 1000)])
         await until_ended(server)
-        ending = server.talks[0].ending
-        assert (ending.by, ending.code) == ("us", 1009)
-        assert "max_size, 1,000 bytes" in ending.reason
+        close_info = server.talks[0].close_info
+        assert (close_info.by, close_info.code) == ("us", 1009)
+        assert "max_size, 1,000 bytes" in close_info.reason
         assert server.talks[0].messages == [(False, b"x" * 1000)]
 
 
 async def test_a_full_sink_stops_the_reader(leg):
-    async def greet(server, knock):
+    async def greet(server, incoming):
         talk = Talk()
         talk.full = True
-        await server.talk(knock, talk)
+        await server.talk(incoming, talk)
 
     async with serving(leg, greet) as server, connected(server.uri()) as talk:
         talk.send(*[b"x" * 1000] * 10)
@@ -198,7 +202,11 @@ async def test_the_websockets_package_s_client(leg):
         (talk,) = server.talks
         assert [text for text, _ in talk.messages] == [False, True, False, False]
         assert talk.messages[1] == (True, b"text")
-        assert (talk.ending.by, talk.ending.code, talk.ending.reason) == ("peer", 1001, "going")
+        assert (talk.close_info.by, talk.close_info.code, talk.close_info.reason) == (
+            "peer",
+            1001,
+            "going",
+        )
 
 
 async def test_aiohttp_s_client(leg):
@@ -220,7 +228,7 @@ async def test_aiohttp_s_client(leg):
     async with serving(leg) as server:
         assert await anyio.to_thread.run_sync(lambda: asyncio.run(client(server.uri()))) == 1000
         await until_ended(server)
-        assert server.talks[0].ending.reason == "done"
+        assert server.talks[0].close_info.reason == "done"
         assert (True, b"text") in server.talks[0].messages
 
 
@@ -239,8 +247,8 @@ async def test_a_cancelled_server_ends_every_connection_and_leaves_no_socket(leg
                     await anyio.sleep(0.001)
             with anyio.fail_after(2):
                 await server.stop()
-                await talk.until(lambda: talk.ending is not None)
-            assert (talk.ending.by, talk.ending.code) == ("peer", 1001)
+                await talk.until(lambda: talk.close_info is not None)
+            assert (talk.close_info.by, talk.close_info.code) == ("peer", 1001)
             nursery.cancel_scope.cancel()
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", server.port))

@@ -530,7 +530,7 @@ async def test_an_agent_that_never_receives_goes_on_and_one_that_does_loses_noth
         with anyio.fail_after(20):
             got = [(await listener.recv()).payload for _ in range(3000)]
             assert got == list(range(3000))
-            while deaf._there.keeper.inbox.dropped < 3000 - 1024:
+            while deaf._there.connection.inbox.dropped < 3000 - 1024:
                 await anyio.sleep(0.05)
             first = await deaf.recv()
             assert first.payload == first.dropped_before == 3000 - 1024
@@ -570,7 +570,7 @@ async def test_a_cancelled_question_leaves_nothing_behind(open_relay, open_agent
                 await alice.ask("?", to, timeout=60)
             assert scope.cancelled_caught
             assert len(alice._there.intake.asks) == 0
-            assert not alice._there.keeper.inbox.urgent
+            assert not alice._there.connection.inbox.ignores_count
             await bob.reply(await bob.recv(timeout=5), "late")
             late = await alice.recv(timeout=5)  # a message like any other
             assert (late.payload, late.type) == ("late", "answer")
@@ -967,8 +967,8 @@ async def test_text_that_is_not_utf_8_ends_its_connection_alone(open_relay, open
             assert (await odd.next())["payload"]["message"] == "Malformed JSON"
             odd.talk.send(Text(b'{"to":["odd-one"],"payload":"\xff"}'))
             with anyio.fail_after(5):
-                await odd.talk.until(lambda: odd.talk.ending is not None)
-            assert (odd.talk.ending.by, odd.talk.ending.code) == ("peer", 1007)
+                await odd.talk.until(lambda: odd.talk.close_info is not None)
+            assert (odd.talk.close_info.by, odd.talk.close_info.code) == ("peer", 1007)
         await other.direct(other.agent_id, "still there")
         assert (await other.recv(timeout=5)).payload == "still there"
 

@@ -281,9 +281,13 @@ async def test_a_bad_token_is_told_by_the_close_code(leg, open_relay, name):
                 talk,
                 tasks,
             )
-            ending = await talk.carry(opened)
+            close_info = await talk.carry(opened)
             tasks.cancel_scope.cancel()
-        assert (ending.by, ending.code, ending.reason) == ("peer", int(wanted[1]), wanted[2])
+        assert (close_info.by, close_info.code, close_info.reason) == (
+            "peer",
+            int(wanted[1]),
+            wanted[2],
+        )
         assert talk.messages == []
 
 

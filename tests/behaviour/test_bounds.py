@@ -165,7 +165,7 @@ async def test_others_get_their_turn_within_a_millisecond(
     open_client, monkeypatch, direction, work
 ):
     clock = Clock()
-    for module in ("pace", "sender", "receiver"):
+    for module in ("checkpoints", "sender", "receiver"):
         monkeypatch.setattr(f"vuer_trio._connection.{module}.perf_counter", clock)
     count = 2000
 

@@ -119,17 +119,17 @@ async def everywhere(transport, act, check):
 
     async def scenario(here):
         ended.clear()
-        app, seen, witness = new_app(transport, ended), [], Witness()
+        app, seen, observer = new_app(transport, ended), [], Witness()
         async with trio.open_nursery() as outside, memory_server(app) as server:
-            await outside.start(witness.stay, server.connect(), transport)
-            await witness.echo("before")
+            await outside.start(observer.stay, server.connect(), transport)
+            await observer.echo("before")
             first = app.sessions
             async with here.instead(lambda: act(server, first)):
                 try:
                     await life(server.connect(), transport, seen)
                 except OSError as exc:
                     seen.append(exc)  # of the stream, which the server would not take any more
-            await check(server, seen, witness, here.fired)
+            await check(server, seen, observer, here.fired)
             server.cancel()
             await server.ended.wait()
             assert server.serving.lives == {}
@@ -145,16 +145,16 @@ async def test_a_server_that_is_cancelled_anywhere(transport, autojump_clock):
     def cancel(server, first):
         server.cancel()
 
-    async def check(server, seen, witness, fired):
+    async def check(server, seen, observer, fired):
         if not fired:
             assert "complete" in seen
             return
         with trio.fail_after(60):
             await server.ended.wait()
         with trio.fail_after(60):
-            while witness.close_code is None:
+            while observer.close_code is None:
                 await trio.sleep(0.01)
-        assert witness.close_code == 1001
+        assert observer.close_code == 1001
         client = seen[0] if seen and not isinstance(seen[0], Exception) else None
         if client is not None and "complete" not in seen:
             assert client.close_code == 1001, seen
@@ -171,7 +171,7 @@ async def test_a_session_that_is_cancelled_anywhere(transport, autojump_clock):
         later[0].cancel_scope.cancel()
         return True
 
-    async def check(server, seen, witness, fired):
+    async def check(server, seen, observer, fired):
         with trio.fail_after(60):
             while len(server.serving.lives) > 1:
                 await trio.sleep(0.01)
@@ -179,7 +179,7 @@ async def test_a_session_that_is_cancelled_anywhere(transport, autojump_clock):
             assert "complete" in seen
         elif seen and not isinstance(seen[0], Exception) and "complete" not in seen:
             assert seen[0].close_code == 1000, seen
-        await witness.echo("after")
+        await observer.echo("after")
 
     assert await everywhere(transport, cancel, check) > 60
 

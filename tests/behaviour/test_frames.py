@@ -104,7 +104,7 @@ async def outcome(far, frames):
         data.append(far.frame(payload, opcode, **(how[0] if how else {})))
     await far.send(b"".join([*data, far.frame(b"behind", BINARY)]))
     answer = await far.close_frame()
-    await far.until(lambda: far.talk.ending is not None)
+    await far.until(lambda: far.talk.close_info is not None)
     return answer
 
 
@@ -117,9 +117,9 @@ async def check(leg, role, cases, expected, by):
                 assert far.talk.messages[0] == (False, b"before"), name
                 assert (False, b"behind") not in far.talk.messages, name
                 code = None if answer is None else answer[0]
-                ending = far.talk.ending
-                if (code, ending.by, ending.code) != (expected(name), by, expected(name)):
-                    different[name] = (code, ending.by, ending.code)
+                close_info = far.talk.close_info
+                if (code, close_info.by, close_info.code) != (expected(name), by, expected(name)):
+                    different[name] = (code, close_info.by, close_info.code)
     assert different == {}
 
 
@@ -168,7 +168,7 @@ async def test_nothing_behind_a_close_frame_is_received(leg, role):
         frames = [close(1000), (TEXT, b"late"), (PING, b"late"), close(1001)]
         await far.send(b"".join(far.frame(payload, opcode) for opcode, payload in frames))
         assert await far.close_frame() == (1000, b"")
-        await far.until(lambda: far.talk.ending is not None)
+        await far.until(lambda: far.talk.close_info is not None)
         assert far.talk.messages == []
 
 
@@ -179,5 +179,5 @@ async def test_a_close_frame_ends_a_message_that_is_not_whole(leg, role):
         await far.send(far.frame(b"b", CONTINUATION))
         code, _ = EXCEPTIONS.get((leg.transport, "a close frame within a message"), (1000, ""))
         assert (await far.close_frame())[0] == code
-        await far.until(lambda: far.talk.ending is not None)
+        await far.until(lambda: far.talk.close_info is not None)
         assert far.talk.messages == []

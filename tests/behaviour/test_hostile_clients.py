@@ -228,12 +228,12 @@ async def test_pings_whose_answers_are_not_read_cost_no_memory(new_server, open_
             await client.handshake()
             await eventually(lambda: len(app.sessions) == 2)
             session = app.sessions[-1]
-            pings = masked(b"x" * 125, PING) * 1000
+            keepalive = masked(b"x" * 125, PING) * 1000
             sent = 0
             with anyio.move_on_after(1):
-                while sent < 40_000_000 and await client.send(pings):
-                    sent += len(pings)
-            transport = session._keeper._link.transport
+                while sent < 40_000_000 and await client.send(keepalive):
+                    sent += len(keepalive)
+            transport = session._connection._link.transport
             kept = sum(map(len, getattr(transport, "_control", ())))
             kept += len(transport._cork.buffer) if hasattr(transport, "_cork") else 0
             assert sent > 500_000
@@ -266,9 +266,9 @@ async def test_the_smallest_events_behind_who_waits_cost_little_memory(new_serve
 
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(flood)
-                await eventually(lambda: session._keeper.stopped)
+                await eventually(lambda: session._connection.stopped)
                 tasks.cancel_scope.cancel()
-            kept = max(len(box.items) for box in session._keeper.boxes)
+            kept = max(len(box.items) for box in session._connection.boxes)
             read_at_once = 262_144 // len(masked(pack("A")))
             assert 16 < kept < (1 << 20) // 512 + read_at_once
             await both.echo()

@@ -60,12 +60,12 @@ async def _leaves_nothing_behind(leg, caplog):
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
-async def greeter(server, knock):
+async def greeter(server, incoming):
     """A page for who wants one, an echo for others."""
-    if knock.wants_websocket:
-        await server.echo(knock)
+    if incoming.wants_websocket:
+        await server.echo(incoming)
     else:
-        await knock.answer(200, [("content-type", "text/plain")], b"a page\n")
+        await incoming.answer(200, [("content-type", "text/plain")], b"a page\n")
 
 
 async def read_all(stream, *, within=5.0):
@@ -208,8 +208,8 @@ async def test_a_page_over_tls_arrives_whole(leg, size):
     server_context, client_context = tls_contexts()
     body = os.urandom(size)
 
-    async def greet(server, knock):
-        await knock.answer(200, (), body)
+    async def greet(server, incoming):
+        await incoming.answer(200, (), body)
 
     async with (
         serving(leg, greet, context=server_context) as server,
@@ -266,7 +266,7 @@ async def test_a_good_upgrade_however_it_is_written(leg, name):
         assert not any(line.startswith((b"sec-websocket-e", b"sec-websocket-p")) for line in lines)
         assert frames == b"\x82\x02hi" + b"\x88\x02\x03\xe8"
         assert server.talks[0].messages == [(False, b"hi")]
-        assert server.talks[0].ending.code == 1000
+        assert server.talks[0].close_info.code == 1000
 
 
 BAD_UPGRADES = {
@@ -292,10 +292,10 @@ BAD_UPGRADES = {
 async def test_a_bad_upgrade_is_answered_and_told(leg, name):
     raised = []
 
-    async def greet(server, knock):
-        assert knock.wants_websocket
+    async def greet(server, incoming):
+        assert incoming.wants_websocket
         try:
-            await server.echo(knock)
+            await server.echo(incoming)
         except* Rejected as group:
             raised.append(group.exceptions[0])
             raise
@@ -318,9 +318,9 @@ async def test_a_bad_upgrade_is_answered_and_told(leg, name):
 
 
 async def test_accepting_what_asks_for_no_websocket_answers_426(leg):
-    async def greet(server, knock):
-        assert not knock.wants_websocket
-        await server.echo(knock)
+    async def greet(server, incoming):
+        assert not incoming.wants_websocket
+        await server.echo(incoming)
 
     async with serving(leg, greet) as server:
         assert status_of(await send_raw(server, head(b"Host: x"))) == 426
@@ -379,7 +379,11 @@ async def test_fragments_with_control_frames_between_them(leg):
         reply = await send_raw(server, head(*GOOD), *frames)
         talk = server.talks[0]
         assert talk.messages == [(False, b"a" * 70 + b"b" * 300 + b"c"), (True, "ü".encode())]
-        assert (talk.ending.by, talk.ending.code, talk.ending.reason) == ("peer", 1001, "away")
+        assert (talk.close_info.by, talk.close_info.code, talk.close_info.reason) == (
+            "peer",
+            1001,
+            "away",
+        )
         written = reply.partition(b"\r\n\r\n")[2]
         assert written.startswith(b"\x8a\x011\x8a\x013")
         assert written.endswith(b"\x88\x06\x03\xe9away")
@@ -405,8 +409,8 @@ async def test_a_fault_fails_the_connection(leg, name):
         written = reply.partition(b"\r\n\r\n")[2]
         assert written.startswith(b"\x82\x04fine\x88")
         assert written[8:10] == struct.pack("!H", code)
-        ending = server.talks[0].ending
-        assert (ending.by, ending.code) == ("us", code)
+        close_info = server.talks[0].close_info
+        assert (close_info.by, close_info.code) == ("us", code)
 
 
 async def test_text_that_is_not_utf8_is_a_fault(leg):
@@ -452,11 +456,11 @@ async def test_a_body_and_further_requests_do_not_reset_the_answer(leg):
 async def test_a_header_that_is_none_is_a_value_error(leg, headers):
     raised = []
 
-    async def greet(server, knock):
+    async def greet(server, incoming):
         with pytest.raises(ValueError, match="is no header") as error:
-            await knock.answer(200, headers, b"")
+            await incoming.answer(200, headers, b"")
         raised.append(error.value)
-        await knock.answer(500, (), b"")
+        await incoming.answer(500, (), b"")
 
     async with serving(leg, greet) as server:
         assert status_of(await send_raw(server, head(b"Host: x"))) == 500
@@ -466,10 +470,10 @@ async def test_a_header_that_is_none_is_a_value_error(leg, headers):
 async def test_a_knock_is_answered_once(leg):
     raised = []
 
-    async def greet(server, knock):
-        await knock.answer(404, (), b"")
+    async def greet(server, incoming):
+        await incoming.answer(404, (), b"")
         with pytest.raises(RuntimeError) as error:
-            await knock.answer(404, (), b"")
+            await incoming.answer(404, (), b"")
         raised.append(error.value)
 
     async with serving(leg, greet) as server:
@@ -481,7 +485,7 @@ async def test_a_knock_is_answered_once(leg):
 
 
 async def test_a_greeting_that_returns_closes_the_stream(leg):
-    async def greet(server, knock):
+    async def greet(server, incoming):
         pass
 
     async with serving(leg, greet) as server:
@@ -489,10 +493,10 @@ async def test_a_greeting_that_returns_closes_the_stream(leg):
 
 
 async def test_headers_of_the_101(leg):
-    async def greet(server, knock):
+    async def greet(server, incoming):
         async with server.rt.open_nursery() as nursery:
             talk = Talk()
-            transport = await knock.accept(talk, nursery, [("X-Some", "thing")])
+            transport = await incoming.accept(talk, nursery, [("X-Some", "thing")])
             await talk.carry(transport)
             nursery.cancel_scope.cancel()
 
@@ -523,9 +527,9 @@ async def test_one_handshake_too_many_gives_up_the_oldest(leg, monkeypatch):
 async def test_a_peer_that_does_not_take_its_answer_is_given_up(leg):
     raised = []
 
-    async def greet(server, knock):
+    async def greet(server, incoming):
         try:
-            await knock.answer(200, (), b"x" * (64 << 20))
+            await incoming.answer(200, (), b"x" * (64 << 20))
         except TimeoutError as exc:
             raised.append(exc)
             raise
@@ -543,8 +547,8 @@ async def test_a_long_page_may_take_longer_than_a_handshake(leg):
     """What is bounded is the time without progress."""
     body = os.urandom(1 << 20) * 24
 
-    async def greet(server, knock):
-        await knock.answer(200, (), body)
+    async def greet(server, incoming):
+        await incoming.answer(200, (), body)
 
     async with serving(leg, greet, handshake_timeout=1.0) as server:
         with socket.socket() as sock:

@@ -16,7 +16,7 @@ from doors import MAX_SIZE, Talk, connected, serving, tls_contexts
 from support import open_sockets, task_count
 from test_knocking import GOOD, head, masked, send_raw, status_of
 
-from vuer_trio._net.binding import bind
+from vuer_trio._net.listeners import bind
 from vuer_trio._runtime import runtime
 from vuer_trio._websocket import accept as listen_module
 from vuer_trio._websocket.accept import greet_stream, listen
@@ -105,10 +105,10 @@ async def test_a_port_that_is_free_on_one_address_only_is_not_taken(leg, monkeyp
 async def test_what_a_greeting_raises_is_logged_and_ends_nobody_else(leg, caplog):
     caplog.set_level(logging.DEBUG, "vuer_trio.server")
 
-    async def greet(server, knock):
-        if knock.request.target == "/fail":
+    async def greet(server, incoming):
+        if incoming.request.target == "/fail":
             raise KeyError("a fault of the program's")
-        await server.echo(knock)
+        await server.echo(incoming)
 
     async with serving(leg, greet) as server, connected(server.uri()) as talk:
         assert await send_raw(server, head(b"Host: x", first=b"GET /fail HTTP/1.1")) == b""
@@ -198,11 +198,11 @@ async def test_one_open_stream_is_greeted_as_it_is(leg):
     listening = ListenOptions(None, 0, MAX_SIZE, transport=leg.transport)
     seen = []
 
-    async def greet(knock):
-        seen.append((knock.peer, knock.secure, knock.request.target))
+    async def greet(incoming):
+        seen.append((incoming.peer, incoming.secure, incoming.request.target))
         async with rt.open_nursery() as nursery:
             talk = Talk(echo=True)
-            await talk.carry(await knock.accept(talk, nursery))
+            await talk.carry(await incoming.accept(talk, nursery))
             nursery.cancel_scope.cancel()
 
     with anyio.fail_after(5):
@@ -235,11 +235,11 @@ async def visit(server, context):
         return False
 
 
-async def page_or_echo(server, knock):
-    if knock.wants_websocket:
-        await server.echo(knock)
+async def page_or_echo(server, incoming):
+    if incoming.wants_websocket:
+        await server.echo(incoming)
     else:
-        await knock.answer(200, (), b"page")
+        await incoming.answer(200, (), b"page")
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])

@@ -99,7 +99,7 @@ async def test_what_only_logs(new_server, open_client, caplog, odd, where):
         "concurrent": odd.later,
         "task": lambda event, session: session.spawn_task(odd.later),
         "coroutine": lambda event, session: session.spawn_task(odd.later()),
-        "witness": lambda event, session: (session.witness(odd), None)[1],
+        "witness": lambda event, session: (session.observer(odd), None)[1],
         "key": lambda event, session: None,
     }
     app.add_handler("BAD", handlers[where], concurrent=where == "concurrent")
@@ -260,7 +260,7 @@ async def test_handlers_answers_and_witnesses_of_a_client(new_server, open_clien
         client.on("BAD", odd.later, concurrent=True)
         client.answer("ASK_BADLY", odd.later)
         client.answer("ASK", lambda event: "well")
-        client.witness(odd)
+        client.observer(odd)
         async with client:
             await eventually(lambda: replies)
             await client.flush(timeout=5)

@@ -132,7 +132,7 @@ async def test_waiting_calls_are_served_by_the_next_link(open_client):
         conn.auto_pong = not first
         await conn.accept()
         if first:
-            await conn.wait_until(lambda: conn.pings)
+            await conn.wait_until(lambda: conn.keepalive)
             await conn.abort()
         else:
             await conn.wait_until(lambda: len(conn.messages) == 2)

@@ -488,8 +488,8 @@ async def test_a_witness_that_raises_is_logged_and_disturbs_nobody(open_client, 
     async with serve_peer(echoing) as peer:
         client = open_client(peer.uri)
         remove_first, remove = (
-            client.witness(raises),
-            client.witness(lambda direction, messages: seen.append((direction, len(messages)))),
+            client.observer(raises),
+            client.observer(lambda direction, messages: seen.append((direction, len(messages)))),
         )
         async with client:
             await client.send(number(1))
@@ -502,15 +502,15 @@ async def test_a_witness_that_raises_is_logged_and_disturbs_nobody(open_client, 
     assert seen == [("sent", 1), ("sent", 1), ("received", 1)]
     assert caplog.text.count("a witness of a connection raised") == 3
     with pytest.raises(TypeError, match="write a function"):
-        client.witness(None)
+        client.observer(None)
 
 
 async def test_no_witness_costs_no_call(open_client, monkeypatch):
     def shown(*args):
         raise AssertionError("nobody is there to be shown it")
 
-    monkeypatch.setattr("vuer_trio._connection.connection.show", shown)
-    monkeypatch.setattr("vuer_trio._connection.link.show", shown)
+    monkeypatch.setattr("vuer_trio._connection.connection.tell_observers", shown)
+    monkeypatch.setattr("vuer_trio._connection.link.tell_observers", shown)
     assert Connection.deliver.__globals__["show"] is shown
     async with serve_peer(echoing) as peer, open_client(peer.uri) as client:
         await client.send(number(1))

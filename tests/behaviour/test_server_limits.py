@@ -71,7 +71,7 @@ async def test_a_stream_of_camera_moves_that_nobody_receives(new_server, open_cl
             tracemalloc.stop()
         await eventually(lambda: seen == {"sync": 12_000, "async": 12_000})
         session = app.sessions[0]
-        assert len(session._keeper.inbox.items) == 1024
+        assert len(session._connection.inbox.items) == 1024
         assert after - before < 2 * MIB
         await both.echo()
 
@@ -188,7 +188,7 @@ async def test_a_stalled_reader_is_told_at_the_call_and_lost_by_the_heartbeat(
         session = app.sessions[0]
         assert 100 <= sent <= 100 + 2 + 524_288 // 20_000  # and a batch that is being written
         assert "100 of 100 messages" in message
-        assert sum(map(len, session._keeper.outbox.items)) <= 4 * MIB
+        assert sum(map(len, session._connection.outbox.items)) <= 4 * MIB
         while server.serving.lives:
             await trio.sleep(1)
         assert 40 <= ended[0] - began <= 45
@@ -258,7 +258,7 @@ async def test_a_client_that_goes_while_nothing_is_read_is_found_out(transport, 
         await line.stream.send_all(masked(pack("STUCK")) * 100)
         await trio.sleep(100)
         (session,) = app.sessions
-        assert session._keeper.stopped
+        assert session._connection.stopped
         assert session.connected, "a server that does not read can not blame its client"
         began = trio.current_time()
         await line.stream.aclose()

@@ -385,9 +385,9 @@ async def test_everything_a_session_started_ends_with_it(new_server, open_client
             client.send @ event("HANDLER")
             await eventually(lambda: len(began) == 6)
             if how == "cut":
-                client._keeper._link.transport._wire._sock.shutdown(2) if hasattr(
-                    client._keeper._link.transport._wire, "_sock"
-                ) else client._keeper._link.transport._wire._transport.abort()
+                client._connection._link.transport._wire._sock.shutdown(2) if hasattr(
+                    client._connection._link.transport._wire, "_sock"
+                ) else client._connection._link.transport._wire._transport.abort()
                 with pytest.raises(ConnectionClosed):
                     await client.recv(timeout=5)
         await eventually(lambda: not app.sessions)

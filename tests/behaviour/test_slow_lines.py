@@ -10,8 +10,11 @@ import anyio.to_thread
 import pytest
 from doors import tls_contexts
 
+from vuer_trio._net import dial
 from vuer_trio._net.address import parse_address
+from vuer_trio._net.backend import net_backend
 from vuer_trio._net.connect_options import ConnectOptions
+from vuer_trio._runtime import runtime
 
 pytestmark = pytest.mark.anyio
 DEADLINE = 30  # seconds; only broken code gets there
@@ -22,13 +25,11 @@ LITTLE = 200_000
 
 
 async def open_stream(leg, port, context):
-    if leg.backend == "trio":
-        from vuer_trio._net.trio_dial import open_stream
-    else:
-        from vuer_trio._net.asyncio_dial import open_stream
     scheme = "ws" if context is None else "wss"
     address = parse_address(f"{scheme}://localhost:{port}")
-    return await open_stream(ConnectOptions(address, 1 << 20, tls=context))
+    return await dial.open_stream(
+        net_backend(runtime()), ConnectOptions(address, 1 << 20, tls=context)
+    )
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["tcp", "tls"])

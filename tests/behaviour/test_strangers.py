@@ -232,7 +232,7 @@ async def test_one_address_has_a_quarter_of_the_sessions(autojump_clock, caplog)
             near, far = memory_stream_pair()
 
             async def open_wire():
-                return door.io.wrap(far)
+                return door.backend.wrap(far)
 
             nursery.start_soon(door.meet, open_wire, f"{host}:5", False, host)
             await near.send_all(request())

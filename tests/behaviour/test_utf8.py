@@ -74,9 +74,9 @@ async def test_text_that_is_not_utf_8_is_closed_with_1007_and_not_delivered(leg,
                 await far.send(far.frame(b"behind", BINARY))
                 code, _ = await far.close_frame()
                 assert code == 1007, name
-                await far.until(lambda far=far: far.talk.ending is not None)
+                await far.until(lambda far=far: far.talk.close_info is not None)
                 assert far.talk.messages == [(False, b"before")], name
-                assert (far.talk.ending.by, far.talk.ending.code) == ("us", 1007), name
+                assert (far.talk.close_info.by, far.talk.close_info.code) == ("us", 1007), name
 
 
 @roles

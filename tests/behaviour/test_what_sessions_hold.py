@@ -108,9 +108,9 @@ async def test_what_nobody_takes_is_kept_as_it_came(new_server, open_client):
             client.send @ ClientEvent(etype="X", value=value)
         await client.flush(timeout=10)
         [session] = app.sessions
-        kept = [item.event for item in session._keeper.inbox.items]
+        kept = [item.event for item in session._connection.inbox.items]
         assert all(type(item) in (bytes, bytearray) for item in kept)
-        assert session._keeper.inbox.bytes == sum(map(len, kept))
+        assert session._connection.inbox.bytes == sum(map(len, kept))
         ready.set()
         await client.wait_closed()
     assert [value for etype, value in got if etype == "X"] == values
@@ -130,8 +130,8 @@ async def test_a_backlog_counts_as_what_it_takes_in_memory(new_server):
     async with open_vuer_server(app) as server, raw(server.port) as client:
         await client.handshake()
         await client.send(masked(pack("INIT")))
-        await eventually(lambda: app.sessions and app.sessions[0]._keeper.inbox.attended)
-        inbox = app.sessions[0]._keeper.inbox
+        await eventually(lambda: app.sessions and app.sessions[0]._connection.inbox.has_consumer)
+        inbox = app.sessions[0]._connection.inbox
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(client.send, bare(small) * 200)
             await eventually(lambda: inbox.full)
@@ -158,7 +158,7 @@ async def test_the_largest_session_ends_when_all_hold_too_much(new_server, open_
         slow @ ServerEvent(bytes(2 * MIB), etype="X")
         assert not slowest.connected
         assert slow.connected
-        assert slowest._keeper.outbox.bytes <= 2 * MIB  # what is being written
+        assert slowest._connection.outbox.bytes <= 2 * MIB  # what is being written
         await eventually(lambda: slowest not in app.sessions)
         assert slowest.close_code == 1013
         await both.echo()
@@ -215,14 +215,14 @@ async def test_a_broadcast_is_held_once(new_server, open_client):
                 app.broadcast @ ServerEvent(bytes(MIB), etype="X")
                 assert (await both.client.recv(timeout=10)) == "X", n
             assert len(app.sessions) == 11
-            held = sum(session._keeper.held for session in app.sessions)
+            held = sum(session._connection.held for session in app.sessions)
             assert 2 * MIB < budget.shared < 25 * MIB
             assert held > 40 * MIB > budget.held
             stop.set()
         await eventually(lambda: len(app.sessions) == 1)
         await both.echo()
         await eventually(lambda: nothing_shared(budget))
-        assert all(session._keeper.outbox.shared == 0 for session in app.sessions)
+        assert all(session._connection.outbox.shared == 0 for session in app.sessions)
 
 
 @pytest.mark.parametrize("outbox", [Fifo(3), "Latest", "DropOldest", "Discard"])
@@ -240,7 +240,7 @@ async def test_what_is_shared_is_forgotten_however_it_leaves(new_server, open_cl
                 app.broadcast @ ServerEvent("x" * 1000 * n, etype=f"X{n % 4}")
             except OutboxFull:
                 assert outbox == Fifo(3)
-            session_outbox = session._keeper.outbox
+            session_outbox = session._connection.outbox
             assert 0 <= session_outbox.shared <= session_outbox.bytes
         with anyio.move_on_after(1):
             await app.broadcast.send(ServerEvent("x", etype="LAST"))

@@ -365,14 +365,14 @@ BODIES = [
 async def test_a_body(leg, rest, wanted, whole):
     found = []
 
-    async def greet(server, knock):
+    async def greet(server, incoming):
         try:
-            found.append(await knock.read_body(100))
+            found.append(await incoming.read_body(100))
         except BadRequest as exc:
             found.append(exc.status)
         except OSError:
             found.append("left")
-        await knock.answer(200, (), b"ok")
+        await incoming.answer(200, (), b"ok")
 
     async with serving(leg, greet) as server:
         async with await anyio.connect_tcp("127.0.0.1", server.port) as stream:
@@ -397,9 +397,9 @@ async def test_a_body(leg, rest, wanted, whole):
 async def test_a_body_that_waits_to_be_asked_for(leg):
     found = []
 
-    async def greet(server, knock):
-        found.append(await knock.read_body(100))
-        await knock.answer(200, (), b"ok")
+    async def greet(server, incoming):
+        found.append(await incoming.read_body(100))
+        await incoming.answer(200, (), b"ok")
 
     head = b"POST /x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
     async with serving(leg, greet) as server:

@@ -261,7 +261,7 @@ async def test_a_message_that_is_not_sent_has_taken_no_turn(autojump_clock, open
                 assert scope.cancelled_caught
             await client.broadcast(1)
             assert client._there.window.wait_time() == 0
-            client._there.keeper.outbox.clear()
+            client._there.connection.outbox.clear()
 
 
 # ---- losing and coming back
@@ -511,7 +511,7 @@ async def test_a_cancellation_anywhere_leaves_nothing_behind(autojump_clock, ope
                 if client._membership is not None and client.connected:
                     there = client._membership
                     assert len(there.intake.asks) == len(there.intake.commands) == 0
-                    assert not there.keeper.inbox.urgent
+                    assert not there.connection.inbox.ignores_count
                     assert await client.ask("?", timeout=60) == "yes"  # it is of use
                 await client.close()
                 for conn in net.connections:

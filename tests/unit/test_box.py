@@ -16,8 +16,8 @@ from vuer_trio._runtime import runtime
 pytestmark = pytest.mark.trio
 
 
-def make_box(capacity=3, max_bytes=100, *, attended=True):
-    return Queue(runtime(), Fifo(capacity, max_bytes), attended=attended)
+def make_box(capacity=3, max_bytes=100, *, has_consumer=True):
+    return Queue(runtime(), Fifo(capacity, max_bytes), has_consumer=has_consumer)
 
 
 def accounts(box):
@@ -331,28 +331,28 @@ async def test_cancelled_in_the_tick_of_the_close_leaves_nothing(granted):
 
 async def test_closing_ends_writing_at_once():
     box = make_box()
-    box.lone = box.direct = lambda item: True
+    box.idle_writer = box.write_through = lambda item: True
     box.close(ClientClosed("closed"))
-    assert (box.lone, box.direct) == (None, None)
+    assert (box.idle_writer, box.write_through) == (None, None)
 
 
 # ---- an inbox that nobody attends
 
 
 async def test_an_unattended_box_keeps_the_newest_and_counts_what_it_drops():
-    box = make_box(capacity=3, attended=False)
+    box = make_box(capacity=3, has_consumer=False)
     for n in range(10):
         box.extend([b"%d" % n])
     assert list(box.items) == [b"7", b"8", b"9"]
     assert (box.dropped, box.dropped_since) == (7, 7)
     assert accounts(box) == (3, 3)
     assert not box.full, "it never stops who fills it"
-    box.attended = True
+    box.has_consumer = True
     assert box.full
 
 
 async def test_an_unattended_box_keeps_within_its_bytes_but_never_drops_the_newest():
-    box = make_box(capacity=10, max_bytes=100, attended=False)
+    box = make_box(capacity=10, max_bytes=100, has_consumer=False)
     box.extend([b"a" * 60, b"b" * 60])
     assert (list(box.items), box.bytes) == ([b"b" * 60], 60)
     box.extend([b"c" * 500])
@@ -409,9 +409,11 @@ async def test_arrival_is_told_by_a_put_an_extend_and_a_wake():
             nursery.start_soon(box.arrival)
             nursery.start_soon(box.arrival)
             await wait_all_tasks_blocked()
-            box.lone = box.direct = lambda item: True
+            box.idle_writer = box.write_through = lambda item: True
             tell()
-            assert (box.lone, box.direct) == (None, None), "the writer is awake, and not alone"
+            assert (box.idle_writer, box.write_through) == (None, None), (
+                "the writer is awake, and not alone"
+            )
 
 
 # ---- the reader that waits
@@ -592,12 +594,12 @@ async def test_who_waits_lets_small_items_in_up_to_what_they_cost_in_memory():
     box = Queue(None, Fifo(2, max_bytes=51_300))
     box.extend([b"x"] * 2)
     assert box.full
-    box.hurry(True)
+    box.ignore_count(True)
     box.extend([b"x"] * 97)
     assert not box.full
     box.extend([b"x"])
     assert box.full
-    box.hurry(False)
+    box.ignore_count(False)
     while len(box.items) > 1:
         assert box.full
         box.pop()

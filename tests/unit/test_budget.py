@@ -209,7 +209,9 @@ def test_a_transport_works_for_a_millisecond_at_a_time(side, flood, seconds):
     clock, wire = Clock(), side.MemoryWire()
     sink = TimedSink(clock, seconds)
     if side is client_side:
-        transport = StreamTransport(wire, client_side.make_core(client_side.WebsocketsCore), sink, MAX_SIZE)
+        transport = StreamTransport(
+            wire, client_side.make_core(client_side.WebsocketsCore), sink, MAX_SIZE
+        )
         transport._budget = ReadBudget(clock)
         client_side.open_over(wire, transport)
     else:
@@ -242,7 +244,9 @@ def test_a_full_sink_has_the_rest_wait_and_it_comes_in_order():
             self.full = False
 
     sink = Sink(clock, 1e-6)
-    transport = StreamTransport(wire, client_side.make_core(client_side.WebsocketsCore), sink, MAX_SIZE)
+    transport = StreamTransport(
+        wire, client_side.make_core(client_side.WebsocketsCore), sink, MAX_SIZE
+    )
     transport._budget = ReadBudget(clock)
     client_side.open_over(wire, transport)
     wire.incoming = [b"".join(server_frame(b"%d" % n) for n in range(500))]
@@ -267,7 +271,7 @@ def test_with_a_turn_after_every_frame_the_outcome_is_the_library_s_own(side, ki
         def spent(self):
             return True
 
-    monkeypatch.setattr("vuer_trio._websocket.stream_transport.Budget", Late)
+    monkeypatch.setattr("vuer_trio._websocket.stream_transport.ReadBudget", Late)
     make, alone = side.KINDS[kind]
     core = (lambda: make(MAX_SIZE)) if side is server_side else lambda: client_side.make_core(make)
     rng = random.Random(9)

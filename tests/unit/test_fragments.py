@@ -50,4 +50,4 @@ def test_a_long_reason_is_cut_between_characters(core):
     frames.close(1007, "ü" * 100)
     (sent,) = frames.out
     assert sent[4:] == ("ü" * 61).encode()
-    assert frames.ending is None
+    assert frames.close_info is None

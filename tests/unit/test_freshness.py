@@ -490,12 +490,12 @@ async def test_what_is_kept_is_bounded_under_a_peer_that_invents_types(autojump_
 
 
 async def test_a_connection_that_has_ended_is_not_held(autojump_clock, monkeypatch):
-    keepers = []
+    connections = []
     original = Connection.__init__
 
     def note(self, *args, **kwargs):
         original(self, *args, **kwargs)
-        keepers.append(weakref.ref(self))
+        connections.append(weakref.ref(self))
 
     monkeypatch.setattr(Connection, "__init__", note)
     async with connected() as (client, conn):
@@ -504,4 +504,4 @@ async def test_a_connection_that_has_ended_is_not_held(autojump_clock, monkeypat
         client.latest("POSE")
     del client, conn
     gc.collect()
-    assert [ref() for ref in keepers] == [None]
+    assert [ref() for ref in connections] == [None]

@@ -17,12 +17,12 @@ from vuer_trio.testing import cancel_everywhere
 pytestmark = pytest.mark.trio
 
 
-async def page_or_talk(knock):
-    if not knock.wants_websocket:
-        return await knock.answer(200, (), b"x" * 200_000)
+async def page_or_talk(incoming):
+    if not incoming.wants_websocket:
+        return await incoming.answer(200, (), b"x" * 200_000)
     async with trio.open_nursery() as nursery:
         talk = Talk(echo=True)
-        await talk.carry(await knock.accept(talk, nursery))
+        await talk.carry(await incoming.accept(talk, nursery))
         nursery.cancel_scope.cancel()
 
 

@@ -551,14 +551,14 @@ async def test_flush_waits_for_the_next_link(autojump_clock, opened):
                 await client.flush(timeout=0.1)
         assert client.connected
         assert numbers(net.connections[-1].messages) == [1]
-        assert len(net.connections[-1].pings) == 2
+        assert len(net.connections[-1].keepalive) == 2
 
 
 async def test_a_flush_of_the_lost_link_is_completed_by_the_next(autojump_clock, opened):
     async def mute(conn):
         conn.auto_pong = False
         await conn.accept()
-        await conn.wait_until(lambda: len(conn.pings) == 2)
+        await conn.wait_until(lambda: len(conn.keepalive) == 2)
         await conn.abort()
 
     async with network(mute, up), opened() as client:
@@ -576,7 +576,7 @@ async def test_flushes_that_nobody_waits_for_take_no_room(autojump_clock, opened
                 await client.flush(timeout=0.1)
         assert client.statistics().outbox == 0
         await client.flush()
-        assert len(net.connections[-1].pings) == 1
+        assert len(net.connections[-1].keepalive) == 1
 
 
 async def test_handlers_go_on_from_link_to_link_and_may_be_added_in_the_gap(autojump_clock, opened):

@@ -37,46 +37,46 @@ def yields(fn):
 
 @pytest.mark.trio
 async def test_a_turn_lets_the_others_run_and_is_due_again_a_quarter_of_a_millisecond_later(clock):
-    pace = CheckpointThrottle(runtime())
-    assert pace.due <= clock.now, "the first call is due"
-    assert await yields(pace.turn)
-    assert pace.due == pytest.approx(clock.now + 0.00025, abs=1e-9)
+    throttle = CheckpointThrottle(runtime())
+    assert throttle.due <= clock.now, "the first call is due"
+    assert await yields(throttle.turn)
+    assert throttle.due == pytest.approx(clock.now + 0.00025, abs=1e-9)
     clock.now += 1
-    pace.restart()
-    assert pace.due == pytest.approx(clock.now + 0.00025, abs=1e-9)
+    throttle.restart()
+    assert throttle.due == pytest.approx(clock.now + 0.00025, abs=1e-9)
 
 
 @pytest.mark.trio
 async def test_every_call_is_due_if_so_wished(clock):
-    pace = CheckpointThrottle(runtime(), every=True)
-    await pace.turn()
-    assert pace.due < clock.now
+    throttle = CheckpointThrottle(runtime(), every=True)
+    await throttle.turn()
+    assert throttle.due < clock.now
 
 
 @pytest.mark.trio
 async def test_the_cheap_check_does_not_yield_but_sees_a_cancellation():
-    pace = CheckpointThrottle(runtime())
-    assert not await yields(pace.if_cancelled)
+    throttle = CheckpointThrottle(runtime())
+    assert not await yields(throttle.if_cancelled)
     with trio.CancelScope() as scope:
         scope.cancel()
-        await pace.if_cancelled()
+        await throttle.if_cancelled()
     assert scope.cancelled_caught
 
 
 @pytest.mark.trio
 async def test_a_turn_is_cancelled_and_a_shielded_one_is_not(clock):
-    pace = CheckpointThrottle(runtime())
+    throttle = CheckpointThrottle(runtime())
     with trio.CancelScope() as scope:
         scope.cancel()
-        await pace.shielded()
-        await pace.turn()
+        await throttle.shielded()
+        await throttle.turn()
     assert scope.cancelled_caught
-    assert pace.due == 0.0, "a turn that was cancelled has not been"
+    assert throttle.due == 0.0, "a turn that was cancelled has not been"
 
 
 def test_before_the_first_connection_there_is_nothing_to_yield_to():
-    pace = CheckpointThrottle()
-    for method in (pace.turn, pace.if_cancelled, pace.shielded):
+    throttle = CheckpointThrottle()
+    for method in (throttle.turn, throttle.if_cancelled, throttle.shielded):
         with pytest.raises(StopIteration):
             method().send(None)
 

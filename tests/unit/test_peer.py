@@ -236,7 +236,7 @@ async def test_a_pong_is_sent_when_the_script_says() -> None:
         assert await conn.recv() == b"after the ping"
         await conn.send(b"not answered")
         await conn.recv()
-        await conn.pong(conn.pings[0])
+        await conn.pong(conn.keepalive[0])
 
     with anyio.fail_after(DEADLINE):
         async with serve_peer(script) as peer, connect(peer.uri) as client:
@@ -247,7 +247,7 @@ async def test_a_pong_is_sent_when_the_script_says() -> None:
             assert not (pong.is_set() if isinstance(pong, trio.Event) else pong.done())
             await client.send(b"go on")
             await (pong.wait() if isinstance(pong, trio.Event) else pong)
-            assert peer.connections[0].pings == [b"are you there?"]
+            assert peer.connections[0].keepalive == [b"are you there?"]
 
 
 @pytest.mark.anyio

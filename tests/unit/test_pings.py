@@ -84,13 +84,13 @@ async def test_a_silent_peer_is_pinged_after_a_heartbeat_and_lost_after_as_much_
 ):
     async with connected(transport) as (client, conn):
         seconds.start()
-        await conn.wait_until(lambda: conn.pings)
+        await conn.wait_until(lambda: conn.keepalive)
         assert seconds() == 20
         with pytest.raises(ConnectionClosed, match=r"no sign of life within 20 s") as error:
             await client.recv()
         assert seconds() == 40
         assert (error.value.code, error.value.normal) == (1006, False)
-        assert len(conn.pings) == 1
+        assert len(conn.keepalive) == 1
         assert not client.connected
         assert (client.close_code, client.close_reason) == (1006, error.value.reason)
         with pytest.raises(ConnectionClosed):
@@ -124,11 +124,11 @@ async def test_a_pong_is_life_however_soon_or_late_it_comes(
         conn.auto_pong = False
         await conn.accept()
         for n in range(4):
-            await conn.wait_until(lambda n=n: len(conn.pings) > n)
+            await conn.wait_until(lambda n=n: len(conn.keepalive) > n)
             pinged.append(trio.current_time() - seconds.began)
             if delay:
                 await trio.sleep(delay)
-            await conn.pong(conn.pings[n])
+            await conn.pong(conn.keepalive[n])
 
     async with connected(transport, script) as (client, _):
         seconds.start()
@@ -150,17 +150,17 @@ async def test_data_is_life_and_then_nobody_is_pinged(autojump_clock, transport,
         seconds.start()
         await trio.sleep(191)
         assert client.connected
-        assert conn.pings == []
+        assert conn.keepalive == []
         await client.wait_closed()
         assert seconds() == 190 + 40
-        assert len(conn.pings) == 1
+        assert len(conn.keepalive) == 1
 
 
 @pytest.mark.parametrize("life", ["data", "half a frame", "a ping", "an old pong"])
 async def test_any_byte_after_the_ping_is_life(autojump_clock, transport, life, seconds):
     async def script(conn):
         await mute(conn)
-        await conn.wait_until(lambda: conn.pings)
+        await conn.wait_until(lambda: conn.keepalive)
         await trio.sleep(7)
         if life == "data":
             await conn.send_event({"etype": "TICK", "data": 1})
@@ -173,7 +173,7 @@ async def test_any_byte_after_the_ping_is_life(autojump_clock, transport, life, 
 
     async with connected(transport, script) as (client, conn):
         seconds.start()
-        await conn.wait_until(lambda: len(conn.pings) == 2)
+        await conn.wait_until(lambda: len(conn.keepalive) == 2)
         # The answer to the ping at 20 was due at 40, and life at 27 is good for 20 more.
         assert seconds() == 47
         await client.wait_closed()
@@ -184,7 +184,7 @@ async def test_a_heartbeat_may_be_switched_off(autojump_clock, transport):
     async with connected(transport, heartbeat=math.inf) as (client, conn):
         await trio.sleep(50_000)
         assert client.connected
-        assert conn.pings == []
+        assert conn.keepalive == []
 
 
 async def test_sending_is_no_sign_of_life_of_the_peer(autojump_clock, transport, seconds):
@@ -213,7 +213,7 @@ async def test_a_ping_is_not_late_while_what_the_system_holds_moves(
     async with connected(transport) as (client, conn):
         await client.wait_closed()
         assert 120 <= seconds() <= 122.5, "a heartbeat after the ping was there, or a look later"
-        assert len(conn.pings) == 1
+        assert len(conn.keepalive) == 1
 
 
 async def test_a_line_that_stops_is_lost_however_much_the_system_holds(
@@ -245,7 +245,7 @@ async def test_a_ping_is_not_late_while_a_full_inbox_stops_the_reader(autojump_c
         assert (await client.recv()).data == 0
         await trio.sleep(500)
         assert client.connected, client.close_reason
-        assert conn.pings, "the peer is asked all the same"
+        assert conn.keepalive, "the peer is asked all the same"
         for n in range(1, 80):
             assert (await client.recv(timeout=5)).data == n
         await trio.sleep(500)
@@ -464,16 +464,16 @@ async def test_flush_times_out_exactly(autojump_clock, transport, seconds):
             await client.flush(timeout=3.5)
         assert seconds() == 3.5
         assert client.connected
-        assert len(conn.pings) == 1
+        assert len(conn.keepalive) == 1
 
 
 async def test_flush_returns_when_the_answer_comes(autojump_clock, transport, seconds):
     async def script(conn):
         await mute(conn)
         for n in range(2):
-            await conn.wait_until(lambda n=n: len(conn.pings) > n)
+            await conn.wait_until(lambda n=n: len(conn.keepalive) > n)
             await trio.sleep(2)
-            await conn.pong(conn.pings[n])
+            await conn.pong(conn.keepalive[n])
 
     async with connected(transport, script) as (client, conn):
         seconds.start()
@@ -488,9 +488,9 @@ async def test_flush_returns_when_the_answer_comes(autojump_clock, transport, se
 async def test_one_answer_serves_all_flushes_before_it(autojump_clock, transport, seconds):
     async def script(conn):
         await mute(conn)
-        await conn.wait_until(lambda: len(conn.pings) == 3)
+        await conn.wait_until(lambda: len(conn.keepalive) == 3)
         await trio.sleep(1)
-        await conn.pong(conn.pings[1])
+        await conn.pong(conn.keepalive[1])
 
     async with connected(transport, script) as (client, _):
         seconds.start()
@@ -554,7 +554,7 @@ async def test_flush_fails_after_a_second_when_the_inbox_fills_meanwhile(
 ):
     async def script(conn):
         await mute(conn)
-        await conn.wait_until(lambda: conn.pings)
+        await conn.wait_until(lambda: conn.keepalive)
         await flood_on(conn)
 
     async def flood_on(conn):
@@ -743,7 +743,7 @@ async def test_a_ping_is_late_only_a_heartbeat_after_it_has_left(
     async with throttled(transport, heartbeat=20) as (client, conn, stream):
         stream.seconds = 15
         client.send @ ev(b"x" * 1_000_000)
-        await conn.wait_until(lambda: conn.pings)
+        await conn.wait_until(lambda: conn.keepalive)
         seconds.start()
         await client.wait_closed()
         assert seconds() == 20

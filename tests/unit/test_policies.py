@@ -191,8 +191,8 @@ def test_discard_counts_and_keeps_nothing():
     box.put(b"1")
     box.extend([b"2", b"3"])
     assert (len(box.items), box.dropped, accounts(box)) == (0, 3, (0, 0))
-    box.lone = box.direct = lambda item: pytest.fail("written past the box")
-    assert box.direct is None
+    box.idle_writer = box.write_through = lambda item: pytest.fail("written past the box")
+    assert box.write_through is None
 
 
 # ---- all that never wait
@@ -205,8 +205,8 @@ def fill(box, count=50, size=10):
 
 @pytest.mark.parametrize("policy", [DropOldest(2), Latest(max_keys=2), Discard()], ids=repr)
 def test_it_is_never_full_and_always_has_room(policy):
-    for attended in (True, False):
-        box = policy.open(None, attended=attended)
+    for has_consumer in (True, False):
+        box = policy.open(None, has_consumer=has_consumer)
         for _ in range(20):
             assert box.has_room
             assert not box.full
@@ -225,14 +225,14 @@ def test_a_ping_is_never_dropped_and_stays_in_its_place(policy):
     box.put(Ping(b"2"))
     fill(box)
     box.put_first([Ping(b"0")])
-    pings = [item for item in box.items if type(item) is Ping]
-    assert pings == [b"0", b"1", b"2", b"2"]
+    keepalive = [item for item in box.items if type(item) is Ping]
+    assert keepalive == [b"0", b"1", b"2", b"2"]
     assert len(box.items) == 4 + (policy != Discard())
     assert box.dropped == 100 - (policy != Discard())
     if policy != Discard():
         assert type(list(box.items)[-1]) is Keyed, "the newest message came behind the pings"
     batch = box.take(1000)
-    assert [item for item in batch if type(item) is Ping] == pings
+    assert [item for item in batch if type(item) is Ping] == keepalive
     box.written(batch)
     assert accounts(box) == (0, 0)
     fill(box)

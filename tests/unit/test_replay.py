@@ -80,8 +80,8 @@ async def test_the_peer_is_asked_once_in_256_messages():
     kept = Kept()
     kept.put(*messages(1000, size=3))
     batch = kept.write()
-    pings = [n for n, item in enumerate(batch) if type(item) is Ping]
-    assert pings == [256, 513, 770]  # the answers will ask for the rest
+    keepalive = [n for n, item in enumerate(batch) if type(item) is Ping]
+    assert keepalive == [256, 513, 770]  # the answers will ask for the rest
     assert kept.replay.unconfirmed == 1000
     kept.replay.confirm(b"2")
     assert (kept.box.count, kept.box.bytes) == (488, 3 * 488)
@@ -210,8 +210,8 @@ async def test_what_no_pong_has_confirmed_is_sent_again(autojump_clock, opened):
         conn = await net.connection()
         for n in range(3):
             client.send @ Number(value=n)
-        await conn.wait_until(lambda: conn.pings)
-        await conn.pong(conn.pings[0])
+        await conn.wait_until(lambda: conn.keepalive)
+        await conn.pong(conn.keepalive[0])
         await trio.testing.wait_all_tasks_blocked()
         assert client.statistics().outbox == 0
         for n in range(3, 6):
@@ -257,9 +257,9 @@ async def test_what_is_not_confirmed_takes_room(autojump_clock, opened):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client.send, Number(value=3))
             await trio.testing.wait_all_tasks_blocked()
-            await conn.pong(conn.pings[0])
+            await conn.pong(conn.keepalive[0])
         conn.auto_pong = True
-        await conn.pong(conn.pings[-1])
+        await conn.pong(conn.keepalive[-1])
         await client.flush()
 
 
@@ -278,9 +278,9 @@ def answers_late(count):
         conn.auto_pong = False
         await conn.accept()
         for n in range(count):
-            await conn.wait_until(lambda n=n: len(conn.pings) > n)
+            await conn.wait_until(lambda n=n: len(conn.keepalive) > n)
             await trio.sleep(0.8)
-            await conn.pong(conn.pings[n])
+            await conn.pong(conn.keepalive[n])
 
     return script
 

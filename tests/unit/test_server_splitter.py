@@ -90,13 +90,13 @@ def through_us(chunks, core, *, with_handshake):
     wire.incoming = list(chunks)
     early = wire.incoming.pop(0) if with_handshake and chunks else b""
     transport = ServerStreamTransport(wire, core, sink, MAX_SIZE, early)
-    ending = run(transport.read())
+    close_info = run(transport.read())
     run(transport.write([]))
     return {
         "messages": sink.messages,
         "pongs heard": sink.pongs,
         "written": written_frames(wire.outgoing),
-        "ending": (ending.by, ending.code, type(ending.cause)),
+        "ending": (close_info.by, close_info.code, type(close_info.cause)),
         "protocol": state_of(core._protocol) if type(core) is WebsocketsServerProtocol else None,
     }
 
@@ -125,19 +125,19 @@ def through_websockets_alone(chunks):
     if bad_text and any(len(chunk) > 1 for chunk in chunks):
         # The library has read on to the end of the chunk, and answered what it found there.
         return through_websockets_alone([bytes([byte]) for byte in b"".join(chunks)])
-    ending = ("loss", 1006, type(None))
+    close_info = ("loss", 1006, type(None))
     if bad_text:
-        ending = ("us", 1007, type(None))
+        close_info = ("us", 1007, type(None))
     elif protocol.parser_exc is not None:
         code = protocol.close_sent.code if protocol.close_sent else 1006
-        ending = ("us", code, type(protocol.parser_exc))
+        close_info = ("us", code, type(protocol.parser_exc))
     elif protocol.close_rcvd is not None:
-        ending = ("peer", protocol.close_rcvd.code, type(None))
+        close_info = ("peer", protocol.close_rcvd.code, type(None))
     return {
         "messages": messages,
         "pongs heard": pongs,
         "written": written_frames(written),
-        "ending": ending,
+        "ending": close_info,
         "protocol": state_of(protocol),
     }
 
@@ -147,13 +147,13 @@ def through_wsproto_alone(chunks):
     for chunk in chunks:
         if not core.receive(chunk):
             break
-    ending = core.ending
+    close_info = core.close_info
     return {
         "messages": [(type(m) is Text, bytes(m)) for m in core.messages],
         "pongs heard": core.pongs,
         "written": written_frames(b"".join(core.out)),
-        "ending": (ending.by, ending.code, type(ending.cause))
-        if ending
+        "ending": (close_info.by, close_info.code, type(close_info.cause))
+        if close_info
         else ("loss", 1006, type(None)),
         "protocol": None,
     }
@@ -315,7 +315,9 @@ def test_a_prepared_message_is_a_frame_and_knows_its_payload(size):
 
 def test_messages_pings_and_prepared_ones_are_written_in_their_order():
     wire = MemoryWire()
-    transport = ServerStreamTransport(wire, WebsocketsServerProtocol(MAX_SIZE), RecordingSink(), MAX_SIZE, b"")
+    transport = ServerStreamTransport(
+        wire, WebsocketsServerProtocol(MAX_SIZE), RecordingSink(), MAX_SIZE, b""
+    )
     large = noise(random.Random(0), LARGE)
     transport.ping(b"first")
     run(transport.write([b"a", prepare(b"b"), Ping(b"c"), large, prepare(large), b"d"]))
@@ -334,7 +336,9 @@ def test_messages_pings_and_prepared_ones_are_written_in_their_order():
 @pytest.mark.parametrize("payload", [b"alone", prepare(b"alone")])
 def test_what_a_lone_write_leaves_over_is_written_first(taken, payload):
     wire = MemoryWire()
-    transport = ServerStreamTransport(wire, WebsocketsServerProtocol(MAX_SIZE), RecordingSink(), MAX_SIZE, b"")
+    transport = ServerStreamTransport(
+        wire, WebsocketsServerProtocol(MAX_SIZE), RecordingSink(), MAX_SIZE, b""
+    )
     wire.try_send = lambda data: wire.outgoing.extend(data[:taken]) or taken
     assert transport.write_now(payload)
     assert (transport.pending, transport.unfinished) == ((True, 1) if taken < 7 else (False, 0))
@@ -349,17 +353,21 @@ def test_the_sink_hears_nothing_before_the_transport_is_read():
     """What carries the sink is not open before; a pong must not hurry the message before it."""
     wire, sink = MemoryWire(), RecordingSink()
     early = make_frame(2, b"early") + make_frame(10, b"pong") + make_frame(9, b"ping")
-    transport = ServerStreamTransport(wire, WebsocketsServerProtocol(MAX_SIZE), sink, MAX_SIZE, early)
+    transport = ServerStreamTransport(
+        wire, WebsocketsServerProtocol(MAX_SIZE), sink, MAX_SIZE, early
+    )
     assert (sink.messages, sink.pongs, sink.bytes, transport.pending) == ([], [], 0, False)
-    ending = run(transport.read())
-    assert (ending.by, wire.ended) == ("loss", 0)
+    close_info = run(transport.read())
+    assert (close_info.by, wire.ended) == ("loss", 0)
     assert (sink.messages, sink.pongs, sink.bytes) == ([(False, b"early")], [b"pong"], len(early))
     assert transport.pending
 
 
 def test_the_stream_is_ended_once_and_behind_the_last_frame():
     wire = MemoryWire()
-    transport = ServerStreamTransport(wire, WebsocketsServerProtocol(MAX_SIZE), RecordingSink(), MAX_SIZE, b"")
+    transport = ServerStreamTransport(
+        wire, WebsocketsServerProtocol(MAX_SIZE), RecordingSink(), MAX_SIZE, b""
+    )
     wire.incoming = [make_frame(8, struct.pack("!H", 1000))]
     assert run(transport.read()).by == "peer"
     run(transport.read_on())
@@ -372,7 +380,9 @@ def test_the_stream_is_ended_once_and_behind_the_last_frame():
 
 def test_leaving_at_once_offers_everything_and_a_close_frame():
     wire = MemoryWire()
-    transport = ServerStreamTransport(wire, WebsocketsServerProtocol(MAX_SIZE), RecordingSink(), MAX_SIZE, b"")
+    transport = ServerStreamTransport(
+        wire, WebsocketsServerProtocol(MAX_SIZE), RecordingSink(), MAX_SIZE, b""
+    )
     transport.abort([b"a", prepare(b"b"), Ping(b"c")])
     assert written_frames(wire.outgoing) == [
         (Opcode.BINARY, True, b"a"),

@@ -142,13 +142,13 @@ def through_us(chunks, core, *, with_handshake):
     wire.incoming = list(chunks)
     trailing = wire.incoming.pop(0) if with_handshake and chunks else b""
     open_over(wire, transport, trailing=trailing)
-    ending = run(transport.read())
+    close_info = run(transport.read())
     run(transport.write([]))
     return {
         "messages": sink.messages,
         "pongs heard": sink.pongs,
         "written": written_frames(wire.outgoing),
-        "ending": (ending.by, ending.code, type(ending.cause)),
+        "ending": (close_info.by, close_info.code, type(close_info.cause)),
         "protocol": state_of(core._protocol) if type(core) is WebsocketsClientProtocol else None,
     }
 
@@ -204,19 +204,19 @@ def through_websockets_alone(chunks):
     if bad_text and any(len(chunk) > 1 for chunk in chunks):
         # The library has read on to the end of the chunk, and answered what it found there.
         return through_websockets_alone([bytes([byte]) for byte in b"".join(chunks)])
-    ending = ("loss", 1006, type(None))
+    close_info = ("loss", 1006, type(None))
     if bad_text:
-        ending = ("us", 1007, type(None))
+        close_info = ("us", 1007, type(None))
     elif protocol.close_rcvd is not None:
-        ending = ("peer", protocol.close_rcvd.code, type(None))
+        close_info = ("peer", protocol.close_rcvd.code, type(None))
     elif protocol.parser_exc is not None:
         code = protocol.close_sent.code if protocol.close_sent else 1006
-        ending = ("us", code, type(protocol.parser_exc))
+        close_info = ("us", code, type(protocol.parser_exc))
     return {
         "messages": messages,
         "pongs heard": pongs,
         "written": written_frames(written),
-        "ending": ending,
+        "ending": close_info,
         "protocol": state_of(protocol),
     }
 
@@ -227,13 +227,13 @@ def through_wsproto_alone(chunks):
     for chunk in chunks:
         if not core.receive(chunk):
             break
-    ending = core.ending
+    close_info = core.close_info
     return {
         "messages": [(type(m) is Text, bytes(m)) for m in core.messages],
         "pongs heard": core.pongs,
         "written": written_frames(b"".join(core.out)),
-        "ending": (ending.by, ending.code, type(ending.cause))
-        if ending
+        "ending": (close_info.by, close_info.code, type(close_info.cause))
+        if close_info
         else ("loss", 1006, type(None)),
         "protocol": None,
     }

@@ -107,7 +107,7 @@ class VuerClient(ClientBase):
         self._freshness = Freshness(received)
         self._scene = Scene() if self._options.mirror_scene else None
         self._heeded: Connection | None = None  # whose messages are decoded when they are read
-        self._witnesses: Observers = []  # of every connection
+        self._observers: Observers = []  # of every connection
         self._retained: dict[str, bytes] = {}  # the newest of each type, for every new link
         nowhere: Queue[Any] = Queue(None, Fifo())
         nowhere.close(
@@ -116,12 +116,14 @@ class VuerClient(ClientBase):
                 "client.connect()"
             )
         )
-        pace = CheckpointThrottle()
+        throttle = CheckpointThrottle()
         #: ``send @ e``, ``await send(e)``, ``await send @ e``; ``await send`` returns a permit
         self.send: Sender[ClientEvent] = Sender(
-            nowhere, keyed, pace, self.uri, partial(_retain, self._retained)
+            nowhere, keyed, throttle, self.uri, partial(_retain, self._retained)
         )
-        self._receiver: Receiver[ServerEvent] = Receiver(nowhere, nowhere, received, pace, self.uri)
+        self._receiver: Receiver[ServerEvent] = Receiver(
+            nowhere, nowhere, received, throttle, self.uri
+        )
 
     # ---- state
 
@@ -132,18 +134,18 @@ class VuerClient(ClientBase):
 
     def statistics(self) -> Statistics:
         """Counts, depths and times, as they are now."""
-        keeper = self._keeper
+        connection = self._connection
         return measure(
-            keeper.counters if keeper else Counters(),
+            connection.counters if connection else Counters(),
             self.send.outbox,
             self._receiver.inbox,
-            keeper.boxes if keeper else (),
-            silence=keeper.rt.current_time() - keeper.heard_at if keeper else None,
+            connection.boxes if connection else (),
+            silence=connection.rt.current_time() - connection.heard_at if connection else None,
             reconnects=max(0, self.generation - 1),
         )
 
     def __repr__(self) -> str:
-        state = self._keeper.state.value if self._keeper else "not connected"
+        state = self._connection.state.value if self._connection else "not connected"
         return f"<VuerClient {self.uri} {state}>"
 
     # ---- its connection
@@ -155,20 +157,20 @@ class VuerClient(ClientBase):
     def _new_keeper(self, rt: Runtime, shielded: bool) -> Connection:
         init = self._encode(ClientEvent(etype="INIT", value=self._client_info()))
         retained = self._retained
-        keeper = new_keeper(rt, self._options, lambda: [init, *retained.values()], shielded)
-        keeper.witnesses = self._witnesses
-        return keeper
+        connection = new_keeper(rt, self._options, lambda: [init, *retained.values()], shielded)
+        connection.observers = self._observers
+        return connection
 
-    def _opened(self, keeper: Connection) -> None:
-        pace = CheckpointThrottle(keeper.rt, every=self._every, home=keeper.home)
-        self.send.connect(keeper.outbox, pace)
-        self._receiver.connect(keeper.rt, keeper.inbox, keeper.outbox, pace)
-        self._freshness.follow(keeper)
+    def _opened(self, connection: Connection) -> None:
+        throttle = CheckpointThrottle(connection.rt, every=self._every, home=connection.home)
+        self.send.connect(connection.outbox, throttle)
+        self._receiver.connect(connection.rt, connection.inbox, connection.outbox, throttle)
+        self._freshness.follow(connection)
         keyed = self._options.inbox.key_function(kind) is not None
         if self._handlers or self._freshness.tracking or keyed or self._scene is not None:
-            self._heed(keeper)
+            self._heed(connection)
         if self._scene is not None:
-            keeper.on_link = self._scene.clear
+            connection.on_link = self._scene.clear
 
     # ---- sending
 
@@ -190,12 +192,12 @@ class VuerClient(ClientBase):
         InboxFull if a full inbox keeps the answer from being read: at once, but where the default
         inbox has never been received from, which gives way after 1 s. Cancelled: nothing is undone.
         """
-        if self._keeper is None:
+        if self._connection is None:
             raise renew(self.send.outbox.closed or ClientClosed())
         if timeout is None:
-            return await self._keeper.flush()
-        with self._keeper.rt.move_on_after(timeout):
-            return await self._keeper.flush()
+            return await self._connection.flush()
+        with self._connection.rt.move_on_after(timeout):
+            return await self._connection.flush()
         raise CallTimeout(f"{self.uri} has not read everything within {timeout:g} s")
 
     # ---- receiving
@@ -305,28 +307,28 @@ class VuerClient(ClientBase):
     def _register(
         self, etype: str, fn: Callable[[ServerEvent], object] | None, **options: bool
     ) -> Any:
-        self._heed(self._keeper)
+        self._heed(self._connection)
         return register(self._handlers, etype, fn, **options)
 
-    def _heed(self, keeper: Connection | None) -> None:
+    def _heed(self, connection: Connection | None) -> None:
         """Somebody wants to see events when they are read."""
-        if keeper is None or keeper is self._heeded:
+        if connection is None or connection is self._heeded:
             return
-        if keeper.state in (State.OPEN, State.GAP):
-            keeper.home.check()
-            self._heeded = keeper
+        if connection.state in (State.OPEN, State.GAP):
+            connection.home.check()
+            self._heeded = connection
             Dispatch(
-                keeper,
+                connection,
                 self._handlers,
                 received,
                 # an answer is of no kind, and is not replaced by another one
-                Sender(keeper.outbox, self._encode, self.send.pace, self.uri),
+                Sender(connection.outbox, self._encode, self.send.throttle, self.uri),
                 self._options.inbox,
                 self._freshness,
                 self._scene,
             )
 
-    def witness(self, fn: Observer) -> Callable[[], None]:
+    def observer(self, fn: Observer) -> Callable[[], None]:
         """Call ``fn(direction, messages)`` for all that is on the wire: payloads, in order.
 
         ``direction`` is "received", when they are read, or "sent", just before they are written;
@@ -334,7 +336,7 @@ class VuerClient(ClientBase):
         neither wait nor keep the sequence. What it raises is logged. Returns what takes it back,
         twice is harmless.
         """
-        return add_observer(self._witnesses, fn)
+        return add_observer(self._observers, fn)
 
     # ---- the scene
 
@@ -368,7 +370,7 @@ class VuerClient(ClientBase):
         or 64 KiB. From then on, over later connections of the same loop too, every event is
         decoded when it is read, and the newest of each of the last 1,024 types is kept.
         """
-        self._heed(self._keeper)
+        self._heed(self._connection)
         self._freshness.begin()
         return self._freshness.latest(etype, max_age)
 
@@ -380,7 +382,7 @@ class VuerClient(ClientBase):
         each one that is read moves it on. At the deadline the block is cancelled, and leaving it
         raises Stale. The end of the connection is no end of the lease: it runs out.
         """
-        self._heed(self._keeper)
+        self._heed(self._connection)
         self._freshness.begin()
         return Lease(self._freshness, etype, max_age)
 

@@ -46,7 +46,7 @@ class Dispatch:
 
     def __init__(
         self,
-        keeper: Connection,
+        connection: Connection,
         handlers: Handlers,
         decode: Callable[[Any], Event],
         sender: Sender[ClientEvent],
@@ -54,17 +54,19 @@ class Dispatch:
         freshness: Freshness[Any],
         scene: Scene | None = None,
     ) -> None:
-        self._keeper = keeper
+        self._connection = connection
         self._handlers = handlers
         self._decode = decode
         self._sender = sender
         self._freshness = freshness
         self._scene = scene
         self._key_function = policy.key_function(kind)
-        self._caller = Caller(keeper.rt, keeper.nursery, policy, self._run, keeper.outbox)
-        keeper.boxes += self._caller.boxes
-        keeper.tap = self.tap
-        keeper.afterwards = self._caller.finish
+        self._caller = Caller(
+            connection.rt, connection.nursery, policy, self._run, connection.outbox
+        )
+        connection.boxes += self._caller.boxes
+        connection.tap = self.tap
+        connection.afterwards = self._caller.finish
 
     def tap(self, messages: Sequence[Any], at: float) -> list[Arrived]:
         """Decode, call, and return what goes into the inbox: all but answered requests."""

@@ -59,12 +59,12 @@ class Freshness(Generic[E]):
 
     # ---- what is read
 
-    def follow(self, keeper: Connection) -> None:
+    def follow(self, connection: Connection) -> None:
         """``keeper`` is open, and nothing has been read on it."""
 
-        keeper.tap = self.note
-        self._rt = keeper.rt
-        loop = keeper.rt.loop_caller()
+        connection.tap = self.note
+        self._rt = connection.rt
+        loop = connection.rt.loop_caller()
         if loop != self._loop:  # its clock tells nothing about what another loop has read
             self._loop = loop
             self._newest.clear()

@@ -29,7 +29,7 @@ class ClientBase(ReentrantContextManager):
     """What every client has. A subclass makes the links, and wires them up once they are open."""
 
     def __init__(self) -> None:
-        self._keeper: Connection | None = None
+        self._connection: Connection | None = None
         self._abandon: Callable[[], object] | None = None
         self._unsafe = ""  # what to warn of when it opens, once
 
@@ -37,7 +37,7 @@ class ClientBase(ReentrantContextManager):
         """A connection that is not open yet."""
         raise NotImplementedError
 
-    def _opened(self, keeper: Connection) -> None:
+    def _opened(self, connection: Connection) -> None:
         """``keeper`` is open, and nothing has been read: send on it, receive from it."""
         raise NotImplementedError
 
@@ -46,51 +46,53 @@ class ClientBase(ReentrantContextManager):
     @property
     def connected(self) -> bool:
         """Whether it is open, in both directions."""
-        keeper = self._keeper
-        return keeper is not None and keeper.state is State.OPEN and not keeper.home.forked
+        connection = self._connection
+        return (
+            connection is not None and connection.state is State.OPEN and not connection.home.forked
+        )
 
     @property
     def _alive(self) -> bool:
         """Whether it is open, or will be by itself."""
         alive = (State.OPENING, State.OPEN, State.GAP)
-        keeper = self._keeper
-        return keeper is not None and keeper.state in alive and not keeper.home.forked
+        connection = self._connection
+        return connection is not None and connection.state in alive and not connection.home.forked
 
     @property
     def transport(self) -> str | None:
         """The transport in use: "trio-websocket" or "websockets"; None before a connection."""
-        return self._keeper.transport_name if self._keeper else None
+        return self._connection.transport_name if self._connection else None
 
     @property
     def subprotocol(self) -> str | None:
         """What the server chose of ``subprotocols``."""
-        return self._keeper.subprotocol if self._keeper else None
+        return self._connection.subprotocol if self._connection else None
 
     @property
     def generation(self) -> int:
         """How many connections have been opened."""
-        return self._keeper.generation if self._keeper else 0
+        return self._connection.generation if self._connection else 0
 
     @property
     def close_code(self) -> int | None:
         """The close code of the latest connection (RFC 6455 §7.4.1), None while it is open."""
-        ending = self._keeper.ending if self._keeper else None
-        return ending.code if ending else None
+        close_info = self._connection.close_info if self._connection else None
+        return close_info.code if close_info else None
 
     @property
     def close_reason(self) -> str | None:
         """The reason that came with `close_code`."""
-        ending = self._keeper.ending if self._keeper else None
-        return ending.reason if ending else None
+        close_info = self._connection.close_info if self._connection else None
+        return close_info.reason if close_info else None
 
     def link_changes(self) -> Watch:
         """Iterate `Connected` and `Disconnected`, from now on, until no more can come.
 
         Each call makes a watch of its own, which keeps the newest 1,000 changes.
         """
-        if self._keeper is None:
+        if self._connection is None:
             raise ClientClosed(f"{self!r}: there is no connection to watch yet")
-        return self._keeper.changes.watch(self._keeper.rt)
+        return self._connection.changes.watch(self._connection.rt)
 
     # ---- opening
 
@@ -99,12 +101,12 @@ class ClientBase(ReentrantContextManager):
         body: BaseException | None = None
         try:
             async with open_plain_nursery(runtime()) as nursery:
-                keeper = await self._open(nursery, shielded=True)  # until the block ends
+                connection = await self._open(nursery, shielded=True)  # until the block ends
                 try:
                     yield
                 except BaseException as exc:
                     body = exc
-                    keeper.abort()
+                    connection.abort()
                     raise
                 await self.aclose()
         except BaseException as exc:
@@ -114,16 +116,16 @@ class ClientBase(ReentrantContextManager):
 
     def _tell_of_loss(self, exc: BaseException) -> None:
         """A connection lost behind the body's back is the context of what the body raised."""
-        keeper = self._keeper
+        connection = self._connection
         if (
-            keeper is not None
-            and keeper.ending is not None
-            and keeper.ending.by == "loss"
+            connection is not None
+            and connection.close_info is not None
+            and connection.close_info.by == "loss"
             and isinstance(exc, Exception)
             and exc.__context__ is None
             and not isinstance(exc, ConnectionClosed)
         ):
-            exc.__context__ = closed_error(keeper.ending, keeper.uri)
+            exc.__context__ = closed_error(connection.close_info, connection.uri)
 
     async def connect(self, nursery: Any = None) -> Self:
         """Open the connection, and keep it open until `close`.
@@ -142,12 +144,12 @@ class ClientBase(ReentrantContextManager):
         ConnectionFailed, and ConnectionClosed on a loss. Cancelled: leaves at once.
         """
         async with self:
-            assert self._keeper is not None
-            keeper = self._keeper
+            assert self._connection is not None
+            connection = self._connection
             if task_status is not None:
                 task_status.started(self)
-            await keeper.over.wait()
-        error = keeper.inbox.closed
+            await connection.over.wait()
+        error = connection.inbox.closed
         if isinstance(error, ConnectionFailed) or (
             isinstance(error, ConnectionClosed) and not error.normal
         ):
@@ -163,23 +165,23 @@ class ClientBase(ReentrantContextManager):
             raise RuntimeError(f"{self!r} is connected already; close it first")
         rt = runtime()
         self._warn()
-        previous = self._keeper
-        keeper = self._new_keeper(rt, shielded)
-        keeper.generation = self.generation
-        keeper.on_open = self._opened
-        self._keeper = keeper
+        previous = self._connection
+        connection = self._new_keeper(rt, shielded)
+        connection.generation = self.generation
+        connection.on_open = self._opened
+        self._connection = connection
         try:
-            failure = await open_connection(keeper, nursery)
+            failure = await open_connection(connection, nursery)
             if failure is not None:
-                error = keeper.explain(keeper.uri, failure)
+                error = connection.explain(connection.uri, failure)
                 raise error from (failure if error is not failure else failure.__cause__)
         except BaseException:
-            self._keeper = previous
+            self._connection = previous
             raise
         if nursery is None:
             call = rt.loop_caller()
-            self._abandon = lambda: call(keeper.abort)
-        return keeper
+            self._abandon = lambda: call(connection.abort)
+        return connection
 
     # ---- closing
 
@@ -193,16 +195,16 @@ class ClientBase(ReentrantContextManager):
         """
         check_close(code, reason)
         self._abandon = None
-        if self._keeper is not None:
-            await self._keeper.aclose(code, reason)
+        if self._connection is not None:
+            await self._connection.aclose(code, reason)
 
     close = aclose
 
     async def wait_closed(self) -> None:
         """Wait until the connection has ended, whoever ended it, and its handlers with it."""
-        if self._keeper is not None:
-            self._keeper.home.check_loop()
-            await self._keeper.over.wait()
+        if self._connection is not None:
+            self._connection.home.check_loop()
+            await self._connection.over.wait()
 
     def __del__(self) -> None:
         abandon = getattr(self, "_abandon", None)

@@ -50,42 +50,42 @@ def check_close(code: int, reason: str) -> None:
         raise TypeError(must_be("reason", "a str", reason))
 
 
-def closed_error(ending: CloseInfo, uri: str) -> ConnectionClosed:
+def closed_error(close_info: CloseInfo, uri: str) -> ConnectionClosed:
     """The error for calls on a link to ``uri`` that ended so."""
-    if ending.by == "loss":
-        message = f"the connection to {uri} was lost: {shown(ending.reason, _LONGEST)}"
-    elif ending.by == "us":
-        reason = shown(ending.reason, _LONGEST)
-        message = f"closed the connection to {uri} with code {ending.code}: {reason}"
-        if ending.code == 1009 and "max_size" in ending.reason:
+    if close_info.by == "loss":
+        message = f"the connection to {uri} was lost: {shown(close_info.reason, _LONGEST)}"
+    elif close_info.by == "us":
+        reason = shown(close_info.reason, _LONGEST)
+        message = f"closed the connection to {uri} with code {close_info.code}: {reason}"
+        if close_info.code == 1009 and "max_size" in close_info.reason:
             message += "; open it with a larger max_size= to receive such messages"
     else:
-        name = _NAMES.get(ending.code)
-        message = f"{uri} closed the connection with code {ending.code}"
+        name = _NAMES.get(close_info.code)
+        message = f"{uri} closed the connection with code {close_info.code}"
         message += f" ({name})" if name else ""
-        message += f": {shown(ending.reason, _LONGEST)}" if ending.reason else ""
-    error = ConnectionClosed(message, code=ending.code, reason=ending.reason)
-    error.__cause__ = ending.cause
+        message += f": {shown(close_info.reason, _LONGEST)}" if close_info.reason else ""
+    error = ConnectionClosed(message, code=close_info.code, reason=close_info.reason)
+    error.__cause__ = close_info.cause
     return error
 
 
 def unsent_error(
-    count: int, what: str, uri: str, ending: CloseInfo | None, closed: VuerError | None
+    count: int, what: str, uri: str, close_info: CloseInfo | None, closed: VuerError | None
 ) -> ConnectionClosed:
     """The error for leaving ``uri`` with ``count`` messages that were not ``what``.
 
     ``closed`` is what other calls raise: after giving up, the reason.
     """
-    ending = ending or CloseInfo("loss", 1006, "it was not open")
-    reason: str = ending.reason or f"it closed with code {ending.code}"
-    cause = ending.cause
+    close_info = close_info or CloseInfo("loss", 1006, "it was not open")
+    reason: str = close_info.reason or f"it closed with code {close_info.code}"
+    cause = close_info.cause
     if isinstance(closed, ConnectionFailed):
         reason, cause = str(closed), closed
     error = ConnectionClosed(
         f"{count} message{'s were' if count > 1 else ' was'} not {what} {uri}: "
         f"{shown(reason, _LONGEST)}",
-        code=ending.code,
-        reason=ending.reason,
+        code=close_info.code,
+        reason=close_info.reason,
     )
     error.__cause__ = cause
     return error

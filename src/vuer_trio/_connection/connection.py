@@ -21,7 +21,7 @@ from .close_info import closed_error, count_messages, is_final, unsent_error
 from .counters import Counters
 from .keepalive import Keepalive
 from .link import LEFT, Link, State
-from .link_changes import LinkChanges, Connected, Disconnected
+from .link_changes import Connected, Disconnected, LinkChanges
 from .observers import Observers, tell_observers
 from .queue import Queue, settle
 from .replay import Replay
@@ -65,13 +65,13 @@ class Connection:
         self.heartbeat = heartbeat
         self.close_timeout = close_timeout
         self.state = State.OPENING
-        self.ending: CloseInfo | None = None
+        self.close_info: CloseInfo | None = None
         self.generation = 0  # connections so far; the user may count on from earlier ones
         self.transport_name = ""
         self.subprotocol: str | None = None
         self.counters = Counters()
         self.changes = LinkChanges()
-        self.pings = Keepalive(self)
+        self.keepalive = Keepalive(self)
         #: what is to be done between the first handshake and the first event, once
         self.on_open: Callable[[Connection], None] | None = None
         #: what is to be done whenever a link opens, before anything of it is read
@@ -79,7 +79,7 @@ class Connection:
         #: sees what arrives, and returns what goes into the inbox
         self.tap: Callable[[Sequence[Message], float], Sequence[Any]] | None = None
         #: who is shown all that is read and written; the user may put in a list of its own
-        self.witnesses: Observers = []
+        self.observers: Observers = []
         #: what is to be done after the end, before the nursery is cancelled
         self.afterwards: Callable[[], Awaitable[None]] | None = None
         #: what an ending, or what a dial failed with, means to the protocol above: an error that
@@ -100,7 +100,7 @@ class Connection:
         self._backoff = backoff
         self._delays = Delays(backoff) if backoff else None
         #: what is kept to be sent again, if anything is
-        self.replay = Replay(rt, outbox, self.pings) if backoff and backoff.replay else None
+        self.replay = Replay(rt, outbox, self.keepalive) if backoff and backoff.replay else None
         self._scope = rt.CancelScope(shield=shielded)
         self._link: Link | None = None  # the open one, or the last one
         self._heard_at = rt.current_time()
@@ -110,7 +110,7 @@ class Connection:
         self._unsent = 0  # messages that never went out whole; known at the end
 
     @property
-    def lone_writes(self) -> bool:
+    def may_write_through(self) -> bool:
         """Whether a sender may write for itself: not if every write is to be remembered."""
         return self.replay is None
 
@@ -162,7 +162,7 @@ class Connection:
         while True:
             link = Link(self)
             try:
-                ending = await link.run()
+                close_info = await link.run()
             except Exception as exc:  # it did not open
                 error: VuerError = self._failed(exc)
                 delay = self._delay_after(exc)
@@ -175,7 +175,7 @@ class Connection:
             else:
                 if self.state is not State.GAP or self._delays is None or link.opened_at is None:
                     return
-                error = closed_error(ending, self.uri)
+                error = closed_error(close_info, self.uri)
                 delay = self._delays.after_link(link.ended_at - link.opened_at, self._late)
             log.info("%s; dialling again in %.2f s", error, delay)
             await self.rt.sleep(delay)
@@ -217,7 +217,7 @@ class Connection:
     def _close_boxes(self, error: VuerError) -> None:
         self.inbox.close(error)
         self.outbox.close(error)
-        self.pings.awaited.fail(error)
+        self.keepalive.awaited.fail(error)
         if self.on_close is not None:
             self.on_close(error)
 
@@ -232,10 +232,10 @@ class Connection:
         self._link = link
         self.transport_name = link.transport.name
         self.subprotocol = link.transport.subprotocol
-        self.ending = None
+        self.close_info = None
         self.generation += 1
         self.state = State.OPEN
-        self.pings.ask_again()
+        self.keepalive.ask_again()
         if self.on_open is not None:
             self.on_open(self)
             self.on_open = None  # a connection keeps no hold on its user
@@ -244,19 +244,19 @@ class Connection:
         self._status.started(None)
         self.changes.tell(Connected(self.generation))
 
-    def ended(self, link: Link, ending: CloseInfo) -> None:
+    def ended(self, link: Link, close_info: CloseInfo) -> None:
         """A link has ended; its stream may still be open."""
-        self.ending = ending
-        self.outbox.lone = self.outbox.direct = None
+        self.close_info = close_info
+        self.outbox.idle_writer = self.outbox.write_through = None
         if self.state is State.OPEN:
-            final = verdict if isinstance(verdict := self.judge(ending), VuerError) else None
-            if self._backoff is not None and ending is not LEFT and final is None:
+            final = verdict if isinstance(verdict := self.judge(close_info), VuerError) else None
+            if self._backoff is not None and close_info is not LEFT and final is None:
                 self.state, self._late = State.GAP, verdict == "late"
                 self._keep_for_later(link)
             else:
                 self.state = State.ENDED
-                self._close_boxes(final or closed_error(ending, self.uri))
-        self.changes.tell(Disconnected(ending.code, ending.reason, link.heard_at))
+                self._close_boxes(final or closed_error(close_info, self.uri))
+        self.changes.tell(Disconnected(close_info.code, close_info.reason, link.heard_at))
 
     def _keep_for_later(self, link: Link) -> None:
         """What was on its way when the link ended: sent again, or never more."""
@@ -274,8 +274,8 @@ class Connection:
         """The writer is about to write ``batch``. Pings may be added to it."""
         if self.replay is not None:
             self.replay.send(batch)
-        if self.witnesses:
-            tell_observers(self.witnesses, "sent", batch)
+        if self.observers:
+            tell_observers(self.observers, "sent", batch)
 
     def after_write(self, batch: list[Outgoing]) -> None:
         """The writer has written ``batch``."""
@@ -292,8 +292,8 @@ class Connection:
         """Messages for the inbox, read at that time; whether the reader is to stop."""
         if self.state is State.OPEN:
             self.counters.received += len(messages)
-            if self.witnesses:
-                tell_observers(self.witnesses, "received", messages)
+            if self.observers:
+                tell_observers(self.observers, "received", messages)
             self.inbox.extend(messages if self.tap is None else self.tap(messages, at))
         return self.full
 
@@ -307,7 +307,7 @@ class Connection:
 
     async def drained(self) -> None:
         """Keep the reader waiting while a box is full."""
-        await self._standstill.drained(self.pings.awaited.fail)
+        await self._standstill.drained(self.keepalive.awaited.fail)
 
     @property
     def stopped(self) -> bool:
@@ -326,7 +326,7 @@ class Connection:
             raise renew(self.outbox.closed)
         self.home.check_loop()
         self._standstill.check()
-        await self.pings.flush()
+        await self.keepalive.flush()
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Drain the outbox, close, and wait for the peer's answer.
@@ -353,7 +353,7 @@ class Connection:
         if self._unsent and not self._interrupted:
             count, self._unsent = self._unsent, 0
             what = "sent to" if self.replay is None else "confirmed by"
-            raise unsent_error(count, what, self.uri, self.ending, self.outbox.closed)
+            raise unsent_error(count, what, self.uri, self.close_info, self.outbox.closed)
 
     @property
     def open_link(self) -> Link | None:
@@ -388,5 +388,5 @@ class Connection:
         self._close_boxes(self._closed_here())
         self.inbox.stops = False
         for box in self.boxes:
-            box.attended = False  # the reader reads on, and discards
+            box.has_consumer = False  # the reader reads on, and discards
             box.clear()

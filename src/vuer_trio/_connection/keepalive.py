@@ -25,13 +25,13 @@ _LOOKS = 8
 class Keepalive:
     """All pings of a connection. A heartbeat overtakes data; a flush waits its turn behind it."""
 
-    def __init__(self, keeper: Connection) -> None:
-        self._keeper = keeper
-        self._rt = keeper.rt
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._rt = connection.rt
         self._count = 0
         self._beat_key = b""
         self._beat_at = 0.0
-        self.awaited: PendingReplies[None] = PendingReplies(keeper.rt)
+        self.awaited: PendingReplies[None] = PendingReplies(connection.rt)
         self._later: set[bytes] = set()  # to be asked when the next link opens
 
     def new_key(self) -> bytes:
@@ -46,16 +46,16 @@ class Keepalive:
         """
         key = self.new_key()
         with self.awaited.expect(key) as call:
-            if self._keeper.state is State.GAP:
+            if self._connection.state is State.GAP:
                 self._later.add(key)
             else:
-                self._keeper.outbox.put(Ping(key))
+                self._connection.outbox.put(Ping(key))
             await call.wait()
 
     def ask_again(self) -> None:
         """A link has opened: of the answers awaited, the last one took some pings with it, and
         some were never asked for."""
-        outbox = self._keeper.outbox
+        outbox = self._connection.outbox
         queued = {bytes(item) for item in outbox.items if type(item) is Ping}
         missing = [key for key in self.awaited.pending() if key not in queued]
         outbox.put_first([Ping(key) for key in missing if key not in self._later])
@@ -67,8 +67,8 @@ class Keepalive:
     def ponged(self, payload: bytes) -> None:
         """A pong arrived."""
         if payload == self._beat_key:
-            self._keeper.counters.round_trip(self._rt.current_time() - self._beat_at)
-        self._keeper.confirmed(payload)
+            self._connection.counters.round_trip(self._rt.current_time() - self._beat_at)
+        self._connection.confirmed(payload)
         self.awaited.settle_up_to(payload, None)
 
     async def beat(self, link: Link, transport: Transport) -> None:
@@ -78,7 +78,7 @@ class Keepalive:
         that message moves, here or in the system's buffer, and none is while a full inbox keeps
         the reader from reading.
         """
-        rt, interval, counters = self._rt, self._keeper.heartbeat, self._keeper.counters
+        rt, interval, counters = self._rt, self._connection.heartbeat, self._connection.counters
         while True:
             if rt.current_time() < link.heard_at + interval:
                 await rt.sleep_until(link.heard_at + interval)
@@ -94,7 +94,7 @@ class Keepalive:
                 if counters.bytes_received != heard:
                     break
                 since = max(since, way.moved_at())
-            if counters.bytes_received == heard and not self._keeper.stopped:
+            if counters.bytes_received == heard and not self._connection.stopped:
                 link.lose(f"no sign of life within {interval:g} s of a ping")
                 return
 

@@ -47,10 +47,10 @@ class State(Enum):
 class Link:
     """`run` is its life; `leave` ends it in order."""
 
-    def __init__(self, keeper: Connection) -> None:
-        self.keeper = keeper
-        self.rt = keeper.rt
-        self.ending: CloseInfo | None = None
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.rt = connection.rt
+        self.close_info: CloseInfo | None = None
         self._now = self.rt.clock()
         self.heard_at = self._now()
         self.opened_at: float | None = None  # None: the keeper knows nothing of it
@@ -77,12 +77,12 @@ class Link:
         try:
             async with self.rt.open_nursery() as nursery:
                 try:
-                    self.transport = await self.keeper.dial(self, nursery)
+                    self.transport = await self.connection.dial(self, nursery)
                 except BaseException as exc:  # it may be of a hook's, or of a stream of the user's
                     pass_on(exc, self.rt, task)
                     failure = exc
                 else:
-                    if self.keeper.wanted:  # it may have been closed in the dial's last step
+                    if self.connection.wanted:  # it may have been closed in the dial's last step
                         self._open()
                         await self._carry(self.transport)
                 nursery.cancel_scope.cancel()
@@ -92,34 +92,34 @@ class Link:
             await self._vanish()
         if failure is not None:
             raise as_exception(failure)
-        assert self.ending is not None
-        return self.ending
+        assert self.close_info is not None
+        return self.close_info
 
     def _open(self) -> None:
         self.opened_at = self.heard_at = self.rt.current_time()
-        self._preamble = list(self.keeper.preamble())
-        self.keeper.opened(self)
+        self._preamble = list(self.connection.preamble())
+        self.connection.opened(self)
 
     async def _carry(self, transport: Transport) -> None:
         task = self.rt.current_task()
         async with self.rt.open_nursery() as tasks:
             tasks.start_soon(self._write, transport)
-            if self.keeper.heartbeat != math.inf:
-                tasks.start_soon(self.keeper.pings.beat, self, transport)
+            if self.connection.heartbeat != math.inf:
+                tasks.start_soon(self.connection.keepalive.beat, self, transport)
             try:
                 with self._reading:
                     self._end(await transport.read())
             except BaseException as exc:
                 self._report("the reader", exc, task)
-            if self.ending is not None and self.ending.by != "loss":
-                with self.rt.move_on_after(self.keeper.close_timeout):
+            if self.close_info is not None and self.close_info.by != "loss":
+                with self.rt.move_on_after(self.connection.close_timeout):
                     await transport.read_on()
             tasks.cancel_scope.cancel()
 
     def _report(self, what: str, exc: BaseException, task: object) -> None:
         """A fault of ours, or of a stream of the user's: told to the user as what it is."""
         if has_failed(exc, self.rt, task):
-            log_failure(log, exc, "%s of %s failed", what, self.keeper.uri)
+            log_failure(log, exc, "%s of %s failed", what, self.connection.uri)
             self._end(CloseInfo("loss", 1006, f"{what} failed: {describe(exc, repr)}", exc))
         pass_on(exc, self.rt, task)
 
@@ -127,23 +127,23 @@ class Link:
         transport = self.transport
         if transport is None:
             return
-        if self.ending is None:
+        if self.close_info is None:
             opened = self.opened_at is not None
-            transport.abort([*self._preamble, *self.keeper.outbox.items] if opened else ())
+            transport.abort([*self._preamble, *self.connection.outbox.items] if opened else ())
             self._end(LEFT)
         deadline = self.rt.current_time() + CLEANUP
         with self.rt.CancelScope(shield=True, deadline=deadline):
             await transport.aclose()
 
-    def _end(self, ending: CloseInfo) -> None:
+    def _end(self, close_info: CloseInfo) -> None:
         """The first ending stays."""
-        if self.ending is None:
-            self.ending = ending
+        if self.close_info is None:
+            self.close_info = close_info
             self.ended_at = self.rt.current_time()
             self._ended.set()
             self._notice_idle()
             if self.opened_at is not None:
-                self.keeper.ended(self, ending)
+                self.connection.ended(self, close_info)
 
     def lose(self, reason: str, cause: BaseException | None = None) -> None:
         """The link is lost."""
@@ -190,11 +190,13 @@ class Link:
 
         ``close_timeout`` bounds the time without progress, after which the link is lost.
         """
-        transport, replay = self.transport, self.keeper.replay
-        close_timeout = self.keeper.close_timeout
+        transport, replay = self.transport, self.connection.replay
+        close_timeout = self.connection.close_timeout
         assert transport is not None
         since = self.rt.current_time()
-        while self.ending is None and (self._busy(transport) or (replay and replay.unconfirmed)):
+        while self.close_info is None and (
+            self._busy(transport) or (replay and replay.unconfirmed)
+        ):
             self._idle = self.rt.Event()
             since = max(since, transport.progress, replay.confirmed_at if replay else since)
             left = since + close_timeout - self.rt.current_time()
@@ -204,11 +206,13 @@ class Link:
                 break
             with self.rt.move_on_after(left):
                 await self._idle.wait()
-        if self.ending is None:
+        if self.close_info is None:
             transport.close(code, reason)
 
     def _busy(self, transport: Transport) -> bool:
-        return bool(self._preamble or self.keeper.outbox.items or self.writing or transport.pending)
+        return bool(
+            self._preamble or self.connection.outbox.items or self.writing or transport.pending
+        )
 
     def _notice_idle(self) -> None:
         if self._idle is not None:
@@ -223,7 +227,7 @@ class Link:
             await self._write_all(transport)
         except OSError as exc:
             # The reader knows better why: a close frame may be on its way.
-            with self.rt.move_on_after(self.keeper.close_timeout):
+            with self.rt.move_on_after(self.connection.close_timeout):
                 await self._ended.wait()
             self.lose(f"a write failed: {exc}", exc)
         except BaseException as exc:
@@ -231,27 +235,27 @@ class Link:
             self._reading.cancel()
 
     async def _write_all(self, transport: Transport) -> None:
-        keeper, outbox = self.keeper, self.keeper.outbox
+        connection, outbox = self.connection, self.connection.outbox
         preamble, self._preamble = self._preamble, []
         if preamble:
-            if keeper.witnesses:
-                tell_observers(keeper.witnesses, "sent", preamble)
+            if connection.observers:
+                tell_observers(connection.observers, "sent", preamble)
             await self._write_batch(transport, preamble)
         while True:
-            if self.ending is None:
+            if self.close_info is None:
                 self.batch = outbox.take(_CHUNK)
             if self.batch or transport.pending:
-                keeper.before_write(self.batch)
+                connection.before_write(self.batch)
                 await self._write_batch(transport, self.batch)
                 batch, self.batch = self.batch, []
-                keeper.after_write(batch)
+                connection.after_write(batch)
             else:
                 # An idle connection does not keep what it sent last; a busy one does, until it has
                 # more: memory that is given back for each large message costs a fifth of the rate.
                 batch = []
                 self._notice_idle()
-                if self.ending is None and keeper.lone_writes:
-                    outbox.lone = outbox.direct = self._write_now
+                if self.close_info is None and connection.may_write_through:
+                    outbox.idle_writer = outbox.write_through = self._write_now
                 await outbox.arrival()
 
     async def _write_batch(self, transport: Transport, batch: Sequence[Outgoing]) -> None:
@@ -264,42 +268,42 @@ class Link:
         assert self.transport is not None
         done = self.transport.write_now(payload)
         if done:
-            self.keeper.counters.count_one(len(payload))
-            if self.keeper.witnesses:
-                tell_observers(self.keeper.witnesses, "sent", (payload,))
+            self.connection.counters.count_one(len(payload))
+            if self.connection.observers:
+                tell_observers(self.connection.observers, "sent", (payload,))
         return done
 
     # ---- the transport's view (Sink)
 
     def deliver(self, messages: Sequence[Message]) -> bool:
         """Messages for the inbox; whether the reader is to stop."""
-        return self.keeper.deliver(messages, self.heard_at)
+        return self.connection.deliver(messages, self.heard_at)
 
     def heard(self, size: int) -> None:
         """The peer is alive."""
         self.heard_at = self._now()
-        self.keeper.counters.bytes_received += size
-        if self.keeper.meter is not None:
-            self.keeper.meter(size)
+        self.connection.counters.bytes_received += size
+        if self.connection.meter is not None:
+            self.connection.meter(size)
 
     def ponged(self, payload: bytes) -> None:
         """The peer has read everything before that ping."""
-        self.keeper.pings.ponged(payload)
+        self.connection.keepalive.ponged(payload)
         self._notice_idle()
 
     def wake_writer(self) -> None:
         """The transport has frames of its own to write."""
-        self.keeper.outbox.wake()
+        self.connection.outbox.wake()
 
     @property
     def full(self) -> bool:
         """Whether the reader is to stop."""
-        return self.keeper.full
+        return self.connection.full
 
     async def drained(self) -> None:
         """Keep the reader waiting for room."""
         try:
-            await self.keeper.drained()
+            await self.connection.drained()
         finally:
             self.heard_at = self.rt.current_time()
 

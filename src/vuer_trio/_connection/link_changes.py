@@ -10,7 +10,7 @@ from weakref import WeakSet
 from .._interrupts import protected_methods
 from .._runtime import Runtime
 
-__all__ = ["Change", "LinkChanges", "Connected", "Disconnected", "Watch"]
+__all__ = ["Change", "Connected", "Disconnected", "LinkChanges", "Watch"]
 
 #: changes that a watcher may be behind; of more the oldest are dropped
 _MOST = 1000

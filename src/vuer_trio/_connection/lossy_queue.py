@@ -11,7 +11,7 @@ from .._runtime import Runtime
 from .._websocket.transport import Ping
 from .queue import Bounds, Queue
 
-__all__ = ["DiscardingQueue", "LossyQueue", "Keyed", "KeyedQueue"]
+__all__ = ["DiscardingQueue", "Keyed", "KeyedQueue", "LossyQueue"]
 
 T = TypeVar("T")  # anything with a length, in bytes
 
@@ -30,21 +30,21 @@ class LossyQueue(Queue[T]):
     dropped, and the newest message is kept however large it is.
     """
 
-    __slots__ = ("_exempt", "_pings")
+    __slots__ = ("_exempt", "_keepalive")
 
     has_room = True
     full = False
 
-    def __init__(self, rt: Runtime | None, policy: Bounds, *, attended: bool = True) -> None:
-        super().__init__(rt, policy, attended=attended)
-        self._pings = 0  # among the items
+    def __init__(self, rt: Runtime | None, policy: Bounds, *, has_consumer: bool = True) -> None:
+        super().__init__(rt, policy, has_consumer=has_consumer)
+        self._keepalive = 0  # among the items
         self._exempt = 0  # bytes of pings, and of what is being written
 
     def clear(self) -> None:
-        pings = [item for item in self.items if type(item) is Ping]
+        keepalive = [item for item in self.items if type(item) is Ping]
         super().clear()
-        self._pings -= len(pings)
-        self._exempt -= sum(map(_size, pings))
+        self._keepalive -= len(keepalive)
+        self._exempt -= sum(map(_size, keepalive))
 
     def offer(self, item: T) -> bool:
         self.put(item)
@@ -52,7 +52,7 @@ class LossyQueue(Queue[T]):
 
     def put(self, item: T) -> None:
         if type(item) is Ping:
-            self._pings += 1
+            self._keepalive += 1
             self._exempt += _size(item)
         self._add(item)
         self._trim()
@@ -61,7 +61,7 @@ class LossyQueue(Queue[T]):
 
     def put_first(self, items: Sequence[T]) -> None:
         """Pings, when a link opens."""
-        self._pings += len(items)
+        self._keepalive += len(items)
         self._exempt += sum(map(_size, items))
         super().put_first(items)
 
@@ -74,9 +74,9 @@ class LossyQueue(Queue[T]):
 
     def take(self, limit: int) -> list[T]:
         batch = super().take(limit)
-        if self._pings:
+        if self._keepalive:
             messages = [item for item in batch if type(item) is not Ping]
-            self._pings -= len(batch) - len(messages)
+            self._keepalive -= len(batch) - len(messages)
             self._exempt += sum(map(_size, messages))
         else:
             self._exempt += sum(map(_size, batch))
@@ -92,7 +92,7 @@ class LossyQueue(Queue[T]):
 
     def _trim(self) -> None:
         policy = self.policy
-        while (count := len(self.items) - self._pings) > 1 and (
+        while (count := len(self.items) - self._keepalive) > 1 and (
             count > policy.capacity or self.bytes - self._exempt > policy.max_bytes
         ):
             self._drop(self._pop_oldest())
@@ -121,8 +121,8 @@ class KeyedQueue(LossyQueue[T]):
 
     items: _Shelf[T]  # type: ignore[assignment]  # with as much of a deque as a box needs
 
-    def __init__(self, rt: Runtime | None, policy: Bounds, *, attended: bool = True) -> None:
-        super().__init__(rt, policy, attended=attended)
+    def __init__(self, rt: Runtime | None, policy: Bounds, *, has_consumer: bool = True) -> None:
+        super().__init__(rt, policy, has_consumer=has_consumer)
         self.items = _Shelf()
 
     def find(self, key: Hashable) -> T | None:
@@ -213,11 +213,11 @@ class DiscardingQueue(Queue[T]):
 
     # Nothing may be written past the box.
     @property
-    def direct(self) -> None:
+    def write_through(self) -> None:
         return None
 
-    @direct.setter
-    def direct(self, write: object) -> None:
+    @write_through.setter
+    def write_through(self, write: object) -> None:
         pass
 
 

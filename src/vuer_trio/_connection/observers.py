@@ -26,21 +26,23 @@ Observer: TypeAlias = Callable[[Direction, Sequence[Message]], object]
 Observers: TypeAlias = list[Observer]
 
 
-def add_observer(witnesses: Observers, witness: Observer) -> Callable[[], None]:
+def add_observer(observers: Observers, observer: Observer) -> Callable[[], None]:
     """Show it everything from now on; returns what takes it back, twice is harmless."""
-    if not callable(witness):
-        raise TypeError(f"witness({witness!r}): write a function of the direction and the messages")
-    entry = partial(witness)  # the same function may be a witness twice
-    witnesses.append(entry)
+    if not callable(observer):
+        raise TypeError(
+            f"witness({observer!r}): write a function of the direction and the messages"
+        )
+    entry = partial(observer)  # the same function may be a witness twice
+    observers.append(entry)
 
     def remove() -> None:
-        if entry in witnesses:
-            witnesses.remove(entry)
+        if entry in observers:
+            observers.remove(entry)
 
     return remove
 
 
-def tell_observers(witnesses: Observers, direction: Direction, messages: Sequence[Message]) -> None:
+def tell_observers(observers: Observers, direction: Direction, messages: Sequence[Message]) -> None:
     """Show messages in their order, pings left out; the sequence may be reused afterwards.
 
     What is sent is shown just before it is written, so that no reply can come before it.
@@ -48,13 +50,13 @@ def tell_observers(witnesses: Observers, direction: Direction, messages: Sequenc
     if Ping in map(type, messages):
         messages = [message for message in messages if type(message) is not Ping]
     if messages:
-        for witness in tuple(witnesses):
-            call_observer(witness, direction, messages)
+        for observer in tuple(observers):
+            call_observer(observer, direction, messages)
 
 
-def call_observer(witness: Observer, direction: Direction, messages: Sequence[Message]) -> None:
+def call_observer(observer: Observer, direction: Direction, messages: Sequence[Message]) -> None:
     """What a witness raises is logged: the connection is not its affair."""
     try:
-        witness(direction, messages)
+        observer(direction, messages)
     except BaseException as exc:
         contain(exc, log, "a witness of a connection raised")

@@ -16,7 +16,7 @@ log = logging.getLogger("vuer_trio.link")
 
 
 class Opening(Protocol):
-    """What can be opened: a `Keeper`, or what has several of them, one after another."""
+    """What can be opened: a `Connection`, or what has several of them, one after another."""
 
     rt: Runtime
     uri: str
@@ -34,35 +34,37 @@ class Opening(Protocol):
 
 
 @protected
-async def open_connection(keeper: Opening, nursery: Any) -> Exception | None:
+async def open_connection(connection: Opening, nursery: Any) -> Exception | None:
     """Run ``keeper`` in ``nursery``, or without one in a system task, from which nothing escapes.
 
     Returns None once it is open, or what it failed with. Cancelled: nothing is left of it. The
     connection may be shielded from its birth, because whoever waits for it here also ends it.
     """
-    status = _Status(keeper, in_background=nursery is None)
+    status = _Status(connection, in_background=nursery is None)
 
     @protected
     async def vuer_link() -> None:
-        await keeper.run(status)
+        await connection.run(status)
 
     @protected
     async def vuer_link_in_background() -> None:
         try:
-            await keeper.run(status)
+            await connection.run(status)
         except Exception:
-            log.exception("the connection to %s failed", keeper.uri)
+            log.exception("the connection to %s failed", connection.uri)
 
     if nursery is None:
-        keeper.rt.spawn_system_task(vuer_link_in_background)
+        connection.rt.spawn_system_task(vuer_link_in_background)
     else:
         nursery.start_soon(vuer_link)
     try:
         await status.event.wait()
     except BaseException:
-        keeper.abort()
-        with keeper.rt.CancelScope(shield=True, deadline=keeper.rt.current_time() + CLEANUP):
-            await keeper.over.wait()
+        connection.abort()
+        with connection.rt.CancelScope(
+            shield=True, deadline=connection.rt.current_time() + CLEANUP
+        ):
+            await connection.over.wait()
         raise
     return status.failure
 
@@ -70,10 +72,10 @@ async def open_connection(keeper: Opening, nursery: Any) -> Exception | None:
 class _Status:
     """What a connection says of its opening, and of an interrupt that ends it."""
 
-    def __init__(self, keeper: Opening, *, in_background: bool) -> None:
-        self.event = keeper.rt.Event()
+    def __init__(self, connection: Opening, *, in_background: bool) -> None:
+        self.event = connection.rt.Event()
         self.failure: Exception | None = None
-        self._keeper = keeper
+        self._connection = connection
         self._in_background = in_background
 
     def started(self, failure: Exception | None) -> None:
@@ -88,9 +90,9 @@ class _Status:
         interrupt = interrupt_in(exc)
         if interrupt is None or not self._in_background:
             return None
-        if await self._keeper.rt.raise_in_program(interrupt):
+        if await self._connection.rt.raise_in_program(interrupt):
             return None
-        log.error("%r ended the connection to %s", interrupt, self._keeper.uri, exc_info=exc)
-        error = ClientClosed(f"the connection to {self._keeper.uri} was ended by {interrupt!r}")
+        log.error("%r ended the connection to %s", interrupt, self._connection.uri, exc_info=exc)
+        error = ClientClosed(f"the connection to {self._connection.uri} was ended by {interrupt!r}")
         error.interrupt = interrupt
         return error

@@ -9,7 +9,7 @@ from .._errors import VuerError, renew
 from .._interrupts import protected_methods
 from .._runtime import Runtime
 
-__all__ = ["PendingReply", "PendingReplies"]
+__all__ = ["PendingReplies", "PendingReply"]
 
 R = TypeVar("R")
 
@@ -87,7 +87,9 @@ class PendingReplies(Generic[R]):
 
 @protected_methods
 class _Expecting(Generic[R]):
-    def __init__(self, calls: dict[Hashable, PendingReply[R]], key: Hashable, call: PendingReply[R]) -> None:
+    def __init__(
+        self, calls: dict[Hashable, PendingReply[R]], key: Hashable, call: PendingReply[R]
+    ) -> None:
         self._calls, self._key, self._call = calls, key, call
 
     def __enter__(self) -> PendingReply[R]:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from .._formatting import must_be
 from .._runtime import Runtime
-from .lossy_queue import DiscardingQueue, LossyQueue, KeyedQueue
+from .lossy_queue import DiscardingQueue, KeyedQueue, LossyQueue
 from .queue import Queue
 
 __all__ = ["DEFAULT_INBOX", "Discard", "DropOldest", "Fifo", "Latest", "Policy", "open_inbox"]
@@ -27,7 +27,7 @@ class Policy:
     #: whether it keeps everything
     lossless: ClassVar[bool] = False
 
-    def open(self, rt: Runtime | None, *, attended: bool = True) -> Queue[Any]:
+    def open(self, rt: Runtime | None, *, has_consumer: bool = True) -> Queue[Any]:
         """A box that keeps this policy. ``attended``: whether anybody takes from it."""
         raise NotImplementedError
 
@@ -56,8 +56,8 @@ class Fifo(Policy):
     def __post_init__(self) -> None:
         _check_room(self, self.capacity, self.max_bytes)
 
-    def open(self, rt: Runtime | None, *, attended: bool = True) -> Queue[Any]:
-        return Queue(rt, self, attended=attended)
+    def open(self, rt: Runtime | None, *, has_consumer: bool = True) -> Queue[Any]:
+        return Queue(rt, self, has_consumer=has_consumer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,8 @@ class DropOldest(Policy):
     def __post_init__(self) -> None:
         _check_room(self, self.capacity, self.max_bytes)
 
-    def open(self, rt: Runtime | None, *, attended: bool = True) -> Queue[Any]:
-        return LossyQueue(rt, self, attended=attended)
+    def open(self, rt: Runtime | None, *, has_consumer: bool = True) -> Queue[Any]:
+        return LossyQueue(rt, self, has_consumer=has_consumer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +103,8 @@ class Latest(Policy):
         """As the other policies call it."""
         return self.max_keys
 
-    def open(self, rt: Runtime | None, *, attended: bool = True) -> Queue[Any]:
-        return KeyedQueue(rt, self, attended=attended)
+    def open(self, rt: Runtime | None, *, has_consumer: bool = True) -> Queue[Any]:
+        return KeyedQueue(rt, self, has_consumer=has_consumer)
 
     def key_function(self, default: Callable[[Any], Hashable]) -> Callable[[Any], Hashable] | None:
         return self.key or default
@@ -128,8 +128,8 @@ class Discard(Policy):
         """As the other policies call it."""
         return 0
 
-    def open(self, rt: Runtime | None, *, attended: bool = True) -> Queue[Any]:
-        return DiscardingQueue(rt, self, attended=attended)
+    def open(self, rt: Runtime | None, *, has_consumer: bool = True) -> Queue[Any]:
+        return DiscardingQueue(rt, self, has_consumer=has_consumer)
 
     def for_calls(self) -> Policy:
         return DropOldest()
@@ -150,6 +150,6 @@ def open_inbox(rt: Runtime, policy: Policy) -> Queue[Any]:
     One that was chosen keeps its policy from the first byte. The default stops the reader as any
     `Fifo`, but a program that only sends must not hang itself: see `Standstill`.
     """
-    box = policy.open(rt, attended=policy is not DEFAULT_INBOX)
+    box = policy.open(rt, has_consumer=policy is not DEFAULT_INBOX)
     box.stops = True
     return box

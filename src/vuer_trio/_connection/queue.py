@@ -67,23 +67,23 @@ class Queue(Generic[T]):
         "_held",
         "_rt",
         "_waiting",
-        "attended",
         "bytes",
         "closed",
-        "direct",
         "dropped",
         "dropped_since",
+        "has_consumer",
         "home",
+        "idle_writer",
+        "ignores_count",
         "items",
-        "lone",
         "owner",
         "policy",
         "shared",
         "stops",
-        "urgent",
+        "write_through",
     )
 
-    def __init__(self, rt: Runtime | None, policy: Bounds, *, attended: bool = True) -> None:
+    def __init__(self, rt: Runtime | None, policy: Bounds, *, has_consumer: bool = True) -> None:
         self._rt = rt
         self.policy = policy
         self.items: deque[T] = deque()
@@ -98,18 +98,18 @@ class Queue(Generic[T]):
         self.closed: VuerError | None = None
         #: whether anybody takes. If not the box keeps the newest, so that a program that only
         #: sends does not stop its own reader
-        self.attended = attended
+        self.has_consumer = has_consumer
         #: whether one that is full stops the reader even so, for the time being
         self.stops = False
-        #: whether somebody waits for what comes behind the items; see `hurry`
-        self.urgent = False
+        #: whether somebody waits for what comes behind the items; see `ignore_count`
+        self.ignores_count = False
         #: items dropped so far, and since the last one taken
         self.dropped = 0
         self.dropped_since = 0
-        #: what writes one item at once instead, if the writer sleeps (`lone`) and nothing has
-        #: been written since the loop last turned (`direct`)
-        self.lone: Callable[[T], bool] | None = None
-        self.direct: Callable[[T], bool] | None = None
+        #: what writes one item at once instead, if the writer sleeps (`idle_writer`) and nothing has
+        #: been written since the loop last turned (`write_through`)
+        self.idle_writer: Callable[[T], bool] | None = None
+        self.write_through: Callable[[T], bool] | None = None
         self._held = 0  # slots of what is being written or promised
         self._waiting: deque[Waiter] = deque()
         self._arrival: Any = None
@@ -138,9 +138,9 @@ class Queue(Generic[T]):
         if size < policy.max_bytes:
             if count < policy.capacity:
                 return False
-            if self.urgent and size + count * _EACH < policy.max_bytes:
+            if self.ignores_count and size + count * _EACH < policy.max_bytes:
                 return False
-        return self.attended or self.stops
+        return self.has_consumer or self.stops
 
     @property
     def is_half_empty(self) -> bool:
@@ -148,13 +148,13 @@ class Queue(Generic[T]):
         policy = self.policy
         return self.count <= policy.capacity // 2 and self.bytes <= policy.max_bytes // 2
 
-    def hurry(self, urgent: bool) -> None:
+    def ignore_count(self, ignores_count: bool) -> None:
         """While ``urgent``, only bytes make the box full: a reply may be behind what is in it.
 
         What an item costs in memory beside its bytes counts then, too: who waits may wait for
         ever, and the smallest items cost fifty times their bytes.
         """
-        self.urgent = urgent
+        self.ignores_count = ignores_count
         if self._drained is not None and not self.full:
             self._drained.set()
             self._drained = None
@@ -169,10 +169,10 @@ class Queue(Generic[T]):
         if self.closed is None:
             self.closed = error
             self.owner = 0
-            self.lone = self.direct = None
+            self.idle_writer = self.write_through = None
             waiting, self._waiting = self._waiting, deque()
-            for ticket in waiting:
-                ticket.event.set()
+            for waiter in waiting:
+                waiter.event.set()
         self.wake()
 
     def clear(self) -> None:
@@ -208,7 +208,7 @@ class Queue(Generic[T]):
             return self.offer_shared(item)
         finally:
             self._arrival = arrival
-            self.lone = self.direct = None  # which would overtake it
+            self.idle_writer = self.write_through = None  # which would overtake it
 
     def offer(self, item: T) -> bool:
         """Put an item in if there is room, and say whether: `has_room` and `put` in one step."""
@@ -236,7 +236,7 @@ class Queue(Generic[T]):
         """Put in what the reader has read already. A box that stops nobody drops the oldest."""
         self.items.extend(items)
         self.bytes += sum(map(_size, items))
-        if not (self.attended or self.stops):
+        if not (self.has_consumer or self.stops):
             policy = self.policy
             while len(self.items) > policy.capacity or (
                 self.bytes > policy.max_bytes and len(self.items) > 1
@@ -255,19 +255,19 @@ class Queue(Generic[T]):
         """
         if self.closed is None and not self.has_room:
             assert self._rt is not None
-            ticket = Waiter(self._rt.Event(), size)
-            self._waiting.append(ticket)
+            waiter = Waiter(self._rt.Event(), size)
+            self._waiting.append(waiter)
             try:
-                await ticket.event.wait()
+                await waiter.event.wait()
             except BaseException:
-                if ticket.granted:
+                if waiter.granted:
                     self.give_back(size)
                 else:
-                    self.withdraw(ticket)
+                    self.withdraw(waiter)
                 raise
-            if ticket.granted and self.closed is None:
+            if waiter.granted and self.closed is None:
                 return
-            if ticket.granted:
+            if waiter.granted:
                 self.give_back(size)
         if self.closed is not None:
             raise renew(self.closed)
@@ -297,16 +297,16 @@ class Queue(Generic[T]):
             and len(self.items) + self._held < policy.capacity
             and self.bytes < policy.max_bytes
         ):
-            ticket = self._waiting.popleft()
-            ticket.granted = True
-            if ticket.item is None:
+            waiter = self._waiting.popleft()
+            waiter.granted = True
+            if waiter.item is None:
                 self._held += 1
-                self.bytes += ticket.size
+                self.bytes += waiter.size
             else:
-                self.put(ticket.item)
-                if type(ticket.item) is Prepared:
-                    self.shared += ticket.size
-            ticket.event.set()
+                self.put(waiter.item)
+                if type(waiter.item) is Prepared:
+                    self.shared += waiter.size
+            waiter.event.set()
 
     def put_later(self, item: T) -> Waiter:
         """Have an item put in as soon as there is room for it, behind all who wait already.
@@ -314,15 +314,15 @@ class Queue(Generic[T]):
         Only of an open box, and after `offer` said no. Nobody need wait for the ticket.
         """
         assert self._rt is not None
-        ticket = Waiter(self._rt.Event(), _size(item), item)
-        self._waiting.append(ticket)
-        return ticket
+        waiter = Waiter(self._rt.Event(), _size(item), item)
+        self._waiting.append(waiter)
+        return waiter
 
-    def withdraw(self, ticket: Waiter) -> bool:
+    def withdraw(self, waiter: Waiter) -> bool:
         """Take back a ticket that has not been granted; whether it was still waiting."""
-        if ticket.granted or self.closed is not None:
+        if waiter.granted or self.closed is not None:
             return False
-        self._waiting.remove(ticket)
+        self._waiting.remove(waiter)
         return True
 
     # ---- taking
@@ -387,7 +387,7 @@ class Queue(Generic[T]):
         if self._arrival is not None:
             self._arrival.set()
             self._arrival = None
-            self.lone = self.direct = None
+            self.idle_writer = self.write_through = None
 
     async def drained(self) -> None:
         """Park until the box is half empty. Cancelled: nothing has changed."""

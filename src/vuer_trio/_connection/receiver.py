@@ -23,47 +23,49 @@ class Receiver(Generic[E]):
     gets the next one.
     """
 
-    __slots__ = ("_decode", "_outbox", "_rt", "_taken", "inbox", "pace", "uri")
+    __slots__ = ("_decode", "_outbox", "_rt", "_taken", "inbox", "throttle", "uri")
 
     def __init__(
         self,
         inbox: Queue[Any],
         outbox: Queue[bytes],
         decode: Callable[[Any], E],
-        pace: CheckpointThrottle,
+        throttle: CheckpointThrottle,
         uri: str,
     ) -> None:
         self.inbox = inbox
-        self.pace = pace
+        self.throttle = throttle
         self.uri = uri
         self._rt: Runtime | None = None
         self._taken = False
         self._outbox = outbox
         self._decode = decode
 
-    def connect(self, rt: Runtime, inbox: Queue[Any], outbox: Queue[bytes], pace: CheckpointThrottle) -> None:
+    def connect(
+        self, rt: Runtime, inbox: Queue[Any], outbox: Queue[bytes], throttle: CheckpointThrottle
+    ) -> None:
         """Receive from another link from now on."""
-        self._rt, self.inbox, self._outbox, self.pace = rt, inbox, outbox, pace
+        self._rt, self.inbox, self._outbox, self.throttle = rt, inbox, outbox, throttle
         if self._taken:
-            inbox.attended = True
+            inbox.has_consumer = True
 
     def take(self) -> None:
         """Somebody is going to receive, from later links too: nothing is dropped for want of a
         first `recv`."""
-        self._taken = self.inbox.attended = True
+        self._taken = self.inbox.has_consumer = True
 
     async def recv(self, iterating: bool = False) -> E:
         """Wait for the next event. Cancelled: nothing has been taken.
 
         ``iterating``: a normal close raises StopAsyncIteration.
         """
-        inbox, pace = self.inbox, self.pace
-        inbox.attended = True
+        inbox, throttle = self.inbox, self.throttle
+        inbox.has_consumer = True
         if inbox.items:
-            if perf_counter() < pace.due:
-                await pace.if_cancelled()
+            if perf_counter() < throttle.due:
+                await throttle.if_cancelled()
             else:
-                await pace.turn()
+                await throttle.turn()
         while not inbox.items:
             await self._wait(iterating)
         # No await between the pop and the return: what is taken is returned.
@@ -87,7 +89,7 @@ class Receiver(Generic[E]):
         inbox = self.inbox
         if inbox.home is not None:
             inbox.home.check()
-        inbox.attended = True
+        inbox.has_consumer = True
         if not inbox.items:
             if inbox.closed is not None:
                 raise renew(inbox.closed)
@@ -103,9 +105,9 @@ class Receiver(Generic[E]):
         if limit is not None and limit < 1:
             raise ValueError(f"limit={limit}: recv_many returns at least one event")
         inbox = self.inbox
-        inbox.attended = True
+        inbox.has_consumer = True
         if inbox.items:
-            await self.pace.turn()
+            await self.throttle.turn()
         while not inbox.items:
             await self._wait()
         events = [self._take()]
@@ -124,13 +126,13 @@ class Receiver(Generic[E]):
             inbox.home.check_loop()
         error = inbox.closed
         if error is not None:
-            await self.pace.checkpoint()
+            await self.throttle.checkpoint()
             if iterating and isinstance(error, ConnectionClosed) and error.normal:
                 raise StopAsyncIteration
             raise renew(error)
         await inbox.arrival()
-        self.pace.restart()
-        self._outbox.direct = self._outbox.lone  # the loop has turned
+        self.throttle.restart()
+        self._outbox.write_through = self._outbox.idle_writer  # the loop has turned
 
     def _take(self) -> E:
         event = self._decode(self.inbox.pop())

@@ -21,10 +21,10 @@ _COUNT, _BYTES = 256, 1 << 20
 class Replay:
     """Remembers what no pong has confirmed. It counts against the outbox."""
 
-    def __init__(self, rt: Runtime, outbox: Queue[Outgoing], pings: Keepalive) -> None:
+    def __init__(self, rt: Runtime, outbox: Queue[Outgoing], keepalive: Keepalive) -> None:
         self._rt = rt
         self._outbox = outbox
-        self._pings = pings
+        self._keepalive = keepalive
         self._sent: deque[Outgoing] = deque()  # in order, pings between
         #: the pings among them, and whether they are ours: those came out of no box
         self._asked: dict[bytes, bool] = {}
@@ -61,7 +61,7 @@ class Replay:
         batch[:] = marked
 
     def _ask(self) -> Ping:
-        key = self._pings.new_key()
+        key = self._keepalive.new_key()
         self._asked[key] = True
         self._count = self._bytes = 0
         return Ping(key)
@@ -80,7 +80,7 @@ class Replay:
         self._outbox.written(done)
         if self._sent and not self._asked and not self._outbox.items:
             self._count = self._bytes = 0
-            self._outbox.put(Ping(self._pings.new_key()))
+            self._outbox.put(Ping(self._keepalive.new_key()))
 
     def put_back(self) -> None:
         """The link is lost: all of it is to be written again, before everything else."""

@@ -21,25 +21,25 @@ E = TypeVar("E")
 class Sender(Generic[E]):
     """Puts events into an outbox, encoded: what is sent is the event as it is now."""
 
-    __slots__ = ("_encode", "_keep", "outbox", "pace", "uri")
+    __slots__ = ("_encode", "_keep", "outbox", "throttle", "uri")
 
     def __init__(
         self,
         outbox: Queue[bytes],
         encode: Callable[[E], bytes],
-        pace: CheckpointThrottle,
+        throttle: CheckpointThrottle,
         uri: str,
         keep: Callable[[E, bytes], None] | None = None,
     ) -> None:
         self.outbox = outbox
-        self.pace = pace
+        self.throttle = throttle
         self.uri = uri
         self._encode = encode
         self._keep = keep
 
-    def connect(self, outbox: Queue[bytes], pace: CheckpointThrottle) -> None:
+    def connect(self, outbox: Queue[bytes], throttle: CheckpointThrottle) -> None:
         """Send on another link from now on."""
-        self.outbox, self.pace = outbox, pace
+        self.outbox, self.throttle = outbox, throttle
 
     def __matmul__(self, event: E) -> None:
         """``send @ event``: enqueue it now, without waiting.
@@ -92,20 +92,20 @@ class Sender(Generic[E]):
         will not be.
         """
         payload = self._encode(event)
-        pace, outbox = self.pace, self.outbox
-        if perf_counter() < pace.due:
-            await pace.if_cancelled()
+        throttle, outbox = self.throttle, self.outbox
+        if perf_counter() < throttle.due:
+            await throttle.if_cancelled()
         else:
-            await pace.turn()
-            outbox.direct = outbox.lone
+            await throttle.turn()
+            outbox.write_through = outbox.idle_writer
         # From here to the enqueuing there is no await, except to wait for room.
         size = len(payload)
         if outbox.owner != get_ident():
             raise outbox.refusal()
-        direct, written = outbox.direct, False
-        if direct is not None and size < LARGE and outbox.has_room:
-            outbox.direct = None
-            written = direct(payload)
+        write_through, written = outbox.write_through, False
+        if write_through is not None and size < LARGE and outbox.has_room:
+            outbox.write_through = None
+            written = write_through(payload)
         if not written and not outbox.offer(payload):
             await outbox.reserve(size)
             outbox.put_reserved((payload,), size)
@@ -113,18 +113,18 @@ class Sender(Generic[E]):
             self._keep(event, payload)
         if size >= LARGE:
             # Enqueued, so no longer cancellable: let the writer start while the caller encodes.
-            await pace.shielded()
-            pace.restart()
+            await throttle.shielded()
+            throttle.restart()
 
     def __await__(self) -> Generator[Any, Any, Permit[E]]:
         """``permit = await send``: wait for one slot, and own it."""
         return self._permit().__await__()
 
     async def _permit(self) -> Permit[E]:
-        if perf_counter() < self.pace.due:
-            await self.pace.if_cancelled()
+        if perf_counter() < self.throttle.due:
+            await self.throttle.if_cancelled()
         else:
-            await self.pace.turn()
+            await self.throttle.turn()
         await self.outbox.reserve()
         return Permit(self.outbox, self._encode)
 
@@ -132,7 +132,7 @@ class Sender(Generic[E]):
         """Enqueue all events in one step. Cancelled: none of them."""
         payloads = [self._encode(event) for event in events]
         size = sum(map(len, payloads))
-        await self.pace.turn()
+        await self.throttle.turn()
         await self.outbox.reserve(size)
         self.outbox.put_reserved(payloads, size)
 

@@ -68,7 +68,7 @@ class Standstill:
 
     @property
     def _will_give_way(self) -> bool:
-        return self._inbox.stops and not self._inbox.attended
+        return self._inbox.stops and not self._inbox.has_consumer
 
     def _gives_way(self) -> bool:
         inbox = self._inbox

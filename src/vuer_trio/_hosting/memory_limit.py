@@ -40,14 +40,14 @@ class MemoryLimit:
         self.shared = 0
 
     @contextmanager
-    def member(self, keeper: Connection, more: Callable[[], int] = int) -> Iterator[None]:
+    def member(self, connection: Connection, more: Callable[[], int] = int) -> Iterator[None]:
         """Count, during the block, what a connection holds, and ``more`` beside its messages."""
-        keeper.meter = self.count
-        self._members[keeper] = more
+        connection.meter = self.count
+        self._members[connection] = more
         try:
             yield
         finally:
-            self._members.pop(keeper, None)
+            self._members.pop(connection, None)
 
     def framed(self, message: Prepared) -> Prepared:
         """Count a message that several connections may get."""
@@ -67,32 +67,37 @@ class MemoryLimit:
     def held(self) -> int:
         """Bytes that are held now."""
         own = (
-            keeper.held - keeper.outbox.shared + more() for keeper, more in self._members.items()
+            connection.held - connection.outbox.shared + more()
+            for connection, more in self._members.items()
         )
         return self.shared + sum(own)
 
     def _add_up(self, coming: int) -> None:
         total = self.held + coming
         if total > self._limit:
-            sizes = {keeper: keeper.held + more() for keeper, more in self._members.items()}
-            for keeper in sorted(sizes, key=sizes.__getitem__, reverse=True):
-                if total <= self._limit or not sizes[keeper]:
+            sizes = {
+                connection: connection.held + more() for connection, more in self._members.items()
+            }
+            for connection in sorted(sizes, key=sizes.__getitem__, reverse=True):
+                if total <= self._limit or not sizes[connection]:
                     break
-                self._end(keeper, sizes[keeper])
+                self._end(connection, sizes[connection])
                 total = self.held + coming
         self._left = max(self._limit - total, self._limit // _STEP)
 
-    def _end(self, keeper: Connection, size: int) -> None:
+    def _end(self, connection: Connection, size: int) -> None:
         log.warning(
             "the messages of %s take more than %s bytes; %s holds %s of them, the most, so it "
             "ends; see max_buffered=",
             self._whose,
             f"{self._limit:,}",
-            keeper.uri,
+            connection.uri,
             f"{size:,}",
         )
-        if keeper.open_link is not None:
-            keeper.open_link.dismiss(_OVERLOADED, "too many messages wait here; try again later")
-        for box in (*keeper.boxes, keeper.outbox):
+        if connection.open_link is not None:
+            connection.open_link.dismiss(
+                _OVERLOADED, "too many messages wait here; try again later"
+            )
+        for box in (*connection.boxes, connection.outbox):
             box.clear()
-        del self._members[keeper]  # what it still holds goes with its tasks
+        del self._members[connection]  # what it still holds goes with its tasks

@@ -21,7 +21,9 @@ _LOOK, _PART = 1.0, 8
 
 
 @protected
-async def end_stalled(rt: Runtime, keepers: Callable[[], Iterable[Connection]], timeout: float) -> None:
+async def end_stalled(
+    rt: Runtime, connections: Callable[[], Iterable[Connection]], timeout: float
+) -> None:
     """Until cancelled: end each connection with 1008 that has had something to be written for
     ``timeout`` seconds, of which no byte has left. `math.inf`: none.
 
@@ -33,8 +35,8 @@ async def end_stalled(rt: Runtime, keepers: Callable[[], Iterable[Connection]], 
     while True:
         now = rt.current_time()
         then = now + min(_LOOK, timeout / _PART)
-        for keeper in list(keepers()):
-            link = keeper.open_link
+        for connection in list(connections()):
+            link = connection.open_link
             since = None if link is None else link.writing_since
             if link is None or since is None:
                 continue
@@ -44,10 +46,10 @@ async def end_stalled(rt: Runtime, keepers: Callable[[], Iterable[Connection]], 
             log.warning(
                 "%s has taken nothing for %g s of what waits for it (%d messages, %d bytes), so "
                 "its connection ends; see stall_timeout=",
-                keeper.uri,
+                connection.uri,
                 timeout,
-                keeper.outbox.count,
-                keeper.outbox.bytes,
+                connection.outbox.count,
+                connection.outbox.bytes,
             )
             link.dismiss(_POLICY, f"nothing of what was sent was taken for {timeout:g} s")
         await rt.sleep_until(then)

@@ -27,10 +27,10 @@ __all__ = [
     "READ",
     "SLICE",
     "STEP",
-    "SocketStream",
-    "TrioStream",
-    "Take",
     "ByteStream",
+    "SocketStream",
+    "Take",
+    "TrioStream",
     "read_buffer",
     "unsent_bytes",
 ]

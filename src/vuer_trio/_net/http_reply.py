@@ -200,7 +200,11 @@ def _joined(data: bytes) -> bytes:
 
 
 async def read_reply(
-    wire: ByteStream, who: str = "the server", *, tunnel: bool = False, deadline: float | None = None
+    stream: ByteStream,
+    who: str = "the server",
+    *,
+    tunnel: bool = False,
+    deadline: float | None = None,
 ) -> Reply:
     """The reply that opens a WebSocket (101), or a ``tunnel`` (any 2xx).
 
@@ -210,7 +214,7 @@ async def read_reply(
     """
     parser = ReplyParser(who)
     while True:
-        data = bytes(await wire.receive())
+        data = bytes(await stream.receive())
         if not data:
             raise _ended(parser.reply, who)
         parser.feed(data)
@@ -219,7 +223,7 @@ async def read_reply(
             continue
         good = reply.status // 100 == 2 if tunnel else reply.status == _SWITCHING
         if not (good or reply.redirects):
-            await _read_on(wire, parser, deadline)
+            await _read_on(stream, parser, deadline)
             raise _refused(reply, who, parser.body)
         if reply.whole:
             if good:
@@ -228,7 +232,7 @@ async def read_reply(
             raise _refused(reply, who, location=None if tunnel else _location(reply))
 
 
-async def _read_on(wire: ByteStream, parser: ReplyParser, deadline: float | None) -> None:
+async def _read_on(stream: ByteStream, parser: ReplyParser, deadline: float | None) -> None:
     """What of a refusal comes soon."""
     if parser.body_ended:
         return
@@ -237,7 +241,7 @@ async def _read_on(wire: ByteStream, parser: ReplyParser, deadline: float | None
     left = (rt.effective_deadline() if deadline is None else deadline) - rt.current_time()
     with rt.move_on_after(max(0, min(_PATIENCE, left / 2))), suppress(OSError):
         while not parser.body_ended:
-            data = bytes(await wire.receive())
+            data = bytes(await stream.receive())
             if not data:
                 break
             parser.feed(data)

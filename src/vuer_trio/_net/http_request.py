@@ -57,7 +57,7 @@ class HttpRequest:
         return {token.strip().lower() for token in value.split(",") if token.strip()}
 
 
-async def read_request(wire: ByteStream) -> tuple[HttpRequest, bytes]:
+async def read_request(stream: ByteStream) -> tuple[HttpRequest, bytes]:
     """The request, and the bytes that came behind its head.
 
     Raises BadRequest, and OSError when the stream ends first. Cancelled: bytes may be lost.
@@ -66,7 +66,7 @@ async def read_request(wire: ByteStream) -> tuple[HttpRequest, bytes]:
     received = 0
     try:
         while (event := http.next_event()) is h11.NEED_DATA:
-            data = bytes(await wire.receive())
+            data = bytes(await stream.receive())
             if not data:
                 raise ConnectionResetError("the peer left before its request was whole")
             received += len(data)
@@ -85,7 +85,7 @@ async def read_request(wire: ByteStream) -> tuple[HttpRequest, bytes]:
     return HttpRequest(method, target, headers, version), early
 
 
-async def read_body(wire: ByteStream, request: HttpRequest, early: bytes, limit: int) -> bytes:
+async def read_body(stream: ByteStream, request: HttpRequest, early: bytes, limit: int) -> bytes:
     """The body of a request whose head has been read; ``early`` came with the head.
 
     Raises BadRequest (413 over ``limit`` bytes), and OSError when the stream ends first.
@@ -108,8 +108,8 @@ async def read_body(wire: ByteStream, request: HttpRequest, early: bytes, limit:
                 continue
             if http.they_are_waiting_for_100_continue:
                 status = h11.InformationalResponse(status_code=100, headers=[], reason="Continue")
-                await wire.send_all(http.send(status) or b"")
-            data = bytes(await wire.receive())
+                await stream.send_all(http.send(status) or b"")
+            data = bytes(await stream.receive())
             if not data:
                 raise ConnectionResetError("the peer left before its request was whole")
             http.receive_data(data)

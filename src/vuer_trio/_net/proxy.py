@@ -102,7 +102,7 @@ def parse_proxy(proxy: str, source: str = "proxy") -> Proxy:
     return Proxy(proxy, secure, parts.hostname, port or (443 if secure else 80), user)
 
 
-async def open_tunnel(wire: ByteStream, address: Address, proxy: Proxy) -> None:
+async def open_tunnel(stream: ByteStream, address: Address, proxy: Proxy) -> None:
     """Ask the proxy at the other end of ``wire`` for a tunnel to ``address``.
 
     Raises Rejected when it says no or hangs up, and OSError.
@@ -112,9 +112,9 @@ async def open_tunnel(wire: ByteStream, address: Address, proxy: Proxy) -> None:
     lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
     if proxy.authorization is not None:
         lines.append(f"Proxy-Authorization: {proxy.authorization}")
-    await wire.send_all("\r\n".join([*lines, "", ""]).encode("ascii"))
+    await stream.send_all("\r\n".join([*lines, "", ""]).encode("ascii"))
     try:
-        reply = await read_reply(wire, f"the proxy {proxy.shown}", tunnel=True)
+        reply = await read_reply(stream, f"the proxy {proxy.shown}", tunnel=True)
     except Rejected as exc:
         if exc.status != 407:
             raise

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any, Self
 
 from .._interrupts import protected_methods
-from .byte_stream import READ, SLICE, Take, ByteStream, read_buffer
+from .byte_stream import READ, SLICE, ByteStream, Take, read_buffer
 
 __all__ = ["TLSStream"]
 
@@ -38,8 +38,10 @@ class _Out(Enum):
 class TLSStream:
     """See `ByteStream`. Made by `open`; the wire below is its own from then on."""
 
-    def __init__(self, wire: ByteStream, context: ssl.SSLContext, event: Callable[[], Any], **role: Any):
-        self._wire = wire
+    def __init__(
+        self, stream: ByteStream, context: ssl.SSLContext, event: Callable[[], Any], **role: Any
+    ):
+        self._stream = stream
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._ssl = context.wrap_bio(self._incoming, self._outgoing, **role)
         self._event = event
@@ -51,7 +53,7 @@ class TLSStream:
     @classmethod
     async def open(
         cls,
-        wire: ByteStream,
+        stream: ByteStream,
         context: ssl.SSLContext,
         event: Callable[[], Any],
         *,
@@ -65,10 +67,10 @@ class TLSStream:
         """
         try:
             made = cls(
-                wire, context, event, server_side=server_side, server_hostname=server_hostname
+                stream, context, event, server_side=server_side, server_hostname=server_hostname
             )
         except BaseException:
-            await wire.aclose()
+            await stream.aclose()
             raise
         try:
             await made._do_handshake()
@@ -83,7 +85,7 @@ class TLSStream:
                 self._ssl.do_handshake()
             except ssl.SSLWantReadError:
                 await self.send_all(b"")
-                self._feed(await self._wire.receive())
+                self._feed(await self._stream.receive())
             else:
                 return await self.send_all(b"")
 
@@ -110,7 +112,7 @@ class TLSStream:
         if (self._rest or self._outgoing.pending) and self._out is _Out.FREE:
             data = self._rest + self._outgoing.read()
             with suppress(OSError):  # the reader meets it, too
-                self._rest = data[self._wire.try_send(data) :]
+                self._rest = data[self._stream.try_send(data) :]
         if len(self._rest) + self._outgoing.pending > _REPLIES:
             raise ConnectionAbortedError("the peer asks for new keys, and reads nothing")
         if self._read is not None:
@@ -125,8 +127,8 @@ class TLSStream:
                 self._answer()
             if data is not None:
                 return data
-            self._feed(await self._wire.receive())
-        return await self._wire.receive()  # to be thrown away, so as it is
+            self._feed(await self._stream.receive())
+        return await self._stream.receive()  # to be thrown away, so as it is
 
     async def pump(self, take: Take) -> None:
         def fed(data: memoryview) -> bool:
@@ -134,7 +136,7 @@ class TLSStream:
             return self._pass_on(take)
 
         if self._pass_on(take):
-            await self._wire.pump(fed)
+            await self._stream.pump(fed)
 
     def _pass_on(self, take: Take) -> bool:
         try:
@@ -149,19 +151,19 @@ class TLSStream:
 
     @property
     def progress(self) -> float:
-        return self._wire.progress
+        return self._stream.progress
 
     @property
     def position(self) -> int:
-        return self._wire.position
+        return self._stream.position
 
     @property
     def arrived(self) -> int:
-        return self._wire.arrived
+        return self._stream.arrived
 
     @property
     def takes_all(self) -> bool:
-        return self._out is _Out.FREE and not self._rest and self._wire.takes_all
+        return self._out is _Out.FREE and not self._rest and self._stream.takes_all
 
     def try_send(self, data: bytes) -> int:
         """What is encrypted can not be taken back, so it is all or nothing."""
@@ -170,7 +172,7 @@ class TLSStream:
             with suppress(ssl.SSLWantReadError):
                 while view:
                     view = view[self._ssl.write(view) :]
-            self._wire.try_send(self._outgoing.read())
+            self._stream.try_send(self._outgoing.read())
         return len(data) - len(view)
 
     async def send_all(self, data: bytes | memoryview) -> None:
@@ -200,7 +202,7 @@ class TLSStream:
     async def _flush(self) -> None:
         while self._rest or self._outgoing.pending:
             data, self._rest = self._rest + self._outgoing.read(), b""
-            await self._wire.send_all(data)
+            await self._stream.send_all(data)
 
     # ---- the end
 
@@ -210,7 +212,7 @@ class TLSStream:
             self._say_end()
             await self.send_all(b"")
             self._out = _Out.ENDED
-            await self._wire.send_eof()
+            await self._stream.send_eof()
 
     def _say_end(self) -> None:
         with suppress(ssl.SSLError):  # the peer has not said it yet, or there was no handshake
@@ -221,4 +223,4 @@ class TLSStream:
             self._say_end()
             self._answer()
             self._out = _Out.ENDED
-        await self._wire.aclose()
+        await self._stream.aclose()

@@ -7,14 +7,15 @@ import math
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.util import find_spec
-from types import ModuleType
 from typing import Any
 
 from .._interrupts import protected_methods
-from .._net.binding import bind
+from .._net.backend import net_backend
 from .._net.byte_stream import ByteStream
 from .._net.failure_reason import NO_ROOM
 from .._net.http_request import BadRequest, read_request
+from .._net.listeners import bind
+from .._net.tls_stream import TLSStream
 from .._nursery import open_plain_nursery
 from .._runtime import Runtime
 from .choosing import choose_transport
@@ -40,7 +41,7 @@ Greet = Callable[[IncomingRequest], Awaitable[None]]
 
 async def listen(
     rt: Runtime,
-    listening: ListenOptions,
+    options: ListenOptions,
     greet: Greet,
     started: Callable[[Sequence[tuple[str, int]]], None],
     *services: Callable[[], Awaitable[None]],
@@ -55,8 +56,8 @@ async def listen(
     ``greet`` with their traceback (ERROR). A stream is closed when ``greet`` returns. Cancelled:
     the listening sockets are closed first; nothing is left open.
     """
-    door = _Acceptor(rt, listening, greet)
-    listeners = await bind(listening.host, listening.port, door.io.resolve)
+    door = _Acceptor(rt, options, greet)
+    listeners = await bind(options.host, options.port, door.backend.resolve)
     try:
         started([listener.getsockname()[:2] for listener in listeners])
         async with open_plain_nursery(rt) as connections:
@@ -72,17 +73,17 @@ async def listen(
         _close(listeners)
 
 
-async def greet_stream(rt: Runtime, listening: ListenOptions, stream: Any, greet: Greet) -> None:
+async def greet_stream(rt: Runtime, options: ListenOptions, stream: Any, greet: Greet) -> None:
     """The same for one open byte stream of the running library's, as it is: without TLS.
 
     Returns when ``greet`` has, and the stream is closed.
     """
-    door = _Acceptor(rt, listening, greet)
+    door = _Acceptor(rt, options, greet)
 
-    async def open_wire() -> ByteStream:
-        return door.io.wrap(stream)  # type: ignore[no-any-return]
+    async def open_stream() -> ByteStream:
+        return door.backend.wrap(stream)
 
-    await door.meet(open_wire, "a stream", False)
+    await door.meet(open_stream, "a stream", False)
 
 
 def _close(listeners: Sequence[socket.socket]) -> None:
@@ -94,20 +95,20 @@ def _close(listeners: Sequence[socket.socket]) -> None:
 class _Acceptor:
     """What all connections of one `listen` share."""
 
-    def __init__(self, rt: Runtime, listening: ListenOptions, greet: Greet) -> None:
-        self.io = _io(rt)
+    def __init__(self, rt: Runtime, options: ListenOptions, greet: Greet) -> None:
+        self.backend = net_backend(rt)
         self._rt = rt
-        self._listening = listening
+        self._options = options
         self._greet = greet
         installed = find_spec("websockets") is not None
-        self._transport = choose_transport(rt.name, listening.transport, installed)
+        self._transport = choose_transport(rt.name, options.transport, installed)
         self._opening: dict[Any, None] = {}  # the scopes of handshakes, the oldest first
         self._warned_at = -math.inf
 
     async def accept_all(self, listener: socket.socket, nursery: Any) -> None:
         """Accept what comes."""
         while True:
-            await self.io.wait_readable(listener)
+            await self.backend.wait_readable(listener)
             for _ in range(_AT_ONCE):
                 try:
                     sock, address = listener.accept()
@@ -133,16 +134,19 @@ class _Acceptor:
             log.error("cannot accept connections just now, trying again: %s%s", exc, why)
 
     async def _receive(self, sock: socket.socket, address: Any) -> None:
-        context = self._listening.context
+        context = self._options.context
 
-        async def open_wire() -> ByteStream:
-            return await self.io.open_accepted(sock, context)  # type: ignore[no-any-return]
+        async def open_stream() -> ByteStream:
+            stream = await self.backend.from_accepted(sock)
+            if context is None:
+                return stream
+            return await TLSStream.open(stream, context, self.backend.Event, server_side=True)
 
-        await self.meet(open_wire, _shown(address), context is not None, _host(address))
+        await self.meet(open_stream, _shown(address), context is not None, _host(address))
 
     async def meet(
         self,
-        open_wire: Callable[[], Awaitable[ByteStream]],
+        open_stream: Callable[[], Awaitable[ByteStream]],
         peer: str,
         secure: bool,
         host: str | None = None,
@@ -150,9 +154,9 @@ class _Acceptor:
         """One connection's life."""
         wires: list[ByteStream] = []
         try:
-            knock = await self._handshake(open_wire, wires, peer, secure, host)
-            if knock is not None:
-                await self._welcome(knock)
+            incoming = await self._handshake(open_stream, wires, peer, secure, host)
+            if incoming is not None:
+                await self._welcome(incoming)
         finally:
             deadline = self._rt.current_time() + _CLEANUP
             with self._rt.CancelScope(shield=True, deadline=deadline):
@@ -161,19 +165,19 @@ class _Acceptor:
 
     async def _handshake(
         self,
-        open_wire: Callable[[], Awaitable[ByteStream]],
+        open_stream: Callable[[], Awaitable[ByteStream]],
         wires: list[ByteStream],
         peer: str,
         secure: bool,
         host: str | None,
     ) -> IncomingRequest | None:
         """Of one connection; None if nothing came of it. ``wires`` gets what is to be closed."""
-        timeout = self._listening.handshake_timeout
+        timeout = self._options.handshake_timeout
         with self._rt.move_on_after(timeout) as scope:
             self._make_room(HANDSHAKES)
             self._opening[scope] = None
             try:
-                wire = await open_wire()
+                wire = await open_stream()
                 wires.append(wire)
                 try:
                     request, early = await read_request(wire)
@@ -183,7 +187,7 @@ class _Acceptor:
                     return None
                 return IncomingRequest(
                     self._rt,
-                    self._listening,
+                    self._options,
                     self._transport,
                     wire,
                     request,
@@ -206,14 +210,14 @@ class _Acceptor:
         if len(waiting) >= most:
             waiting[0].cancel()
 
-    async def _welcome(self, knock: IncomingRequest) -> None:
+    async def _welcome(self, incoming: IncomingRequest) -> None:
         try:
-            await self._greet(knock)
+            await self._greet(incoming)
         except Exception as exc:
-            if _only(exc) is knock.failure:
-                log.debug("the handshake of %s failed: %r", knock.peer, knock.failure)
+            if _only(exc) is incoming.failure:
+                log.debug("the handshake of %s failed: %r", incoming.peer, incoming.failure)
             else:
-                log.exception("the connection of %s failed", knock.peer)
+                log.exception("the connection of %s failed", incoming.peer)
 
 
 def _only(exc: BaseException) -> BaseException:
@@ -232,13 +236,3 @@ def _shown(address: Any) -> str:
 
 def _host(address: Any) -> str | None:
     return address[0] if isinstance(address, tuple) and len(address) >= 2 else None
-
-
-def _io(rt: Runtime) -> ModuleType:
-    if rt.name == "trio":
-        from .._net import trio_listen
-
-        return trio_listen
-    from .._net import asyncio_listen
-
-    return asyncio_listen

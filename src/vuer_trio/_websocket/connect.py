@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 from typing import Any
 
+from .._net.backend import net_backend
 from .._net.byte_stream import ByteStream
 from .._net.connect_options import ConnectOptions
+from .._net.dial import open_stream
 from .._net.rejection import REDIRECTED, Rejected
 from .._runtime import Runtime
 from .choosing import choose_transport
@@ -22,12 +23,12 @@ __all__ = ["dial"]
 log = logging.getLogger("vuer_trio.link")
 
 
-async def dial(rt: Runtime, dialing: ConnectOptions, sink: Sink, nursery: Any) -> Transport:
+async def dial(rt: Runtime, options: ConnectOptions, sink: Sink, nursery: Any) -> Transport:
     """Open a WebSocket; ``nursery`` carries what tasks it needs. Redirects are followed.
 
     Raises OSError, ssl.SSLError, Rejected; nothing is left open.
     """
-    way = dialing
+    way = options
     for count in itertools.count():  # `follow` ends it
         try:
             try:
@@ -45,42 +46,36 @@ async def dial(rt: Runtime, dialing: ConnectOptions, sink: Sink, nursery: Any) -
     raise AssertionError
 
 
-async def _dial_once(rt: Runtime, dialing: ConnectOptions, sink: Sink, nursery: Any) -> Transport:
-    name = _choose(rt.name, dialing)
-    # Imported here, and below: a program pays for one of them, and only when it connects.
-    if rt.name == "trio":
-        from .._net.trio_dial import open_stream
-    else:
-        from .._net.asyncio_dial import open_stream
+async def _dial_once(rt: Runtime, options: ConnectOptions, sink: Sink, nursery: Any) -> Transport:
+    name = _choose(rt.name, options)
     try:
-        return await _dial(rt, dialing, name, open_stream, sink, nursery)
+        return await _dial(rt, options, name, sink, nursery)
     except Rejected as exc:
-        rejected = exc.without(dialing.secrets)
+        rejected = exc.without(options.secrets)
     raise rejected  # out here: what it stands for is no context of it
 
 
 async def _dial(
     rt: Runtime,
-    dialing: ConnectOptions,
+    options: ConnectOptions,
     name: str,
-    open_stream: Callable[[ConnectOptions], Awaitable[ByteStream]],
     sink: Sink,
     nursery: Any,
 ) -> Transport:
-    wire = await open_stream(dialing)
+    stream = await open_stream(net_backend(rt), options)
     try:
-        return await _handshake(name, dialing, wire, sink, nursery)
+        return await _handshake(name, options, stream, sink, nursery)
     except BaseException:
         with rt.CancelScope(shield=True, deadline=rt.current_time() + 1):
-            await wire.aclose()
+            await stream.aclose()
         raise
 
 
-def _choose(runtime: str, dialing: ConnectOptions) -> str:
+def _choose(runtime: str, options: ConnectOptions) -> str:
     """The transport for ``dialing``. Raises ValueError for one that cannot do what is asked."""
     installed = find_spec("websockets") is not None
-    name = choose_transport(runtime, dialing.transport, installed)
-    if name != "websockets" and dialing.compression is not None:
+    name = choose_transport(runtime, options.transport, installed)
+    if name != "websockets" and options.compression is not None:
         raise ValueError(
             f"transport={name!r} cannot compress; leave it to 'auto'"
             if installed
@@ -90,34 +85,34 @@ def _choose(runtime: str, dialing: ConnectOptions) -> str:
 
 
 async def _handshake(
-    name: str, dialing: ConnectOptions, wire: ByteStream, sink: Sink, nursery: Any
+    name: str, options: ConnectOptions, stream: ByteStream, sink: Sink, nursery: Any
 ) -> Transport:
     request = Request(
-        dialing.address,
-        dialing.max_size,
-        dialing.headers,
-        dialing.subprotocols,
-        dialing.origin,
-        dialing.compression,
+        options.address,
+        options.max_size,
+        options.headers,
+        options.subprotocols,
+        options.origin,
+        options.compression,
     )
     if name == "trio-websocket":
         from .trio_websocket import TrioWebSocket
 
-        packaged = TrioWebSocket(nursery, wire, request, sink)
+        packaged = TrioWebSocket(nursery, stream, request, sink)
         await packaged.open()
         return packaged
     from .protocol import ClientProtocol
     from .stream_transport import StreamTransport
 
-    core: ClientProtocol
+    protocol: ClientProtocol
     if name == "websockets":
         from .websockets_protocol import WebsocketsClientProtocol
 
-        core = WebsocketsClientProtocol(request)
+        protocol = WebsocketsClientProtocol(request)
     else:
         from .wsproto_protocol import WsprotoClientProtocol
 
-        core = WsprotoClientProtocol(request)
-    transport = StreamTransport(wire, core, sink, dialing.max_size)
+        protocol = WsprotoClientProtocol(request)
+    transport = StreamTransport(stream, protocol, sink, options.max_size)
     await transport.open()
     return transport

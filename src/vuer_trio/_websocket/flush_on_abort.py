@@ -17,7 +17,7 @@ _GOING_AWAY = 1001
 
 
 def flush_on_abort(
-    wire: ByteStream,
+    stream: ByteStream,
     head: bytes,
     unsent: Sequence[Outgoing],
     frame: Callable[[bytes, int], bytes] = frame,
@@ -40,4 +40,4 @@ def flush_on_abort(
     else:
         out.append(frame(close_payload(_GOING_AWAY, ""), CLOSE))
     with suppress(OSError):
-        wire.try_send(b"".join(out))
+        stream.try_send(b"".join(out))

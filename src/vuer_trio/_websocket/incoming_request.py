@@ -31,9 +31,9 @@ class IncomingRequest:
     def __init__(
         self,
         rt: Runtime,
-        listening: ListenOptions,
+        options: ListenOptions,
         transport: str,
-        wire: ByteStream,
+        stream: ByteStream,
         request: HttpRequest,
         early: bytes,
         peer: str,
@@ -50,9 +50,9 @@ class IncomingRequest:
         #: what `answer` or `accept` raised, if anything
         self.failure: Exception | None = None
         self._rt = rt
-        self._listening = listening
+        self._options = options
         self._transport = transport
-        self._wire = wire
+        self._stream = stream
         self._early = early
         self._done = False
 
@@ -68,10 +68,10 @@ class IncomingRequest:
         OSError (TimeoutError after ``handshake_timeout``). Cancelled: only closing may follow.
         """
         early, self._early = self._early, b""
-        timeout = self._listening.handshake_timeout
+        timeout = self._options.handshake_timeout
         try:
             with self._rt.move_on_after(timeout):
-                return await read_body(self._wire, self.request, early, limit)
+                return await read_body(self._stream, self.request, early, limit)
             raise TimeoutError(f"{self.peer} did not send the body of its request")
         except OSError as exc:
             self.failure = exc
@@ -91,7 +91,7 @@ class IncomingRequest:
             body = b""
         self._begin()
         try:
-            await reply(self._rt, self._wire, head, self._listening.handshake_timeout, body)
+            await reply(self._rt, self._stream, head, self._options.handshake_timeout, body)
         except OSError as exc:
             self.failure = exc
             raise
@@ -110,7 +110,7 @@ class IncomingRequest:
         is cut.
         """
         data = response(status, headers, size)
-        timeout = self._listening.handshake_timeout
+        timeout = self._options.handshake_timeout
         self._begin()
         try:
             while size > 0 and read is not None:
@@ -118,17 +118,17 @@ class IncomingRequest:
                 if not body:
                     raise ConnectionAbortedError("the body is shorter than it was")
                 size -= len(body)
-                await _write(self._rt, self._wire, data + body, timeout)
+                await _write(self._rt, self._stream, data + body, timeout)
                 data = b""
             if data:
-                await _write(self._rt, self._wire, data, timeout)
+                await _write(self._rt, self._stream, data, timeout)
         except OSError as exc:
             self.failure = exc
             raise
 
     async def part(self) -> None:
         """After `send`: wait a moment for the peer to leave."""
-        await _linger(self._rt, self._wire)
+        await _linger(self._rt, self._stream)
 
     async def accept(
         self, sink: Sink, nursery: Any, headers: Sequence[tuple[str, str]] = ()
@@ -146,7 +146,7 @@ class IncomingRequest:
                 await self.answer(fault.status, [*fault.headers, plain], f"{fault.why}\n".encode())
                 raise Rejected(f"a bad upgrade: {fault.why}", status=fault.status)
             self._begin()
-            with self._rt.move_on_after(self._listening.handshake_timeout):
+            with self._rt.move_on_after(self._options.handshake_timeout):
                 return await self._open(sink, nursery, headers)
             raise TimeoutError(f"{self.peer} did not take the reply to its handshake")
         except (OSError, Rejected) as exc:
@@ -156,30 +156,30 @@ class IncomingRequest:
     async def _open(
         self, sink: Sink, nursery: Any, headers: Sequence[tuple[str, str]]
     ) -> Transport:
-        wire, max_size, early = self._wire, self._listening.max_size, self._early
+        stream, max_size, early = self._stream, self._options.max_size, self._early
         answer = switching(self.request, headers)
         if self._transport == "trio-websocket":
             # Imported here, and below: a program pays for one of them, and only for a connection.
             from .trio_websocket_server import TrioWebSocketServer
 
             request = plain_request(self.request)
-            packaged = TrioWebSocketServer(nursery, wire, sink, max_size, request, early, headers)
+            packaged = TrioWebSocketServer(nursery, stream, sink, max_size, request, early, headers)
             await packaged.open()
             return packaged
         from .protocol import WebSocketProtocol
         from .server_stream_transport import ServerStreamTransport
 
-        core: WebSocketProtocol
+        protocol: WebSocketProtocol
         if self._transport == "websockets":
             from .websockets_server_protocol import WebsocketsServerProtocol
 
-            core = WebsocketsServerProtocol(max_size)
+            protocol = WebsocketsServerProtocol(max_size)
         else:
             from .wsproto_server_protocol import WsprotoServerProtocol
 
-            core = WsprotoServerProtocol(max_size)
-        await wire.send_all(answer)
-        return ServerStreamTransport(wire, core, sink, max_size, early)
+            protocol = WsprotoServerProtocol(max_size)
+        await stream.send_all(answer)
+        return ServerStreamTransport(stream, protocol, sink, max_size, early)
 
     def _begin(self) -> None:
         if self._done:
@@ -187,26 +187,28 @@ class IncomingRequest:
         self._done = True
 
 
-async def reply(rt: Runtime, wire: ByteStream, head: bytes, timeout: float, body: bytes = b"") -> None:
+async def reply(
+    rt: Runtime, stream: ByteStream, head: bytes, timeout: float, body: bytes = b""
+) -> None:
     """Write a last reply; ``timeout`` bounds the seconds without progress. Raises OSError."""
-    await _write(rt, wire, head + body[:_SLICE], timeout)
-    await _write(rt, wire, body[_SLICE:], timeout)
-    await _linger(rt, wire)
+    await _write(rt, stream, head + body[:_SLICE], timeout)
+    await _write(rt, stream, body[_SLICE:], timeout)
+    await _linger(rt, stream)
 
 
-async def _write(rt: Runtime, wire: ByteStream, data: bytes, timeout: float) -> None:
+async def _write(rt: Runtime, stream: ByteStream, data: bytes, timeout: float) -> None:
     view = memoryview(data)
     for start in range(0, len(data), _SLICE):  # not in one: a body may be large
         with rt.move_on_after(timeout) as scope:
-            await wire.send_all(view[start : start + _SLICE])
+            await stream.send_all(view[start : start + _SLICE])
         if scope.cancelled_caught:
             raise TimeoutError("the peer did not take the reply")
 
 
-async def _linger(rt: Runtime, wire: ByteStream) -> None:
+async def _linger(rt: Runtime, stream: ByteStream) -> None:
     # Closing with unread data would reset the stream, and destroy what was just sent (RFC 9112
     # §9.6): what the peer still sends, a body perhaps, is read and dropped.
     with suppress(OSError), rt.move_on_after(LINGER):
-        await wire.send_eof()
-        while await wire.receive():
+        await stream.send_eof()
+        while await stream.receive():
             pass

@@ -10,7 +10,7 @@ from .._net.address import Address
 from .._net.rejection import basic_authorization
 from .transport import CloseInfo, Message
 
-__all__ = ["ClientProtocol", "WebSocketProtocol", "Request"]
+__all__ = ["ClientProtocol", "Request", "WebSocketProtocol"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -58,7 +58,7 @@ class WebSocketProtocol(Protocol):
     #: frames to be written: pongs, a close
     out: list[bytes]
     #: how the peer, or a fault of the peer's, ended the connection
-    ending: CloseInfo | None
+    close_info: CloseInfo | None
 
     @property
     def name(self) -> str:

@@ -33,14 +33,14 @@ _SECRET = (
 )
 
 
-def follow(dialing: ConnectOptions, rejected: Rejected, count: int) -> ConnectOptions:
+def follow(options: ConnectOptions, rejected: Rejected, count: int) -> ConnectOptions:
     """The next dial, after ``count`` redirects that were followed in this one.
 
     Another origin (scheme, host or port) gets no Authorization, no cookie, no user, and nothing
     else that is named like a secret. Raises Rejected, which names the Location, for one that is
     not followed.
     """
-    here = dialing.address
+    here = options.address
     if not rejected.location:
         raise _final(rejected, "it does not say where to, in one Location")
     there = _target(here, rejected)
@@ -50,18 +50,18 @@ def follow(dialing: ConnectOptions, rejected: Rejected, count: int) -> ConnectOp
         raise _final(rejected, there, f"{REDIRECTS} redirects were followed: is it a loop?")
     if here.secure and not there.secure:
         raise _final(rejected, there, "it leads from wss to ws, which anybody can read")
-    if dialing.stream is not None:
+    if options.stream is not None:
         raise _final(rejected, there, "stream= leads to one server; open one that leads there")
     if _origin(here) == _origin(there):
-        return replace(dialing, address=replace(there, user=here.user))
-    if dialing.stays is not None:
-        raise _final(rejected, there, dialing.stays)
+        return replace(options, address=replace(there, user=here.user))
+    if options.stays is not None:
+        raise _final(rejected, there, options.stays)
     same_host = here.host == there.host
     return replace(
-        dialing,
+        options,
         address=_without_reflected(here, there),
-        headers=[field for field in dialing.headers if _may_leave(field[0])],
-        server_hostname=dialing.server_hostname if same_host else None,
+        headers=[field for field in options.headers if _may_leave(field[0])],
+        server_hostname=options.server_hostname if same_host else None,
     )
 
 

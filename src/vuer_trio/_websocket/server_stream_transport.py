@@ -27,8 +27,15 @@ class ServerStreamTransport(StreamTransport):
 
     _frame = staticmethod(server_frame)
 
-    def __init__(self, wire: ByteStream, core: WebSocketProtocol, sink: Sink, max_size: int, early: bytes) -> None:
-        super().__init__(wire, core, sink, max_size, ServerFastParser)
+    def __init__(
+        self,
+        stream: ByteStream,
+        protocol: WebSocketProtocol,
+        sink: Sink,
+        max_size: int,
+        early: bytes,
+    ) -> None:
+        super().__init__(stream, protocol, sink, max_size, ServerFastParser)
         self._early = early
         self._finished = False
 
@@ -45,13 +52,13 @@ class ServerStreamTransport(StreamTransport):
     async def _finish(self) -> None:
         """After the end, and once nothing is left to be written, a server ends the stream
         (RFC 6455 §7.1.1): a client waits for that."""
-        if self._ending is not None and not (self._finished or self._writing or self.pending):
+        if self._close_info is not None and not (self._finished or self._writing or self.pending):
             self._finished = True
             with suppress(OSError):
-                await self._wire.send_eof()
+                await self._stream.send_eof()
 
     async def write(self, batch: Sequence[Outgoing]) -> None:
-        send_all = self._wire.send_all
+        send_all = self._stream.send_all
         self._writing = True
         out = [self._rest, *self._control]
         self._rest = b""
@@ -80,7 +87,7 @@ class ServerStreamTransport(StreamTransport):
             return False
         data = self._framed(payload)
         try:
-            sent = self._wire.try_send(data)
+            sent = self._stream.try_send(data)
         except OSError:
             sent = 0  # the writer meets it too, and tells the link
         if sent < len(data):
@@ -97,4 +104,4 @@ class ServerStreamTransport(StreamTransport):
     def abort(self, unsent: Sequence[Outgoing]) -> None:
         if not (self._writing or self._over):
             head = b"".join((self._rest, *self._control))
-            flush_on_abort(self._wire, head, unsent, server_frame)
+            flush_on_abort(self._stream, head, unsent, server_frame)

@@ -43,18 +43,18 @@ class StreamTransport:
 
     def __init__(
         self,
-        wire: ByteStream,
-        core: WebSocketProtocol,
+        stream: ByteStream,
+        protocol: WebSocketProtocol,
         sink: Sink,
         max_size: int,
-        splitter: type[FastParser] = FastParser,
+        parser: type[FastParser] = FastParser,
     ) -> None:
-        self._wire = wire
-        self._core = core
+        self._stream = stream
+        self._protocol = protocol
         self._sink = sink
-        self._messages = core.messages  # whole ones, from both
-        self._splitter: FastParser | FrameSlicer = splitter(
-            max_size, core.messages.append, self._other, self._bad_text
+        self._messages = protocol.messages  # whole ones, from both
+        self._parser: FastParser | FrameSlicer = parser(
+            max_size, protocol.messages.append, self._other, self._bad_text
         )
         self._budget = ReadBudget()
         self._more = False  # to be split, of what was read
@@ -65,54 +65,54 @@ class StreamTransport:
         self._reading = False  # the sink may get messages
         self._writing = False
         self._closing = False
-        self._ending: CloseInfo | None = None
+        self._close_info: CloseInfo | None = None
 
     @property
     def name(self) -> str:
-        return self._core.name
+        return self._protocol.name
 
     @property
     def subprotocol(self) -> str | None:
-        return self._core.subprotocol
+        return self._protocol.subprotocol
 
     # ---- opening
 
     async def open(self) -> None:
         """Do the opening handshake. Raises Rejected, or OSError when the stream breaks."""
-        core = cast(ClientProtocol, self._core)
-        request = core.request()
-        await self._wire.send_all(request)
-        reply = await read_reply(self._wire)
-        core.receive_head(plain_switching(request, reply))
-        self._compressed = core.compressed
+        protocol = cast(ClientProtocol, self._protocol)
+        request = protocol.request()
+        await self._stream.send_all(request)
+        reply = await read_reply(self._stream)
+        protocol.receive_head(plain_switching(request, reply))
+        self._compressed = protocol.compressed
         if self._compressed:
-            self._splitter = FrameSlicer(self._other)  # every frame is the library's
+            self._parser = FrameSlicer(self._other)  # every frame is the library's
         if reply.rest:  # the first frames may share a segment with the reply
-            self._more = self._splitter.feed(memoryview(reply.rest), self._budget.step)
+            self._more = self._parser.feed(memoryview(reply.rest), self._budget.step)
 
     # ---- reading
 
     async def read(self) -> CloseInfo:
         self._reading = True
         self._hand_over()  # what came with the handshake
-        while self._ending is None:
+        while self._close_info is None:
             if self._sink.full:
                 await self._sink.drained()
             elif self._more:
                 await self._sink.turn()
             if self._more:
                 self._budget.begin()
-                self._parse(self._splitter.go_on(self._budget.step))
+                self._parse(self._parser.go_on(self._budget.step))
                 continue
             try:
-                await self._wire.pump(self._take)
+                await self._stream.pump(self._take)
             except OSError as exc:
-                self._ending = CloseInfo("loss", 1006, str(exc), exc)
-        return self._ending
+                self._close_info = CloseInfo("loss", 1006, str(exc), exc)
+        return self._close_info
 
     async def read_on(self) -> None:
         try:
-            while await self._wire.receive():
+            while await self._stream.receive():
                 pass
         except OSError:
             pass
@@ -121,11 +121,11 @@ class StreamTransport:
         """Some bytes, or none at the end; whether to read on."""
         self._sink.heard(len(data))
         if not data:
-            self._ending = CloseInfo("loss", 1006, "the stream ended without a close frame")
+            self._close_info = CloseInfo("loss", 1006, "the stream ended without a close frame")
             return False
         budget = self._budget
         budget.begin()
-        return self._parse(self._splitter.feed(data, budget.step))
+        return self._parse(self._parser.feed(data, budget.step))
 
     def _parse(self, more: bool) -> bool:
         """Hand over what has been split, and go on until the others are to run, or the sink is
@@ -134,7 +134,7 @@ class StreamTransport:
         while True:
             full = sink.deliver(messages) if messages else sink.full
             messages.clear()
-            if self._ending is not None:
+            if self._close_info is not None:
                 return False
             if not more:
                 self._more = False
@@ -142,7 +142,7 @@ class StreamTransport:
             if full or budget.spent():
                 self._more = True
                 return False
-            more = self._splitter.go_on(budget.step)
+            more = self._parser.go_on(budget.step)
 
     def _hand_over(self) -> None:
         if self._messages:
@@ -151,28 +151,28 @@ class StreamTransport:
 
     def _other(self, data: bytes) -> bool:
         """Bytes for the protocol library; whether the stream goes on after them."""
-        core = self._core
-        goes_on = core.receive(data)
+        protocol = self._protocol
+        goes_on = protocol.receive(data)
         self._send_replies()
-        for payload in core.pongs:
+        for payload in protocol.pongs:
             if self._reading:
                 self._hand_over()  # what came before it
             self._sink.ponged(payload)
-        core.pongs.clear()
-        if self._ending is None:
-            self._ending = core.ending
+        protocol.pongs.clear()
+        if self._close_info is None:
+            self._close_info = protocol.close_info
         return goes_on
 
     def _bad_text(self) -> None:
-        self._core.fail(1007, NOT_UTF8)
+        self._protocol.fail(1007, NOT_UTF8)
         self._send_replies()
-        if self._ending is None:
-            self._ending = self._core.ending
+        if self._close_info is None:
+            self._close_info = self._protocol.close_info
 
     def _send_replies(self) -> None:
-        if self._core.out:
-            self._control += self._core.out
-            self._core.out.clear()
+        if self._protocol.out:
+            self._control += self._protocol.out
+            self._protocol.out.clear()
             if len(self._control) > _REPLIES:
                 # A peer that asks and does not read: the newest pong will do (RFC 6455 §5.5.3).
                 pongs = [reply for reply in self._control if reply[0] == PONG]
@@ -188,7 +188,7 @@ class StreamTransport:
 
     @property
     def buffered(self) -> int:
-        return self._splitter.buffered + self._core.buffered
+        return self._parser.buffered + self._protocol.buffered
 
     @property
     def unfinished(self) -> int:
@@ -196,18 +196,18 @@ class StreamTransport:
 
     @property
     def position(self) -> int:
-        return self._wire.position
+        return self._stream.position
 
     @property
     def arrived(self) -> int:
-        return self._wire.arrived
+        return self._stream.arrived
 
     @property
     def progress(self) -> float:
-        return self._wire.progress
+        return self._stream.progress
 
     async def write(self, batch: Sequence[Outgoing]) -> None:
-        send_all = self._wire.send_all
+        send_all = self._stream.send_all
         self._writing = True
         out = [self._rest, *self._control]
         self._rest = b""
@@ -220,7 +220,7 @@ class StreamTransport:
             if first == PING:
                 out.append(frame(payload, PING))
             elif self._compressed:
-                out.append(self._core.encode(payload))
+                out.append(self._protocol.encode(payload))
             elif size < LARGE:
                 # What `new_key` and `header` do, without the calls.
                 try:
@@ -246,11 +246,11 @@ class StreamTransport:
     @property
     def _over(self) -> bool:
         """A close frame has gone out, or is about to: no data may follow (RFC 6455 §5.5.1)."""
-        return self._closing or self._ending is not None
+        return self._closing or self._close_info is not None
 
     async def _write_last(self, out: Sequence[bytes]) -> NoReturn:
         """Write what is not data, and say that data would come too late."""
-        await self._wire.send_all(b"".join(out))
+        await self._stream.send_all(b"".join(out))
         self._writing = self._begun = False
         raise ConnectionResetError("the connection is closing")
 
@@ -259,7 +259,7 @@ class StreamTransport:
             return False
         data = frame(payload, FIRST.get(type(payload), BINARY))
         try:
-            sent = self._wire.try_send(data)
+            sent = self._stream.try_send(data)
         except OSError:
             sent = 0  # the writer meets it too, and tells the link
         if sent < len(data):
@@ -275,18 +275,18 @@ class StreamTransport:
 
     def close(self, code: int, reason: str) -> None:
         self._closing = True
-        self._core.close(code, reason)
+        self._protocol.close(code, reason)
         self._send_replies()
 
     def fail(self, code: int, reason: str) -> None:
         self.close(code, reason)
-        if self._ending is None:
-            self._ending = CloseInfo("us", code, reason)
+        if self._close_info is None:
+            self._close_info = CloseInfo("us", code, reason)
 
     def abort(self, unsent: Sequence[Outgoing]) -> None:
         if not (self._writing or self._over):
             head = b"".join((self._rest, *self._control))
-            flush_on_abort(self._wire, head, () if self._compressed else unsent)
+            flush_on_abort(self._stream, head, () if self._compressed else unsent)
 
     async def aclose(self) -> None:
-        await self._wire.aclose()
+        await self._stream.aclose()

@@ -54,8 +54,8 @@ _PATIENCE = 10
 class BufferedStream(trio.abc.Stream):
     """The stream under the package: writes wait for the writer, reads wait for room."""
 
-    def __init__(self, wire: ByteStream, sink: Sink) -> None:
-        self._wire = wire
+    def __init__(self, stream: ByteStream, sink: Sink) -> None:
+        self._stream = stream
         self._sink = sink
         self.buffer = bytearray()
         self._pong = b""  # the newest of those for which there was no room
@@ -95,7 +95,7 @@ class BufferedStream(trio.abc.Stream):
         while self.buffer:
             self.flushing = True
             data, self.buffer = self.buffer, bytearray()
-            await self._wire.send_all(memoryview(data))
+            await self._stream.send_all(memoryview(data))
             self.flushing = False
             if not self.close_sent:
                 self.buffer += self._pong
@@ -114,7 +114,7 @@ class BufferedStream(trio.abc.Stream):
             self._more = self._cutter.go_on(_FRAMES)
             return self._pieces.popleft()
         try:
-            data = bytes(await self._wire.receive())
+            data = bytes(await self._stream.receive())
         except OSError as exc:
             self.error = exc
             self.ended.set()
@@ -165,10 +165,15 @@ class PackagedWebSocket:
     _frame = staticmethod(frame)  # of this side's role
 
     def __init__(
-        self, nursery: trio.Nursery, wire: ByteStream, sink: Sink, cork: BufferedStream, max_size: int
+        self,
+        nursery: trio.Nursery,
+        stream: ByteStream,
+        sink: Sink,
+        cork: BufferedStream,
+        max_size: int,
     ) -> None:
         self._nursery = nursery
-        self._wire = wire
+        self._stream = stream
         self._sink = sink
         self._max_size = max_size
         self._cork = cork
@@ -252,9 +257,9 @@ class PackagedWebSocket:
                 return self._fault
         if self._closing:  # a local close ends get_message before the peer has answered
             await self._answered.wait()
-        return self._ending()
+        return self._close_info()
 
-    def _ending(self) -> CloseInfo:
+    def _close_info(self) -> CloseInfo:
         closed = self._socket.closed
         code = 1006 if closed is None else int(closed.code)
         reason = (closed and closed.reason) or ""
@@ -277,7 +282,7 @@ class PackagedWebSocket:
         self._scope.cancel()
         await self._hosted.wait()  # two tasks can not read one stream
         try:
-            while await self._wire.receive():
+            while await self._stream.receive():
                 pass
         except OSError:
             pass
@@ -305,11 +310,11 @@ class PackagedWebSocket:
 
     @property
     def position(self) -> int:
-        return self._wire.position
+        return self._stream.position
 
     @property
     def arrived(self) -> int:
-        return self._wire.arrived
+        return self._stream.arrived
 
     @property
     def buffered(self) -> int:
@@ -319,7 +324,7 @@ class PackagedWebSocket:
     @property
     def progress(self) -> float:
         # The package takes some 50 µs for a message, so a batch of them takes its time, too.
-        return max(self._wire.progress, self._framed_at)
+        return max(self._stream.progress, self._framed_at)
 
     async def write(self, batch: Sequence[Outgoing]) -> None:
         cork = self._cork
@@ -392,19 +397,19 @@ class PackagedWebSocket:
     def abort(self, unsent: Sequence[Outgoing]) -> None:
         if not self._cork.flushing and not self._cork.close_sent:
             unsent = [*self._batch, *unsent]
-            flush_on_abort(self._wire, bytes(self._cork.buffer), unsent, self._frame)
+            flush_on_abort(self._stream, bytes(self._cork.buffer), unsent, self._frame)
 
     async def aclose(self) -> None:
         self._scope.cancel()
-        await self._wire.aclose()
+        await self._stream.aclose()
 
 
 @protected_methods
 class _ClientCork(BufferedStream):
     """Reads the reply for the package, which gets it plain, and then the first frames."""
 
-    def __init__(self, wire: ByteStream, sink: Sink) -> None:
-        super().__init__(wire, sink)
+    def __init__(self, stream: ByteStream, sink: Sink) -> None:
+        super().__init__(stream, sink)
         self._answered = False
         # Of who dials; what reads here is the package's task, which has none.
         self._deadline = trio.current_effective_deadline()
@@ -422,7 +427,7 @@ class _ClientCork(BufferedStream):
 
     async def _read_head(self) -> bytes:
         try:
-            reply = await read_reply(self._wire, deadline=self._deadline)
+            reply = await read_reply(self._stream, deadline=self._deadline)
             head = plain_switching(self.said, reply)
         except (OSError, Rejected) as exc:
             if isinstance(exc, Rejected):
@@ -439,9 +444,11 @@ class _ClientCork(BufferedStream):
 class TrioWebSocket(PackagedWebSocket):
     """A client."""
 
-    def __init__(self, nursery: trio.Nursery, wire: ByteStream, request: Request, sink: Sink) -> None:
-        self._client_cork = _ClientCork(wire, sink)
-        super().__init__(nursery, wire, sink, self._client_cork, request.max_size)
+    def __init__(
+        self, nursery: trio.Nursery, stream: ByteStream, request: Request, sink: Sink
+    ) -> None:
+        self._client_cork = _ClientCork(stream, sink)
+        super().__init__(nursery, stream, sink, self._client_cork, request.max_size)
         self._request = request
         self._host_header, self._fields = request.fields()
 

@@ -28,8 +28,8 @@ __all__ = ["TrioWebSocketServer"]
 class _ServerCork(BufferedStream):
     """Gives the request, and the first frames once `let_in` was called."""
 
-    def __init__(self, wire: ByteStream, sink: Sink, request: bytes, early: bytes) -> None:
-        super().__init__(wire, sink)
+    def __init__(self, stream: ByteStream, sink: Sink, request: bytes, early: bytes) -> None:
+        super().__init__(stream, sink)
         self._request = request
         self._early = early
         self._accepted = trio.Event()
@@ -60,15 +60,15 @@ class TrioWebSocketServer(PackagedWebSocket):
     def __init__(
         self,
         nursery: trio.Nursery,
-        wire: ByteStream,
+        stream: ByteStream,
         sink: Sink,
         max_size: int,
         request: bytes,
         early: bytes,
         headers: Sequence[tuple[str, str]] = (),
     ) -> None:
-        self._server_cork = _ServerCork(wire, sink, request, early)
-        super().__init__(nursery, wire, sink, self._server_cork, max_size)
+        self._server_cork = _ServerCork(stream, sink, request, early)
+        super().__init__(nursery, stream, sink, self._server_cork, max_size)
         self._over = False  # what is to be written is the last
         self._finished = False
         self._fields = [(n.lower().encode("ascii"), v.encode("latin-1")) for n, v in headers]
@@ -109,9 +109,9 @@ class TrioWebSocketServer(PackagedWebSocket):
         await self._finish()
 
     async def read(self) -> CloseInfo:
-        ending = await super().read()
+        close_info = await super().read()
         self._over = True
-        return ending
+        return close_info
 
     async def read_on(self) -> None:
         await self._finish()
@@ -123,4 +123,4 @@ class TrioWebSocketServer(PackagedWebSocket):
         if self._over and not (self._finished or self._cork.owned or self.pending):
             self._finished = True
             with suppress(OSError):
-                await self._wire.send_eof()
+                await self._stream.send_eof()

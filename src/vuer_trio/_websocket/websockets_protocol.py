@@ -36,7 +36,7 @@ class WebsocketsProtocol:
         self.messages: list[Message] = []
         self.pongs: list[bytes] = []
         self.out: list[bytes] = []
-        self.ending: CloseInfo | None = None
+        self.close_info: CloseInfo | None = None
         self._begun = bytearray()  # of a fragmented message
         self._text = False  # ... which is text
         self._check = TextCheck()
@@ -57,13 +57,13 @@ class WebsocketsProtocol:
         protocol = self._protocol
         protocol.receive_data(data)
         for event in protocol.events_received():
-            if isinstance(event, Frame) and self.ending is None:
+            if isinstance(event, Frame) and self.close_info is None:
                 self._received(event)
         # An empty write asks to half-close the stream, which is the link's to decide.
         self.out += filter(None, protocol.data_to_send())
-        if self.ending is None and protocol.parser_exc is not None:
-            self.ending = self._failed(protocol.parser_exc)
-        return self.ending is None
+        if self.close_info is None and protocol.parser_exc is not None:
+            self.close_info = self._failed(protocol.parser_exc)
+        return self.close_info is None
 
     def _received(self, frame: Frame) -> None:
         opcode = frame.opcode
@@ -72,7 +72,7 @@ class WebsocketsProtocol:
         elif opcode is Opcode.CLOSE:
             received = self._protocol.close_rcvd
             assert received is not None
-            self.ending = CloseInfo("peer", received.code, received.reason)
+            self.close_info = CloseInfo("peer", received.code, received.reason)
         elif opcode is not Opcode.PING:
             if opcode is not Opcode.CONT:
                 self._text = opcode is Opcode.TEXT
@@ -106,10 +106,10 @@ class WebsocketsProtocol:
             self.out += self._protocol.data_to_send()
 
     def fail(self, code: int, reason: str) -> None:
-        if self.ending is None:
+        if self.close_info is None:
             self._protocol.fail(code, reason)
             self.out += filter(None, self._protocol.data_to_send())
-            self.ending = CloseInfo("us", code, reason)
+            self.close_info = CloseInfo("us", code, reason)
 
     def encode(self, payload: bytes) -> bytes:
         if self._protocol.state is not OPEN:

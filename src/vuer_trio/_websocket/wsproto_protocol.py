@@ -37,7 +37,7 @@ class WsprotoProtocol:
         self.messages: list[Message] = []
         self.pongs: list[bytes] = []
         self.out: list[bytes] = []
-        self.ending: CloseInfo | None = None
+        self.close_info: CloseInfo | None = None
         self.subprotocol: str | None = None
         self._begun = bytearray()  # of a message that is not whole yet
 
@@ -50,9 +50,9 @@ class WsprotoProtocol:
             return False
         self._protocol.receive_data(data)
         for event in self._protocol.events():
-            if self.ending is None:
+            if self.close_info is None:
                 self._received(event)
-        return self.ending is None
+        return self.close_info is None
 
     def _received(self, event: Event) -> None:
         if isinstance(event, BytesMessage | TextMessage):
@@ -77,21 +77,21 @@ class WsprotoProtocol:
                 # A fault of the peer's: the package shows it as a close, and sends nothing.
                 self._fail(int(event.code), event.reason or "")
                 return
-            self.ending = CloseInfo("peer", int(event.code), event.reason or "")
+            self.close_info = CloseInfo("peer", int(event.code), event.reason or "")
 
     def _fail(self, code: int, reason: str) -> None:
         self.out.append(self._frame(close_payload(code, reason), CLOSE))
-        self.ending = CloseInfo("us", code, reason)
+        self.close_info = CloseInfo("us", code, reason)
 
     def close(self, code: int, reason: str) -> None:
-        if self._protocol.state is ConnectionState.OPEN and self.ending is None:
+        if self._protocol.state is ConnectionState.OPEN and self.close_info is None:
             self.out.append(bytes(self._protocol.send(CloseConnection(code, reason or None))))
 
     def fail(self, code: int, reason: str) -> None:
-        if self.ending is None and self._protocol.state is ConnectionState.OPEN:
+        if self.close_info is None and self._protocol.state is ConnectionState.OPEN:
             self._fail(code, reason)
-        elif self.ending is None:  # a close frame is on its way already
-            self.ending = CloseInfo("us", code, reason)
+        elif self.close_info is None:  # a close frame is on its way already
+            self.close_info = CloseInfo("us", code, reason)
 
     def encode(self, payload: bytes) -> bytes:
         raise NotImplementedError("nothing is compressed here")

@@ -167,7 +167,7 @@ class ARCClient(Agent, ClientBase):
         return self._membership.intake.filtered if self._membership else 0
 
     def __repr__(self) -> str:
-        state = self._keeper.state.value if self._keeper else "not connected"
+        state = self._connection.state.value if self._connection else "not connected"
         who = shown(self.agent_id, 64) if self.agent_id else "without an id"
         return f"<ARCClient {who} at {self.uri} {state}>"
 
@@ -209,9 +209,9 @@ class ARCClient(Agent, ClientBase):
             shielded,
         )
         self._coming.counts_from(self.generation)
-        return self._coming.keeper
+        return self._coming.connection
 
-    def _opened(self, keeper: Connection) -> None:
+    def _opened(self, connection: Connection) -> None:
         self._membership, self._coming = self._coming, None
 
     @property
@@ -221,7 +221,7 @@ class ARCClient(Agent, ClientBase):
                 f"Not connected to {self.uri}: enter the client with `async with`, or await "
                 "client.connect()"
             )
-        self._membership.keeper.home.check_loop()
+        self._membership.connection.home.check_loop()
         return self._membership
 
 

@@ -102,7 +102,7 @@ class Agent(MessageTypes):
         """
         there = self._there
         with there.rt.move_on_after(_seconds(timeout)):
-            return await there.keeper.flush()
+            return await there.connection.flush()
         raise CallTimeout(f"{self.uri} has not read everything within {timeout:g} s")
 
     # ---- subscriptions

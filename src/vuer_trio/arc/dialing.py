@@ -137,7 +137,7 @@ class Dialler:
             except (Refused, Rejected) as exc:
                 if not _is_about_the_token(exc) or fresh or not self._reregister:
                     raise
-            log.info("%s does not accept the token: registering anew", link.keeper.uri)
+            log.info("%s does not accept the token: registering anew", link.connection.uri)
             fresh, account.token = True, None
             await account.register()
 
@@ -163,8 +163,8 @@ class Dialler:
         rt = link.rt
         transport = await dial_now(self._with_token(in_query), gate, nursery, stays=_STAYS)
         try:
-            ending = await gate.first(transport, self._welcome_timeout)
-            if ending is None:
+            close_info = await gate.first(transport, self._welcome_timeout)
+            if close_info is None:
                 return transport
             with suppress(OSError), rt.move_on_after(self._options.close_timeout):
                 await transport.write(())  # the answer to its close frame
@@ -175,7 +175,7 @@ class Dialler:
             raise
         with rt.CancelScope(shield=True, deadline=rt.current_time() + CLEANUP):
             await transport.aclose()
-        raise _how(ending, self._account.token)
+        raise _how(close_info, self._account.token)
 
     def _with_token(self, in_query: bool) -> Options:
         options, token = self._options, self._account.token
@@ -187,17 +187,17 @@ class Dialler:
         return replace(options, headers=[*headers, ("Authorization", f"Bearer {token}")])
 
 
-def _how(ending: CloseInfo, token: str | None) -> Exception:
+def _how(close_info: CloseInfo, token: str | None) -> Exception:
     """What a dial raises for a connection that ended before it began."""
-    said = without(shown(ending.reason), [token] if token else ())
-    if ending.by == "peer" and ending.code == BAD_TOKEN:
+    said = without(shown(close_info.reason), [token] if token else ())
+    if close_info.by == "peer" and close_info.code == BAD_TOKEN:
         return Refused(said or "bad token")
-    if ending.by == "peer" and ending.code == TOO_MANY:
+    if close_info.by == "peer" and close_info.code == TOO_MANY:
         return Busy(said or "too many messages")
-    if ending.by == "loss":
+    if close_info.by == "loss":
         return ConnectionResetError(said)
     reason = f": {said}" if said else ""
-    return ConnectionResetError(f"it was closed at once with code {ending.code}{reason}")
+    return ConnectionResetError(f"it was closed at once with code {close_info.code}{reason}")
 
 
 def _is_about_the_token(exc: Exception) -> bool:
@@ -232,7 +232,7 @@ def bad_token(uri: str, reason: str, status: int | None = None) -> Authenticatio
 def verdict(
     uri: str, how: CloseInfo | Exception, account: Account, reconnects: bool, reregister: bool
 ) -> VuerError | Literal["late"] | None:
-    """What an ending, or a failed dial, means for a connection; see `Keeper.judge`."""
+    """What an ending, or a failed dial, means for a connection; see `Connection.judge`."""
     if isinstance(how, CloseInfo):
         if how.by != "peer":
             return None

@@ -76,13 +76,13 @@ class Intake:
 
     def __init__(
         self,
-        keeper: Connection,
+        connection: Connection,
         account: Account,
         subscriptions: dict[str, None],
         wanted: Callable[[ARCMessage], object] | None,
     ) -> None:
-        self.commands = Commands(keeper.rt)
-        self.asks = Questions(self.hurry, self._give_back)
+        self.commands = Commands(connection.rt)
+        self.asks = Questions(self.ignore_count, self._give_back)
         #: the payload of the latest welcome
         self.relay_info: dict[str, Any] = {}
         #: the latest error of the relay's: code and message
@@ -94,22 +94,22 @@ class Intake:
         #: whether the relay has ever answered a command
         self.answers = False
         #: when it last delivered anything, and how many messages the filter kept out
-        self.delivered_at = keeper.rt.current_time()
+        self.delivered_at = connection.rt.current_time()
         self.filtered = 0
-        self._keeper = keeper
+        self._connection = connection
         self._account = account
         self._wanted = wanted
         self._seen: dict[str, None] = {}
         self._reported = LogLimit(log, "errors of the relay")
-        keeper.tap = self.tap
+        connection.tap = self.tap
 
-    def hurry(self) -> None:
+    def ignore_count(self) -> None:
         """If somebody waits for what may be behind a full inbox: read on, up to its bytes."""
-        self._keeper.inbox.hurry(bool(self.asks) or bool(self.commands))
+        self._connection.inbox.ignore_count(bool(self.asks) or bool(self.commands))
 
     def _give_back(self, messages: Iterable[ARCMessage]) -> None:
         """What nobody has taken goes where all goes."""
-        inbox = self._keeper.inbox
+        inbox = self._connection.inbox
         if inbox.closed is None:
             inbox.extend([Arrived(message, 0) for message in messages])
 
@@ -155,7 +155,7 @@ class Intake:
                 wanted = self._wanted(message)
             except BaseException as exc:
                 message_in_log = "the filter of %s failed; the message is let in"
-                contain(exc, log, message_in_log, self._keeper.uri)
+                contain(exc, log, message_in_log, self._connection.uri)
                 return True
             if not wanted:
                 self.filtered += 1
@@ -174,9 +174,9 @@ class Intake:
             self.last_error = dict(payload)
             if self._reported.admits():
                 code = _word(payload.get("code"))
-                log.warning("%s reports an error: %s", self._keeper.uri, code)
+                log.warning("%s reports an error: %s", self._connection.uri, code)
         elif kind != "pong":
-            log.debug("%s says %s, which means nothing here", self._keeper.uri, _word(kind))
+            log.debug("%s says %s, which means nothing here", self._connection.uri, _word(kind))
         if len(control.to) == 1:
             self._account.is_called(control.to[0])
 

@@ -63,7 +63,7 @@ class RelaySession:
         self._account = account
         self._reconnects = options.backoff is not None
         self._dialler = Dialler(options, account, settings.welcome_timeout, settings.reregister)
-        self.keeper = keeper = Connection(
+        self.connection = connection = Connection(
             rt,
             uri,
             self._dialler.dial,
@@ -76,16 +76,18 @@ class RelaySession:
             backoff=options.backoff,
             shielded=shielded,
         )
-        keeper.judge = self._judge
-        keeper.on_link = self._on_link
-        keeper.on_close = self._on_close
-        self.intake = Intake(keeper, account, subscriptions, settings.filter)
-        pace = CheckpointThrottle(rt, every=options.checkpoints == "every", home=keeper.home)
-        self.sender: Sender[Text] = Sender(keeper.outbox, _same, pace, uri)
-        self.receiver: Receiver[ARCMessage] = Receiver(
-            keeper.inbox, keeper.outbox, received, pace, uri
+        connection.judge = self._judge
+        connection.on_link = self._on_link
+        connection.on_close = self._on_close
+        self.intake = Intake(connection, account, subscriptions, settings.filter)
+        throttle = CheckpointThrottle(
+            rt, every=options.checkpoints == "every", home=connection.home
         )
-        self.receiver.connect(rt, keeper.inbox, keeper.outbox, pace)
+        self.sender: Sender[Text] = Sender(connection.outbox, _same, throttle, uri)
+        self.receiver: Receiver[ARCMessage] = Receiver(
+            connection.inbox, connection.outbox, received, throttle, uri
+        )
+        self.receiver.connect(rt, connection.inbox, connection.outbox, throttle)
         limit = settings.rate_limit
         self.window = None if limit is None else Window(rt, limit, self.check_open)
         self._first: Sequence[Command] = ()
@@ -93,8 +95,8 @@ class RelaySession:
 
     def check_open(self) -> None:
         """Raises what any sending would."""
-        if self.keeper.outbox.closed is not None:
-            raise renew(self.keeper.outbox.closed)
+        if self.connection.outbox.closed is not None:
+            raise renew(self.connection.outbox.closed)
 
     # ---- the keeper's view
 
@@ -116,8 +118,8 @@ class RelaySession:
         return self.intake.commands.expect("subscribed", names, payload, internal=True)
 
     def _on_link(self) -> None:
-        keeper = self.keeper
-        self.intake.commands.next_link(self._first, keeper.outbox)
+        connection = self.connection
+        self.intake.commands.next_link(self._first, connection.outbox)
         assert self._dialler.gate is not None
         self._dialler.gate.release()
         self.intake.delivered_at = self.rt.current_time()
@@ -125,8 +127,8 @@ class RelaySession:
             self.window.opened()
         if not self._reconnects:
             return
-        if keeper.generation == self._generation_of_the_first:
-            keeper.nursery.start_soon(self._watch)
+        if connection.generation == self._generation_of_the_first:
+            connection.nursery.start_soon(self._watch)
         else:
             self._look.set()
 
@@ -139,7 +141,7 @@ class RelaySession:
     def _judge(self, how: CloseInfo | Exception) -> VuerError | Literal["late"] | None:
         if self.window is not None and isinstance(how, CloseInfo):
             self.window.lost()
-        uri, reregister = self.keeper.uri, self._settings.reregister
+        uri, reregister = self.connection.uri, self._settings.reregister
         return verdict(uri, how, self._account, self._reconnects, reregister)
 
     def _on_close(self, error: VuerError) -> None:
@@ -161,15 +163,17 @@ class RelaySession:
         try:
             command = commands.expect(_REPLIES[kind], names, payload)
             with command as call, self.rt.move_on_after(timeout):
-                self.intake.hurry()
+                self.intake.ignore_count()
                 await self.sender(payload)
                 command.sent = True
                 return await call.wait()  # type: ignore[no-any-return]
         finally:
-            self.intake.hurry()
+            self.intake.ignore_count()
         told = self.intake.last_error
         code = f"; its latest error was {shown(told.get('code'), 64)!r}" if told else ""
-        raise CallTimeout(f"{self.keeper.uri} has not answered {kind} within {timeout:g} s{code}")
+        raise CallTimeout(
+            f"{self.connection.uri} has not answered {kind} within {timeout:g} s{code}"
+        )
 
     def echo_subscription(self) -> list[Text]:
         """What is to be sent before a question to all, so that the relay tells its id.
@@ -186,7 +190,7 @@ class RelaySession:
     # ---- whether anything is delivered
 
     async def _watch(self) -> None:
-        every, keeper = self._settings.check_every, self.keeper
+        every, connection = self._settings.check_every, self.connection
         with suppress(VuerError):  # of a connection that is closed
             while True:
                 wait = self.intake.delivered_at + every - self.rt.current_time()
@@ -197,35 +201,35 @@ class RelaySession:
                     self._look = self.rt.Event()
                 elif self.intake.delivered_at + every > self.rt.current_time():
                     continue
-                if keeper.state is State.OPEN:
+                if connection.state is State.OPEN:
                     await self._check()
                 self.intake.delivered_at = self.rt.current_time()
 
     async def _check(self) -> None:
-        keeper, intake = self.keeper, self.intake
-        generation, asked_at = keeper.generation, self.rt.current_time()
+        connection, intake = self.connection, self.intake
+        generation, asked_at = connection.generation, self.rt.current_time()
         try:
             there = await self.command("list_subscriptions", None)
         except CallTimeout:
-            heard = intake.delivered_at > asked_at or keeper.stopped
-            if intake.answers and keeper.generation == generation and not heard:
+            heard = intake.delivered_at > asked_at or connection.stopped
+            if intake.answers and connection.generation == generation and not heard:
                 await self._abandon()
             return
         gone = [name for name in intake.subscriptions if name not in there]
-        if gone and keeper.generation == generation:  # those agents had left
+        if gone and connection.generation == generation:  # those agents had left
             await self.sender(self._internal_subscription(gone).payload)
 
     async def _abandon(self) -> None:
         """In order, so that the relay knows before the next dial that this link is gone."""
-        keeper, generation = self.keeper, self.keeper.generation
+        connection, generation = self.connection, self.connection.generation
         reason = "the relay delivers nothing to this connection any more"
-        log.warning("%s: %s", keeper.uri, reason)
-        keeper.fail(1001, reason)
-        with self.rt.move_on_after(keeper.close_timeout):
-            while keeper.state is State.OPEN and keeper.generation == generation:
-                await self.rt.sleep(keeper.close_timeout / 16)
-        if keeper.generation == generation:
-            keeper.lose(reason)
+        log.warning("%s: %s", connection.uri, reason)
+        connection.fail(1001, reason)
+        with self.rt.move_on_after(connection.close_timeout):
+            while connection.state is State.OPEN and connection.generation == generation:
+                await self.rt.sleep(connection.close_timeout / 16)
+        if connection.generation == generation:
+            connection.lose(reason)
 
 
 def _same(payload: Text) -> Text:

@@ -144,7 +144,7 @@ class Recorder(ReentrantContextManager):
         self._told = False
         file = self._file = self._new_file(self._about(), epoch=(self._now(), time.time_ns()))
         # First, and in sync code: nothing is missed while the file is made.
-        remove = self._source.witness(self._see)
+        remove = self._source.observer(self._see)
         try:
             # A cancellation waits for its end: somebody must close the file.
             await rt.run_in_thread(file.create)

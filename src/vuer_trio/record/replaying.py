@@ -43,9 +43,9 @@ async def replay(
         what = "a list, for loop=True, and nothing that can be gone through only once"
         raise TypeError(must_be("events", what, events, secret=True))
     rt = runtime()
-    pace = CheckpointThrottle(rt)
+    throttle = CheckpointThrottle(rt)
     sent = 0
-    await pace.turn()
+    await throttle.turn()
     due = rt.current_time()
     while True:
         before = sent
@@ -53,9 +53,9 @@ async def replay(
             due += delay / speed
             if due > rt.current_time():
                 await rt.sleep_until(due)
-                pace.restart()
-            elif perf_counter() >= pace.due:
-                await pace.turn()
+                throttle.restart()
+            elif perf_counter() >= throttle.due:
+                await throttle.turn()
             await call_unprotected(send, event)
             sent += 1
         if not loop or sent == before:

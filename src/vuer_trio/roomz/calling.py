@@ -45,11 +45,11 @@ class Gate:
 
     def __init__(self, queue: Queue[Item]) -> None:
         self._queue = queue
-        self.attended = True
+        self.has_consumer = True
 
     @property
     def full(self) -> bool:
-        return self.attended and self._queue.full
+        return self.has_consumer and self._queue.full
 
     @property
     def awaited(self) -> bool:
@@ -85,14 +85,14 @@ class Calling:
     async def run(self) -> None:
         _calling.set(self)
         self._task = self._rt.current_task()
-        pace = CheckpointThrottle(self._rt, pause=HANDLERS)
+        throttle = CheckpointThrottle(self._rt, pause=HANDLERS)
         while True:
             if not self.queue.items:
                 await self.queue.arrival()
-                pace.restart()
+                throttle.restart()
                 continue
-            if perf_counter() >= pace.due:
-                await pace.turn()
+            if perf_counter() >= throttle.due:
+                await throttle.turn()
                 continue
             self._busy = True
             try:

@@ -26,7 +26,7 @@ from .calling import HandlerCaller, call_handler
 from .errors import ClientError, ConnectionError, needed
 from .events import ConnectionState, EventHandler, Handlers, RoomzEvent
 from .packets import load_codec
-from .visit import Settings, RoomzSession
+from .visit import RoomzSession, Settings
 
 __all__ = ["AsyncClient", "open_roomz_client"]
 
@@ -217,7 +217,9 @@ class AsyncClient(ReentrantContextManager):
         load_codec()  # before the token is used up
         needed("httpx2")
         rt = runtime()
-        visit = RoomzSession(rt, self._settings, self._account, self._handlers, self._call_handler, given)
+        visit = RoomzSession(
+            rt, self._settings, self._account, self._handlers, self._call_handler, given
+        )
         self._visit = visit
         home = nursery if nursery is not None else self._nursery
         failure = await open_connection(visit, home)

@@ -69,25 +69,25 @@ class Socket:
         self.server = server
         self.user: dict[str, Any] = {}
         self.ended = rt.Event()
-        self.keeper = Connection(
+        self.connection = Connection(
             rt,
             server.shown,
             self._dial,
             unreachable,
-            Fifo().open(rt, attended=False),  # nothing gets there
+            Fifo().open(rt, has_consumer=False),  # nothing gets there
             Fifo().open(rt),
             heartbeat=math.inf,  # Engine.IO has its own
             close_timeout=_CLOSE_TIMEOUT,
         )
-        self.keeper.tap = self._read
+        self.connection.tap = self._read
         #: what comes before `begin`; it stops the reader only once this client is let in
-        self._early: Queue[Item] = _EARLY.open(rt, attended=False)
-        self._early.hurry(True)  # the answer to a call may be behind them
+        self._early: Queue[Item] = _EARLY.open(rt, has_consumer=False)
+        self._early.ignore_count(True)  # the answer to a call may be behind them
         self._missed = 0
         self._ignored = LogLimit(log, "packets that make no sense")
         self._begun = False
-        self.keeper.boxes[:] = [gate, self._early]
-        self._dialing = ConnectOptions(
+        self.connection.boxes[:] = [gate, self._early]
+        self._options = ConnectOptions(
             server.websocket,
             _MAX_SIZE,
             transport,
@@ -100,14 +100,14 @@ class Socket:
         self._opened = self._authenticated = self._admitted = False
         self._decided = rt.Event()  # let in, refused or lost
         self._refusal: str | None = None
-        self._ending: Disconnected | None = None
+        self._close_info: Disconnected | None = None
         self.max_payload = _MAX_PAYLOAD
         self._silence = _SILENCE
 
     @property
     def alive(self) -> bool:
         """Whether it is open, in both directions."""
-        return self.keeper.state is State.OPEN
+        return self.connection.state is State.OPEN
 
     # ---- life
 
@@ -117,8 +117,8 @@ class Socket:
         Who calls sets the deadline. Raises Refused, and ConnectionError when it ends before; a
         connection that ends just after has been one. Cancelled: nothing is left open.
         """
-        watch = self.keeper.changes.watch(self.rt)
-        failure = await open_connection(self.keeper, nursery)
+        watch = self.connection.changes.watch(self.rt)
+        failure = await open_connection(self.connection, nursery)
         if isinstance(failure, OSError | VuerError | Rejected):
             raise unreachable(self.server.shown, failure)
         if failure is not None:
@@ -142,7 +142,7 @@ class Socket:
                 tasks.start_soon(self._beat)
                 async for change in watch:
                     if isinstance(change, Disconnected):
-                        self._ending = change
+                        self._close_info = change
                         break
                 tasks.cancel_scope.cancel()
         finally:
@@ -155,9 +155,9 @@ class Socket:
 
     def _lost(self) -> ConnectionError:
         why = ""
-        if self._ending is not None:
-            why = f" (code {self._ending.code}"
-            why += f": {shown(self._ending.reason)})" if self._ending.reason else ")"
+        if self._close_info is not None:
+            why = f" (code {self._close_info.code}"
+            why += f": {shown(self._close_info.reason)})" if self._close_info.reason else ")"
         return ConnectionError(f"the connection to {self.server.shown} has ended{why}")
 
     async def _beat(self) -> None:
@@ -167,12 +167,12 @@ class Socket:
         """
         await self._decided.wait()
         while True:
-            if self.keeper.stopped:
+            if self.connection.stopped:
                 await self.rt.sleep(self._silence)
                 continue
-            due = self.keeper.heard_at + self._silence
+            due = self.connection.heard_at + self._silence
             if self.rt.current_time() >= due:
-                self.keeper.lose(f"no sign of life for {self._silence:g} s")
+                self.connection.lose(f"no sign of life for {self._silence:g} s")
                 return
             await self.rt.sleep_until(due)
 
@@ -180,18 +180,18 @@ class Socket:
         """Close in order. Calls that wait fail. Cancelled: as `abort`, without waiting."""
         self._calls.fail(self._lost())
         try:
-            await self.keeper.aclose()
+            await self.connection.aclose()
         except ConnectionClosed as exc:  # whoever sent what is not sent is told already
             log.debug("%s", exc)
 
     async def abort(self) -> None:
         """End it at once."""
-        self.keeper.abort()
+        self.connection.abort()
         with self.rt.CancelScope(shield=True, deadline=self.rt.current_time() + CLEANUP):
-            await self.keeper.over.wait()
+            await self.connection.over.wait()
 
     async def _dial(self, link: Link, nursery: Any) -> Transport:
-        return await _dial_now(self.rt, self._dialing, link, nursery)
+        return await _dial_now(self.rt, self._options, link, nursery)
 
     # ---- reading
 
@@ -224,7 +224,7 @@ class Socket:
             case Kind.OPEN:
                 self._agree(packet.data)
             case Kind.PING:
-                self.keeper.outbox.offer(PONG)  # no room: the server does not read either
+                self.connection.outbox.offer(PONG)  # no room: the server does not read either
             case Kind.CONNECTED:
                 self._admitted = True
             case Kind.REFUSED if not self._decided.is_set():
@@ -238,9 +238,9 @@ class Socket:
             case Kind.REPLY:
                 self._calls.settle(packet.number, packet.data)
             case Kind.CLOSE | Kind.LEFT:
-                self.keeper.fail(1000, "the server ended the session")
+                self.connection.fail(1000, "the server ended the session")
         if not self._decided.is_set() and self._let_in:
-            self._early.attended = self.alive  # from now on a full one stops the reader
+            self._early.has_consumer = self.alive  # from now on a full one stops the reader
             self._decided.set()
 
     @property
@@ -254,7 +254,7 @@ class Socket:
         self.max_payload = int(_positive(terms.get("maxPayload"), 1, _MAX_PAYLOAD))
         interval = _positive(terms.get("pingInterval"), 0.001, 25.0)
         self._silence = interval + _positive(terms.get("pingTimeout"), 0.001, 20.0)
-        self.keeper.outbox.offer(CONNECT)
+        self.connection.outbox.offer(CONNECT)
 
     def _event(self, name: str, data: dict[str, Any], size: int) -> None:
         if name in ("connect", "connect_error", "disconnect"):  # ours to tell
@@ -277,7 +277,7 @@ class Socket:
         """Keep an event until `begin`. What is too much before this client is let in is lost:
         to stop the reader then would keep it from ever being let in."""
         early = self._early
-        if early.has_room or early.attended or name == "authenticated":
+        if early.has_room or early.has_consumer or name == "authenticated":
             early.put(Item(RoomzEvent(name, data), size))
         else:
             self._missed += 1
@@ -307,7 +307,7 @@ class Socket:
     async def _call(self, number: int, payload: bytes) -> Any:
         if not self.alive:
             raise self._lost()
-        outbox = self.keeper.outbox
+        outbox = self.connection.outbox
         with self._calls.expect(number) as call:
             try:
                 await outbox.reserve(len(payload))
@@ -317,8 +317,8 @@ class Socket:
             return await call.wait()
 
 
-async def _dial_now(rt: Runtime, dialing: ConnectOptions, link: Link, nursery: Any) -> Transport:
-    return await dial(rt, dialing, link, nursery)
+async def _dial_now(rt: Runtime, options: ConnectOptions, link: Link, nursery: Any) -> Transport:
+    return await dial(rt, options, link, nursery)
 
 
 def _positive(value: Any, unit: float, default: float) -> float:

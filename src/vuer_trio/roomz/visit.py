@@ -25,7 +25,7 @@ from .errors import AuthenticationError, ClientError, ConnectionError
 from .events import ConnectionState, Handlers, Item, RoomzEvent, complete
 from .socket import Refused, Socket
 
-__all__ = ["ACK_TIMEOUT", "Settings", "RoomzSession"]
+__all__ = ["ACK_TIMEOUT", "RoomzSession", "Settings"]
 
 log = logging.getLogger("vuer_trio.roomz")
 

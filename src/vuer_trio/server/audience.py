@@ -55,9 +55,9 @@ class Listener:
             return None
         return self._outbox.put_later(message)
 
-    def withdraw(self, ticket: Waiter) -> bool:
+    def withdraw(self, waiter: Waiter) -> bool:
         """Give up a place in the line; whether it was still one."""
-        return self._outbox.withdraw(ticket)
+        return self._outbox.withdraw(waiter)
 
     def skip(self) -> None:
         """It does not get a broadcast, as its outbox is full."""

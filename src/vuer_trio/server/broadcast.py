@@ -91,9 +91,9 @@ class Broadcast(Verbs):
         for session in serving.sessions:
             listener = session.listener
             if not listener.offer(message):
-                ticket = listener.offer_later(message)
-                if ticket is not None:
-                    waiting.append((listener, ticket))
+                waiter = listener.offer_later(message)
+                if waiter is not None:
+                    waiting.append((listener, waiter))
         if waiting:
             await self._wait(serving, waiting)
 
@@ -101,11 +101,11 @@ class Broadcast(Verbs):
         late = False
         try:
             with serving.rt.move_on_after(serving.options.stall_timeout):
-                for _, ticket in waiting:
-                    await ticket.event.wait()
+                for _, waiter in waiting:
+                    await waiter.event.wait()
                 return
             late = True
         finally:
-            for listener, ticket in waiting:
-                if listener.withdraw(ticket) and late:
+            for listener, waiter in waiting:
+                if listener.withdraw(waiter) and late:
                     listener.skip()

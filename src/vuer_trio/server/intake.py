@@ -44,9 +44,9 @@ class Dispatcher:
     """
 
     def __init__(
-        self, keeper: Connection, handlers: Handlers, policy: Policy, session: VuerSession
+        self, connection: Connection, handlers: Handlers, policy: Policy, session: VuerSession
     ) -> None:
-        self._keeper = keeper
+        self._connection = connection
         self._handlers = handlers
         self._policy = policy
         self._session = session
@@ -54,7 +54,7 @@ class Dispatcher:
         self._failed = False
         self._nursery: Any = None
         self._caller: Caller | None = None
-        self.waiting = Waiting(keeper.rt, self._hurry)
+        self.waiting = Waiting(connection.rt, self._ignore_count)
         #: called when the first INIT has been read
         self.on_init: Callable[[], None] = lambda: None
         #: the first INIT, once it is there
@@ -66,18 +66,18 @@ class Dispatcher:
         #: whether INIT makes the handlers wait for `release`
         self.holds_at_init = False
         self._held: Any = None  # an event, while handlers wait
-        keeper.tap = self.tap
+        connection.tap = self.tap
 
     def start(self, nursery: Any) -> None:
         """Call the handlers in ``nursery``."""
-        self._nursery, keeper = nursery, self._keeper
-        self._caller = Caller(keeper.rt, nursery, self._policy, self._run, keeper.outbox)
-        keeper.boxes += self._caller.boxes
+        self._nursery, connection = nursery, self._connection
+        self._caller = Caller(connection.rt, nursery, self._policy, self._run, connection.outbox)
+        connection.boxes += self._caller.boxes
 
     def hold(self) -> None:
         """Handlers wait: what the program does first, the client is to see first."""
         if self._held is None:
-            self._held = self._keeper.rt.Event()
+            self._held = self._connection.rt.Event()
 
     def release(self) -> None:
         """The program begins in this step, or there is none."""
@@ -91,16 +91,16 @@ class Dispatcher:
     async def _forget(self) -> None:
         self.early = None
 
-    def _hurry(self, urgent: bool) -> None:
+    def _ignore_count(self, ignores_count: bool) -> None:
         """Somebody waits for what may be behind full boxes: read on, up to their bytes."""
         box: Queue[Any]
-        for box in self._keeper.boxes:
-            box.hurry(urgent)
+        for box in self._connection.boxes:
+            box.ignore_count(ignores_count)
 
     def tap(self, messages: Sequence[Any], at: float) -> list[Arrived]:
         """What goes into the inbox, of messages read ``at`` that time."""
         arrived: list[Arrived] = []
-        inbox, heavy = self._keeper.inbox, self._is_heavy()
+        inbox, heavy = self._connection.inbox, self._is_heavy()
         if self.early is not None:
             self.early += messages
         for message in messages:
@@ -122,7 +122,7 @@ class Dispatcher:
             size = _weight(message) if heavy else len(message)
             # A box from which nobody takes keeps the newest, for long: as bytes, of which an event
             # may take eighty times as many.
-            item = Arrived(event if inbox.attended else message, size)
+            item = Arrived(event if inbox.has_consumer else message, size)
             if self._key_function is not None:
                 set_key(item, event, self._key_function)
             for handler in self._handlers.of(event.etype):
@@ -134,7 +134,7 @@ class Dispatcher:
 
     def _is_heavy(self) -> bool:
         """Whether so much waits to be taken that it matters what a message is decoded."""
-        return any(box.attended and box.bytes > _LIGHT for box in self._keeper.boxes)
+        return any(box.has_consumer and box.bytes > _LIGHT for box in self._connection.boxes)
 
     def _keep(self, event: ClientEvent, message: Any) -> None:
         """The first INIT, which stays for as long as the session."""
@@ -143,8 +143,10 @@ class Dispatcher:
 
     def _refuse(self, error: ProtocolError) -> None:
         self._failed = True
-        log.warning("%s sent what is no event, so its session ends: %s", self._keeper.uri, error)
-        self._keeper.fail(TOO_BIG if error.too_large else INVALID, str(error))
+        log.warning(
+            "%s sent what is no event, so its session ends: %s", self._connection.uri, error
+        )
+        self._connection.fail(TOO_BIG if error.too_large else INVALID, str(error))
 
     async def _run(self, handler: Handler, event: Event) -> None:
         if self._held is not None:

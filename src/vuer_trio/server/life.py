@@ -36,17 +36,17 @@ class SessionRunner:
     """One session's. The connection's nursery is around the session's, so that what the session
     has sent can still go out when everything in it has ended."""
 
-    def __init__(self, serving: Serving, knock: IncomingRequest) -> None:
+    def __init__(self, serving: Serving, incoming: IncomingRequest) -> None:
         options = serving.options
         self._serving = serving
         self._rt = serving.rt
         self._close_timeout = options.close_timeout
-        self._keeper = Connection(
+        self._connection = Connection(
             self._rt,
-            f"the client at {knock.peer}",
-            knock.accept,
+            f"the client at {incoming.peer}",
+            incoming.accept,
             lambda uri, exc: exc,
-            options.inbox.open(self._rt, attended=False),
+            options.inbox.open(self._rt, has_consumer=False),
             options.outbox.open(self._rt),
             heartbeat=options.heartbeat,
             close_timeout=options.close_timeout,
@@ -55,27 +55,27 @@ class SessionRunner:
         encode = with_key(serving.encode, options.outbox.key_function(kind))
         self.session = VuerSession(
             self._rt,
-            self._keeper,
+            self._connection,
             serving.app.handlers,
             options.inbox,
             encode,
             serving.prepare,
-            knock,
+            incoming,
         )
-        self._connection: Any = None  # its nursery, while there is a connection
+        self._outer: Any = None  # its nursery, while there is a connection
         self._program_runs = False
         self._program_ended = self._rt.Event()
 
     async def run(self) -> None:
         """Returns when nothing of the session is left. Cancelled: it ends at once."""
-        with self._serving.memory.member(self._keeper, lambda: self.session.kept):
+        with self._serving.memory.member(self._connection, lambda: self.session.kept):
             await self._live()
 
     async def _live(self) -> None:
-        session, keeper = self.session, self._keeper
-        changes = keeper.changes.watch(self._rt)
+        session, connection = self.session, self._connection
+        changes = connection.changes.watch(self._rt)
         try:
-            async with self._rt.open_nursery() as connection:
+            async with self._rt.open_nursery() as outer:
                 try:
                     async with self._rt.open_nursery() as nursery:
                         app = self._serving.app
@@ -84,22 +84,24 @@ class SessionRunner:
                             hold=app.binding is not None,
                             hold_at_init=bool(app.programs),
                         )
-                        failure = await open_connection(keeper, connection)
+                        failure = await open_connection(connection, outer)
                         if failure is None:
-                            self._connection = connection
+                            self._outer = outer
                             self._serving.sessions[session] = None
                             if self._serving.closing:
                                 nursery.start_soon(self._serving.say_goodbye, session)
                             nursery.start_soon(self._end_with_the_connection, changes)
                             nursery.start_soon(self._run_program)
                         else:
-                            log.debug("%s: the handshake failed: %s", keeper.uri, describe(failure))
+                            log.debug(
+                                "%s: the handshake failed: %s", connection.uri, describe(failure)
+                            )
                             nursery.cancel_scope.cancel()
                 except BaseException:
-                    keeper.abort()
+                    connection.abort()
                     raise
                 finally:
-                    self._connection = None
+                    self._outer = None
                     self._serving.sessions.pop(session, None)
                     session.stopped()
                 await self._close()
@@ -108,10 +110,10 @@ class SessionRunner:
 
     def turn_out(self, reason: str) -> None:
         """End the session for what it has not done. It takes little more than ``close_timeout``."""
-        if self._connection is None:
+        if self._outer is None:
             self.session.abort()
         else:
-            self._connection.start_soon(self._say_why, reason)
+            self._outer.start_soon(self._say_why, reason)
 
     async def _say_why(self, reason: str) -> None:
         # The drain alone is bounded by the time without progress, and who reads slowly has some.
@@ -125,7 +127,7 @@ class SessionRunner:
 
     async def _close(self) -> None:
         try:
-            await self._keeper.aclose()
+            await self._connection.aclose()
         except ConnectionClosed as exc:
             log.info("%s", exc)
 
@@ -151,12 +153,12 @@ class SessionRunner:
         async for change in changes:
             if isinstance(change, Disconnected):
                 break
-        error = self._keeper.inbox.closed
+        error = self._connection.inbox.closed
         assert error is not None
         self.session.lost(error)
         if isinstance(error, ConnectionClosed):
             with self._rt.move_on_after(self._close_timeout):
                 await self.session.finish()
-                if self._program_runs and self._keeper.inbox.attended:
+                if self._program_runs and self._connection.inbox.has_consumer:
                     await self._program_ended.wait()  # it may be receiving what came last
         self.session.cancel_scope.cancel()

@@ -51,40 +51,40 @@ class Pages:
         self._root = None if root is None else Path(root).resolve()
         self.turns = Turns(rt, _SENDING)
 
-    async def answer(self, knock: IncomingRequest, more: Sequence[tuple[str, str]] = ()) -> None:
+    async def answer(self, incoming: IncomingRequest, more: Sequence[tuple[str, str]] = ()) -> None:
         """Answer a plain HTTP request; ``more`` are headers of the answer.
 
         Raises OSError when the stream breaks. Cancelled: the answer may be cut.
         """
-        request = knock.request
+        request = incoming.request
         if request.method not in ("GET", "HEAD"):
-            return await knock.answer(405, [("allow", "GET, HEAD")], b"")
+            return await incoming.answer(405, [("allow", "GET, HEAD")], b"")
         path = _path(request.target)
         if path is None:
             found: File | None = None
         elif self._root is None:
             if path == "/":
-                return await knock.answer(200, _headers(_HTML, more), _link(knock))
+                return await incoming.answer(200, _headers(_HTML, more), _link(incoming))
             found = None
         else:
             found = await self._rt.run_in_thread(_find, self._root, path)
         if found is None:
-            return await knock.answer(404, [("content-type", "text/plain")], b"not here\n")
+            return await incoming.answer(404, [("content-type", "text/plain")], b"not here\n")
         headers = _headers(found.kind, more)
         if request.method == "HEAD":
-            await knock.send(200, headers, found.size)
+            await incoming.send(200, headers, found.size)
         else:
             async with self.turns.turn() as turn:
                 if turn is None:
                     retry = [("content-type", "text/plain"), ("retry-after", "10")]
-                    return await knock.answer(503, retry, b"too many pages are being read\n")
-                await self._send(knock, headers, found, turn)
+                    return await incoming.answer(503, retry, b"too many pages are being read\n")
+                await self._send(incoming, headers, found, turn)
             if turn.gave_way:
                 return
-        await knock.part()
+        await incoming.part()
 
     async def _send(
-        self, knock: IncomingRequest, headers: Sequence[tuple[str, str]], found: File, turn: Turn
+        self, incoming: IncomingRequest, headers: Sequence[tuple[str, str]], found: File, turn: Turn
     ) -> None:
         opened: list[BinaryIO] = []  # filled by a thread, whatever becomes of this task
 
@@ -94,7 +94,7 @@ class Pages:
             return data
 
         try:
-            await knock.send(200, headers, found.size, read)
+            await incoming.send(200, headers, found.size, read)
         finally:
             for file in opened:
                 file.close()
@@ -148,8 +148,8 @@ def _path(target: str) -> str | None:
         return None
 
 
-def _link(knock: IncomingRequest) -> bytes:
-    host = knock.request.header("host") or "localhost"
-    uri = f"{'wss' if knock.secure else 'ws'}://{host}"
+def _link(incoming: IncomingRequest) -> bytes:
+    host = incoming.request.header("host") or "localhost"
+    uri = f"{'wss' if incoming.secure else 'ws'}://{host}"
     link = f"https://vuer.ai?ws={quote(uri, safe=':/')}"
     return _LINK.format(link=html.escape(link), uri=html.escape(uri)).encode()

@@ -68,7 +68,9 @@ class Serving:
         self.lives: dict[VuerSession, None] = {}
         self.closing = False
         #: who counts against ``max_sessions``: those, but who has given way and is about to go
-        self._places: Places[SessionRunner] = Places(rt, options.max_sessions, options.sessions_per_host)
+        self._places: Places[SessionRunner] = Places(
+            rt, options.max_sessions, options.sessions_per_host
+        )
         self._giving_way: dict[SessionRunner, None] = {}
         self._origins = Origins(options.origins, options.hosts, options.host)
         self._visits = Visits(rt, _VISITS)
@@ -115,7 +117,7 @@ class Serving:
         from .._websocket.listen_options import ListenOptions
 
         options = self.options
-        listening = ListenOptions(
+        listen_options = ListenOptions(
             options.host,
             options.port,
             options.max_size,
@@ -126,7 +128,7 @@ class Serving:
         self._status = status
         await listen(
             self.rt,
-            listening,
+            listen_options,
             self.greet,
             self._started,
             *self.services(),
@@ -142,7 +144,7 @@ class Serving:
         options = self.options
         return (
             partial(self._places.watch, options.init_timeout, self._turn_out),
-            partial(end_stalled, self.rt, self._keepers, options.stall_timeout),
+            partial(end_stalled, self.rt, self._connections, options.stall_timeout),
             self._close_at_the_end,
         )
 
@@ -164,8 +166,8 @@ class Serving:
             for session in list(self.lives):
                 session.abort()
 
-    def _keepers(self) -> Iterable[Connection]:
-        return [session._keeper for session in self.sessions]
+    def _connections(self) -> Iterable[Connection]:
+        return [session._connection for session in self.sessions]
 
     async def say_goodbye(self, session: VuerSession) -> None:
         """Close it because the server ends."""
@@ -174,72 +176,72 @@ class Serving:
         except ConnectionClosed as exc:
             log.info("%s", exc)
 
-    async def greet(self, knock: IncomingRequest) -> None:
+    async def greet(self, incoming: IncomingRequest) -> None:
         """Let somebody in, or say why not."""
-        refusal = self._origins.refusal(knock.request, secure=knock.secure)
+        refusal = self._origins.refusal(incoming.request, secure=incoming.secure)
         if refusal is not None:
-            log.warning("%s: refused: %s", knock.peer, refusal)
-            await self._refuse(knock, 403, f"{refusal}\n")
-        elif not knock.wants_websocket:
+            log.warning("%s: refused: %s", incoming.peer, refusal)
+            await self._refuse(incoming, 403, f"{refusal}\n")
+        elif not incoming.wants_websocket:
             with self._visits.visit(_PAGE_TIMEOUT):
-                await self._pages.answer(knock, self._origins.headers(knock.request))
+                await self._pages.answer(incoming, self._origins.headers(incoming.request))
         elif self.closing:
-            await self._refuse(knock, 503, "this server is going away\n")
+            await self._refuse(incoming, 503, "this server is going away\n")
         else:
-            await self._let_in(knock)
+            await self._let_in(incoming)
 
-    async def _let_in(self, knock: IncomingRequest) -> None:
-        life = SessionRunner(self, knock)
-        session = life.session
+    async def _let_in(self, incoming: IncomingRequest) -> None:
+        runner = SessionRunner(self, incoming)
+        session = runner.session
         try:
-            out = self._places.enter(life, knock.host)
+            out = self._places.enter(runner, incoming.host)
         except NoPlace as exc:
             log.warning(
                 "%s: refused: %s; see max_sessions= and max_sessions_per_host=",
-                knock.peer,
+                incoming.peer,
                 exc,
             )
-            await self._refuse(knock, 503, "this server has as many sessions as it takes\n")
+            await self._refuse(incoming, 503, "this server has as many sessions as it takes\n")
             return
         if out is not None:
             self._give_way(out)
         session.listener.holds = self.options.init_timeout != math.inf
-        session.introduced(partial(self._introduce, life))
+        session.introduced(partial(self._introduce, runner))
         self.lives[session] = None
         try:
             # A session ends by its own close, in order, when the server is cancelled.
             with self.rt.CancelScope(shield=True):
-                await life.run()
+                await runner.run()
         finally:
             del self.lives[session]
-            self._places.leave(life)
-            self._giving_way.pop(life, None)
+            self._places.leave(runner)
+            self._giving_way.pop(runner, None)
             self._left.set()
 
-    def _introduce(self, life: SessionRunner) -> None:
+    def _introduce(self, runner: SessionRunner) -> None:
         """Its INIT has been read."""
-        self._places.settle(life)
-        life.session.listener.release()
+        self._places.settle(runner)
+        runner.session.listener.release()
 
-    def _give_way(self, life: SessionRunner) -> None:
+    def _give_way(self, runner: SessionRunner) -> None:
         """It has lost its place to another: it may hear of that, but not keep its memory."""
-        log.info("%s has sent no INIT, and gives way to another", life.session.peer)
+        log.info("%s has sent no INIT, and gives way to another", runner.session.peer)
         if len(self._giving_way) >= _GIVING_WAY:
             oldest = next(iter(self._giving_way))
             del self._giving_way[oldest]
             oldest.session.abort()
-        self._giving_way[life] = None
-        life.turn_out("no INIT was sent, and others want to get in")
+        self._giving_way[runner] = None
+        runner.turn_out("no INIT was sent, and others want to get in")
 
-    def _turn_out(self, life: SessionRunner) -> None:
+    def _turn_out(self, runner: SessionRunner) -> None:
         timeout = self.options.init_timeout
         log.warning(
             "%s has sent no INIT within %g s, so its session ends; see init_timeout=",
-            life.session.peer,
+            runner.session.peer,
             timeout,
         )
-        life.turn_out(f"no INIT was sent within {timeout:g} s")
+        runner.turn_out(f"no INIT was sent within {timeout:g} s")
 
-    async def _refuse(self, knock: IncomingRequest, status: int, text: str) -> None:
+    async def _refuse(self, incoming: IncomingRequest, status: int, text: str) -> None:
         with self._refusals.visit(_REFUSAL_TIMEOUT):
-            await knock.answer(status, [("content-type", "text/plain")], text.encode())
+            await incoming.answer(status, [("content-type", "text/plain")], text.encode())

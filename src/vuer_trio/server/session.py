@@ -52,52 +52,52 @@ class VuerSession(Verbs):
     def __init__(
         self,
         rt: Runtime,
-        keeper: Connection,
+        connection: Connection,
         handlers: Handlers,
         policy: Policy,
         encode: Callable[[Any], bytes],
         prepare: Prepare,
-        knock: IncomingRequest,
+        incoming: IncomingRequest,
     ) -> None:
-        pace = CheckpointThrottle(rt, home=keeper.home)
+        throttle = CheckpointThrottle(rt, home=connection.home)
         self._rt = rt
-        self._keeper = keeper
-        self._intake = Dispatcher(keeper, handlers, policy, self)
+        self._connection = connection
+        self._dispatcher = Dispatcher(connection, handlers, policy, self)
         self._nursery: Any = None
         self._prepare = prepare
         self._over = False  # its nursery is
         self._gone = rt.Event()
         #: path and query that the client asked for, "/" as a rule
-        self.path: str = knock.request.target
+        self.path: str = incoming.request.target
         #: the address of the client, for logs
-        self.peer: str = knock.peer
+        self.peer: str = incoming.peer
         #: as a broadcast sees it
-        self.listener = Listener(keeper.outbox, knock.peer)
+        self.listener = Listener(connection.outbox, incoming.peer)
         #: ``send @ e``, ``await send(e)``; ``await send`` returns a permit
-        self.send: Sender[ServerEvent] = Sender(keeper.outbox, encode, pace, keeper.uri)
+        self.send: Sender[ServerEvent] = Sender(connection.outbox, encode, throttle, connection.uri)
         self._receiver: Receiver[ClientEvent] = Receiver(
-            keeper.inbox,
-            keeper.outbox,
+            connection.inbox,
+            connection.outbox,
             taken,
-            pace,
-            keeper.uri,
+            throttle,
+            connection.uri,
         )
-        self._receiver.connect(rt, keeper.inbox, keeper.outbox, pace)
+        self._receiver.connect(rt, connection.inbox, connection.outbox, throttle)
 
     def __repr__(self) -> str:
-        return f"<VuerSession {self.peer} {self._keeper.state.value}>"
+        return f"<VuerSession {self.peer} {self._connection.state.value}>"
 
     # ---- state
 
     @property
     def connected(self) -> bool:
         """Whether it is open, in both directions."""
-        return self._keeper.state is State.OPEN and not self._keeper.home.forked
+        return self._connection.state is State.OPEN and not self._connection.home.forked
 
     @property
     def client_info(self) -> Mapping[str, Any]:
         """What the client told of itself in INIT; empty before it, or if it was no map."""
-        init = self._intake.init
+        init = self._dispatcher.init
         value = init.value if init is not None else None
         return value if isinstance(value, dict) else {}
 
@@ -111,17 +111,17 @@ class VuerSession(Verbs):
     @property
     def close_code(self) -> int | None:
         """How the connection ended (RFC 6455 §7.4.1), None while it is open."""
-        return self._keeper.ending.code if self._keeper.ending else None
+        return self._connection.close_info.code if self._connection.close_info else None
 
     def statistics(self) -> Statistics:
         """Counts, depths and times, as they are now."""
-        keeper = self._keeper
+        connection = self._connection
         return measure(
-            keeper.counters,
-            keeper.outbox,
-            keeper.inbox,
-            keeper.boxes,
-            silence=self._rt.current_time() - keeper.heard_at,
+            connection.counters,
+            connection.outbox,
+            connection.inbox,
+            connection.boxes,
+            silence=self._rt.current_time() - connection.heard_at,
             skipped=self.listener.skipped,
         )
 
@@ -129,14 +129,14 @@ class VuerSession(Verbs):
     def _tasks(self) -> Any:
         if self._nursery is None:
             raise RuntimeError(f"{self!r} has not begun")
-        self._keeper.home.check()
+        self._connection.home.check()
         if self._over:
             raise self._end()
         return self._nursery
 
     def _end(self) -> VuerError:
         """How it ended, to be raised."""
-        return renew(self._keeper.inbox.closed or ClientClosed(f"{self.peer} has gone"))
+        return renew(self._connection.inbox.closed or ClientClosed(f"{self.peer} has gone"))
 
     # ---- sending
 
@@ -147,9 +147,9 @@ class VuerSession(Verbs):
         """Enqueue an event now; the same as ``session @ event``."""
         if not isinstance(event, Change):
             self._send(event)
-        elif self._keeper.outbox.owner != get_ident():
-            raise self._keeper.outbox.refusal()
-        elif not self._keeper.outbox.offer_shared(event.framed(self._prepare)):
+        elif self._connection.outbox.owner != get_ident():
+            raise self._connection.outbox.refusal()
+        elif not self._connection.outbox.offer_shared(event.framed(self._prepare)):
             raise self.send.full()
 
     def __matmul__(self, event: ServerEvent) -> None:
@@ -171,9 +171,9 @@ class VuerSession(Verbs):
         ConnectionClosed. Cancelled: nothing is undone.
         """
         if timeout is None:
-            return await self._keeper.flush()
+            return await self._connection.flush()
         with self._rt.move_on_after(timeout):
-            return await self._keeper.flush()
+            return await self._connection.flush()
         raise CallTimeout(f"{self.peer} has not read everything within {timeout:g} s")
 
     # ---- receiving
@@ -207,19 +207,19 @@ class VuerSession(Verbs):
         """
         if not isinstance(etype, str):
             raise TypeError(must_be("etype", "a str, 'CAMERA_MOVE'", etype))
-        if etype == "INIT" and self._intake.init is not None:
+        if etype == "INIT" and self._dispatcher.init is not None:
             # Not a full checkpoint: a program that begins with this is still in its first step.
             await self._rt.checkpoint_if_cancelled()
-            return self._intake.init
+            return self._dispatcher.init
         self._check_open()
-        with self._intake.waiting.till(etype) as call:
+        with self._dispatcher.waiting.till(etype) as call:
             if timeout is None:
                 return await call.wait()
             with self._rt.move_on_after(timeout):
                 return await call.wait()
         raise CallTimeout(f"no {etype} from {self.peer} within {timeout:g} s")
 
-    def witness(self, fn: Observer) -> Callable[[], None]:
+    def observer(self, fn: Observer) -> Callable[[], None]:
         """Call ``fn(direction, messages)`` for all that is on the wire: payloads, in order.
 
         ``direction`` is "received", when they are read, or "sent", just before they are written.
@@ -228,10 +228,10 @@ class VuerSession(Verbs):
         neither wait nor keep the sequence. What it raises is logged. Returns what takes it back,
         twice is harmless.
         """
-        init, early = self._intake.init, self._intake.early
+        init, early = self._dispatcher.init, self._dispatcher.early
         if init is not None:
             call_observer(fn, "received", early or (make_encoder()(init.to_wire()),))
-        return add_observer(self._keeper.witnesses, fn)
+        return add_observer(self._connection.observers, fn)
 
     # ---- requests
 
@@ -248,7 +248,7 @@ class VuerSession(Verbs):
         if "{uuid}" in rtype:  # a plain ServerRPC: the class has only the form
             rtype = event.rtype = rtype.format(uuid=event.uuid)
         self._check_open()
-        with self._intake.waiting.reply(rtype) as call:
+        with self._dispatcher.waiting.reply(rtype) as call:
             if ttl is None:
                 await self._request(event)
                 return await call.wait()
@@ -286,9 +286,9 @@ class VuerSession(Verbs):
 
     def _check_open(self) -> None:
         """What the box says, before anybody waits for a reply that can not come."""
-        self._keeper.home.check_loop()
-        if self._keeper.outbox.closed is not None:
-            raise renew(self._keeper.outbox.closed)
+        self._connection.home.check_loop()
+        if self._connection.outbox.closed is not None:
+            raise renew(self._connection.outbox.closed)
 
     # ---- tasks
 
@@ -320,7 +320,7 @@ class VuerSession(Verbs):
         What it raises is logged, and ends only the task. Raises ConnectionClosed, or ClientClosed,
         when the session has ended.
         """
-        self._keeper.home.check()
+        self._connection.home.check()
         task = SessionTask(self, self._rt, fn, args)
         try:
             self._tasks.start_soon(task.run)
@@ -342,26 +342,26 @@ class VuerSession(Verbs):
         Handlers wait for `program_begins` from now on, or from INIT on.
         """
         self._nursery = nursery
-        self._intake.start(nursery)
-        self._intake.holds_at_init = hold_at_init
+        self._dispatcher.start(nursery)
+        self._dispatcher.holds_at_init = hold_at_init
         if hold:
-            self._intake.hold()
+            self._dispatcher.hold()
 
     def program_begins(self) -> None:
         """Its first step is this one, up to its first wait; or there is no program."""
-        self._intake.release()
+        self._dispatcher.release()
 
     def introduced(self, fn: Callable[[], None]) -> None:
         """``fn()`` is to be called when its INIT has been read."""
-        self._intake.on_init = fn
+        self._dispatcher.on_init = fn
 
     def lost(self, error: VuerError) -> None:
         """The connection has ended with ``error``: no reply can come."""
-        self._intake.waiting.fail(error)
+        self._dispatcher.waiting.fail(error)
 
     async def finish(self) -> None:
         """Wait until every event that was read has been handled."""
-        await self._intake.finish()
+        await self._dispatcher.finish()
 
     def stopped(self) -> None:
         """Its tasks have ended, and no more may start."""
@@ -373,19 +373,19 @@ class VuerSession(Verbs):
 
     def abort(self) -> None:
         """End it at once. What is enqueued is offered to the system, without waiting."""
-        self._keeper.abort()
+        self._connection.abort()
         if self._nursery is not None:
             self._nursery.cancel_scope.cancel()
 
     @property
     def has_room(self) -> bool:
         """Whether an event can be enqueued without waiting."""
-        return self._keeper.outbox.has_room
+        return self._connection.outbox.has_room
 
     @property
     def kept(self) -> int:
         """Bytes that it keeps beside the messages in its boxes."""
-        return self._intake.kept
+        return self._dispatcher.kept
 
     # ---- closing
 
@@ -398,7 +398,7 @@ class VuerSession(Verbs):
         """
         check_close(code, reason)
         try:
-            await self._keeper.aclose(code, reason)
+            await self._connection.aclose(code, reason)
         finally:
             if self._nursery is not None:
                 self._nursery.cancel_scope.cancel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from .._connection.pending_replies import PendingReply, PendingReplies
+from .._connection.pending_replies import PendingReplies, PendingReply
 from .._errors import VuerError
 from .._runtime import Runtime
 from ..events import ClientEvent, canonical
@@ -19,9 +19,9 @@ class Waiting:
     Each is in a ``with`` block; however that ends, nothing stays behind.
     """
 
-    def __init__(self, rt: Runtime, urgent: Callable[[bool], None]) -> None:
+    def __init__(self, rt: Runtime, ignores_count: Callable[[bool], None]) -> None:
         self._rt = rt
-        self._urgent = urgent
+        self._ignores_count = ignores_count
         self._replies: PendingReplies[ClientEvent] = PendingReplies(rt)
         self._tills: dict[str, list[PendingReply[ClientEvent]]] = {}
         self._count = 0
@@ -52,13 +52,13 @@ class Waiting:
     def _counted(self) -> Iterator[None]:
         self._count += 1
         if self._count == 1:
-            self._urgent(True)
+            self._ignores_count(True)
         try:
             yield
         finally:
             self._count -= 1
             if self._count == 0:
-                self._urgent(False)
+                self._ignores_count(False)
 
     def see(self, event: ClientEvent) -> bool:
         """An event has been read; whether it was a reply, and is done with."""

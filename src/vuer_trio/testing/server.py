@@ -40,7 +40,7 @@ class MemoryServer:
         self._wrap = wrap
         self._nursery: Any = None
         options = app._options
-        self._listening = ListenOptions(
+        self._listen_options = ListenOptions(
             None, 0, options.max_size, None, options.handshake_timeout, options.transport
         )
 
@@ -84,7 +84,7 @@ class MemoryServer:
         client_end = self._wrap(client_end)
         self.streams.append((client_end, server_end))
         self._nursery.start_soon(
-            greet_stream, self.rt, self._listening, server_end, self.serving.greet
+            greet_stream, self.rt, self._listen_options, server_end, self.serving.greet
         )
         return client_end
 

@@ -34,18 +34,18 @@ INVALID_TOKEN = "Invalid or unregistered token"
 class Member:
     """`run` is its life. It is a `Seat` of the switch."""
 
-    def __init__(self, relay: Relay, knock: IncomingRequest) -> None:
+    def __init__(self, relay: Relay, incoming: IncomingRequest) -> None:
         options = relay.options
         self._relay = relay
-        self._knock = knock
+        self._incoming = incoming
         self._rt = relay.rt
         self.agent_id: str | None = None
         limit = options.rate_limit
         self._window = None if limit is None else Window(relay.rt, limit)
         self._slow = False
-        self._keeper = Connection(
+        self._connection = Connection(
             relay.rt,
-            f"the agent at {knock.peer}",
+            f"the agent at {incoming.peer}",
             self._accept,
             lambda uri, exc: exc,
             Fifo().open(relay.rt),
@@ -54,34 +54,34 @@ class Member:
             close_timeout=options.close_timeout,
             shielded=True,
         )
-        self._keeper.on_open = self._opened
-        self._keeper.tap = self._tap
-        self._keeper.on_close = self._closed
+        self._connection.on_open = self._opened
+        self._connection.tap = self._tap
+        self._connection.on_close = self._closed
 
     async def _accept(self, link: Link, nursery: Any) -> Transport:
-        return await self._knock.accept(link, nursery)
+        return await self._incoming.accept(link, nursery)
 
     async def run(self) -> None:
         """Returns when nothing of it is left. Cancelled: it ends at once."""
-        with self._relay.memory.member(self._keeper):
+        with self._relay.memory.member(self._connection):
             await self._live()
 
     async def _live(self) -> None:
-        keeper = self._keeper
+        connection = self._connection
         try:
             async with self._rt.open_nursery() as nursery:
-                failure = await open_connection(keeper, nursery)
+                failure = await open_connection(connection, nursery)
                 if failure is not None:
-                    log.debug("%s: the handshake failed: %r", keeper.uri, failure)
+                    log.debug("%s: the handshake failed: %r", connection.uri, failure)
                     return
                 if self.agent_id is None:
                     await self.close(BAD_TOKEN, self._why)
-                await keeper.over.wait()
+                await connection.over.wait()
         except BaseException:
-            keeper.abort()
+            connection.abort()
             raise
 
-    def _opened(self, keeper: Connection) -> None:
+    def _opened(self, connection: Connection) -> None:
         token, self._why = self._token(), "Missing token"
         if token is None:
             return
@@ -93,7 +93,7 @@ class Member:
 
     def _token(self) -> str | None:
         """What the header says, if it says anything; else the query."""
-        request = self._knock.request
+        request = self._incoming.request
         kind, _, token = (request.header("authorization") or "").partition(" ")
         if kind == "Bearer":
             return token
@@ -110,17 +110,17 @@ class Member:
         """All that is to be done for what was read; nothing is for an inbox."""
         agent_id, switch = self.agent_id, self._relay.switch
         for data in messages:
-            if agent_id is None or self._keeper.outbox.closed is not None:
+            if agent_id is None or self._connection.outbox.closed is not None:
                 break
             if self._window is not None and not self._window.try_admit():
-                log.warning("%s sends too much: its connection ends", self._keeper.uri)
-                self._keeper.fail(TOO_MANY, "Rate limit exceeded")
+                log.warning("%s sends too much: its connection ends", self._connection.uri)
+                self._connection.fail(TOO_MANY, "Rate limit exceeded")
                 break
             try:
                 text = str(data, "utf-8")
             except UnicodeDecodeError:
                 if type(data) is Text:
-                    self._keeper.fail(INVALID, "invalid UTF-8")
+                    self._connection.fail(INVALID, "invalid UTF-8")
                     break
                 switch.refuse(agent_id, self, "Malformed JSON")
                 continue
@@ -129,7 +129,7 @@ class Member:
 
     def put(self, frame: Prepared) -> None:
         """Enqueue a frame; a connection that has no room for it ends."""
-        outbox = self._keeper.outbox
+        outbox = self._connection.outbox
         if outbox.closed is not None or self._slow:
             return
         if frame.account is None:  # the first of those who get it
@@ -138,12 +138,12 @@ class Member:
             self._slow = True
             log.warning(
                 "%s reads too slowly: %d messages wait for it, so its connection ends",
-                self._keeper.uri,
+                self._connection.uri,
                 outbox.count,
             )
             # What waits is not written first: a peer that reads a byte now and then would be kept
             # for as long as it likes.
-            link = self._keeper.open_link
+            link = self._connection.open_link
             if link is not None:
                 link.dismiss(POLICY, "this agent reads too slowly")
 
@@ -156,8 +156,8 @@ class Member:
     async def close(self, code: int, reason: str) -> None:
         """Send what waits, close, and wait for the answer."""
         with suppress(ConnectionClosed):  # how much could not be sent
-            await self._keeper.aclose(code, reason)
+            await self._connection.aclose(code, reason)
 
     def abort(self) -> None:
         """End it at once."""
-        self._keeper.abort()
+        self._connection.abort()

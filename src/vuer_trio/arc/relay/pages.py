@@ -52,27 +52,29 @@ class Pages:
         self._secret = None if secret is None else secret.encode()
         self._stats = stats
 
-    async def answer(self, knock: IncomingRequest, more: Sequence[tuple[str, str]] = ()) -> None:
+    async def answer(self, incoming: IncomingRequest, more: Sequence[tuple[str, str]] = ()) -> None:
         """Answer one request; ``more`` are headers of the answer.
 
         Raises OSError. Cancelled: the answer may be cut.
         """
         with self._rt.move_on_after(_TIMEOUT):
             try:
-                status, kind, body, headers = await self._find(knock)
+                status, kind, body, headers = await self._find(incoming)
             except BadRequest as exc:
                 status, kind, body, headers = exc.status, "text/plain", str(exc), ()
             fields = [*more, *_GUARDS, *headers]
             if body:
                 fields.append(("content-type", kind))
-            await knock.answer(status, fields, body.encode())
+            await incoming.answer(status, fields, body.encode())
 
-    async def _find(self, knock: IncomingRequest) -> tuple[int, str, str, Sequence[tuple[str, str]]]:
-        method, target = knock.request.method, knock.request.target
+    async def _find(
+        self, incoming: IncomingRequest
+    ) -> tuple[int, str, str, Sequence[tuple[str, str]]]:
+        method, target = incoming.request.method, incoming.request.target
         if method == "OPTIONS":
             return 204, "", "", _PAGES_MAY
         if target == "/register" and method == "POST":
-            return await self._register(knock)
+            return await self._register(incoming)
         if target == "/stats" and method in ("GET", "HEAD"):
             return 200, "application/json", json.dumps(self._stats(), indent=2), ()
         if target.partition("?")[0] == "/arc":
@@ -80,18 +82,20 @@ class Pages:
             return 426, "text/plain", "Upgrade Required", upgrade
         return 404, "text/plain", "Not found", ()
 
-    async def _register(self, knock: IncomingRequest) -> tuple[int, str, str, Sequence[tuple[str, str]]]:
-        body = await knock.read_body(_LIMIT)
+    async def _register(
+        self, incoming: IncomingRequest
+    ) -> tuple[int, str, str, Sequence[tuple[str, str]]]:
+        body = await incoming.read_body(_LIMIT)
         headers: list[tuple[str, str]] = []
         status = 200
         try:
-            window = None if self._windows is None else self._windows.of(knock.host)
+            window = None if self._windows is None else self._windows.of(incoming.host)
             if window is not None and not window.try_admit():
                 seconds = math.ceil(window.wait_time())
                 headers.append(("retry-after", str(seconds)))
                 raise Refusal(429, "rate_limited", f"Try again in {seconds} s")
-            self._check_secret(knock.request.header("authorization") or "")
-            agent_id, token = self._registry.register(_wanted(body), network(knock.host))
+            self._check_secret(incoming.request.header("authorization") or "")
+            agent_id, token = self._registry.register(_wanted(body), network(incoming.host))
         except Refusal as exc:
             status, found = exc.status, {"error": exc.code, "message": str(exc)}
         else:

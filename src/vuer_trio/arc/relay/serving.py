@@ -186,7 +186,7 @@ class Relay:
         from ..._websocket.listen_options import ListenOptions
 
         options = self.options
-        listening = ListenOptions(
+        listen_options = ListenOptions(
             options.host,
             options.port,
             options.max_message_size,
@@ -198,10 +198,10 @@ class Relay:
         async with open_plain_nursery(self.rt) as self._nursery:
             await listen(
                 self.rt,
-                listening,
+                listen_options,
                 self._greet,
                 self._started,
-                partial(end_stalled, self.rt, self._keepers, options.stall_timeout),
+                partial(end_stalled, self.rt, self._connections, options.stall_timeout),
                 self._close_at_the_end,
             )
 
@@ -224,34 +224,34 @@ class Relay:
             for member in list(self._members):
                 member.abort()
 
-    def _keepers(self) -> Iterable[Connection]:
-        return [member._keeper for member in self._members]
+    def _connections(self) -> Iterable[Connection]:
+        return [member._connection for member in self._members]
 
-    async def _greet(self, knock: IncomingRequest) -> None:
-        request = knock.request
-        refusal = self._origins.refusal(request, secure=knock.secure)
+    async def _greet(self, incoming: IncomingRequest) -> None:
+        request = incoming.request
+        refusal = self._origins.refusal(request, secure=incoming.secure)
         if refusal is not None:
-            log.warning("%s: refused: %s", knock.peer, refusal)
-            await self._refuse(knock, 403, refusal, "forbidden")
-        elif not knock.wants_websocket:
+            log.warning("%s: refused: %s", incoming.peer, refusal)
+            await self._refuse(incoming, 403, refusal, "forbidden")
+        elif not incoming.wants_websocket:
             with self._visits.visit(_VISIT_TIMEOUT):
-                await self._pages.answer(knock, self._origins.headers(request))
+                await self._pages.answer(incoming, self._origins.headers(request))
         elif request.target.partition("?")[0] != "/arc":
-            await self._refuse(knock, 400, "Bad Request")
+            await self._refuse(incoming, 400, "Bad Request")
         elif self._closing:
-            await self._refuse(knock, 503, "This relay is going away")
+            await self._refuse(incoming, 503, "This relay is going away")
         else:
-            await self._let_in(knock)
+            await self._let_in(incoming)
 
-    async def _let_in(self, knock: IncomingRequest) -> None:
-        member = Member(self, knock)
+    async def _let_in(self, incoming: IncomingRequest) -> None:
+        member = Member(self, incoming)
         try:
-            out = self._places.enter(member, knock.host)
+            out = self._places.enter(member, incoming.host)
         except NoPlace as exc:
             log.warning(
-                "%s: refused: %s; see max_agents= and max_agents_per_host=", knock.peer, exc
+                "%s: refused: %s; see max_agents= and max_agents_per_host=", incoming.peer, exc
             )
-            await self._refuse(knock, 503, "This relay is full")
+            await self._refuse(incoming, 503, "This relay is full")
             return
         if out is not None:  # without a token that is good
             out.abort()
@@ -268,12 +268,14 @@ class Relay:
         """Its token is good."""
         self._places.settle(member)
 
-    async def _refuse(self, knock: IncomingRequest, status: int, text: str, code: str = "") -> None:
+    async def _refuse(
+        self, incoming: IncomingRequest, status: int, text: str, code: str = ""
+    ) -> None:
         kind = "text/plain"
         if code:
             kind, text = "application/json", json.dumps({"error": code, "message": text})
         with self._refusals.visit(_VISIT_TIMEOUT):
-            await knock.answer(status, [("content-type", kind)], text.encode())
+            await incoming.answer(status, [("content-type", kind)], text.encode())
 
 
 class _Ignored:
