@@ -445,7 +445,7 @@ async def test_no_flood_of_small_frames_keeps_the_loop(new_server, open_client, 
                 gc.enable()
             tasks.cancel_scope.cancel()
         await client.reset()
-        assert max(gaps) < 0.04
+        assert max(gaps) < 0.015
 
 
 @pytest.mark.no_cover
