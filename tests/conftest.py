@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from legs import LEGS, Leg
 from vuer_trio import Vuer, VuerClient, open_vuer_client
@@ -28,6 +29,10 @@ LACKS = {
     ("asyncio/wsproto", "compression"): "its extension is not used here",
 }
 
+
+# Hypothesis gives an example 200 ms, which tells of the machine.
+settings.register_profile("vuer_trio", deadline=None)
+settings.load_profile("vuer_trio")
 
 # A shell that runs the tests in the background has them ignore Ctrl-C, and with them every program
 # that a test starts, and means to interrupt.

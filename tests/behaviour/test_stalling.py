@@ -318,6 +318,7 @@ async def test_over_a_socket_it_ends_and_the_caller_is_told_nothing(
         greedy_of_nothing(both.server.port) as stranger,
     ):
         await stranger.handshake()
+        await stranger.send(masked(pack("INIT")))
         await eventually(lambda: len(app.sessions) == 2)
         strange = app.sessions[1]
         both.client.send @ ClientEvent(etype="GO")
@@ -399,9 +400,9 @@ async def test_a_member_of_a_relay_that_never_reads_ends_and_the_others_go_on(
 
 
 FLOODS = {
-    "pongs": masked(b"", PONG) * 12_000,
-    "pings": masked(b"", PING) * 12_000,
-    "empty fragments": masked(b"", fin=False) + masked(b"", CONTINUATION, fin=False) * 12_000,
+    "pongs": masked(b"", PONG) * 6_000,
+    "pings": masked(b"", PING) * 6_000,
+    "empty fragments": masked(b"", fin=False) + masked(b"", CONTINUATION, fin=False) * 6_000,
     "events": masked(pack("X")) * 5_000,
     "events with a handler": masked(pack("SLOW")) * 5_000,
 }
@@ -438,13 +439,13 @@ async def test_no_flood_of_small_frames_keeps_the_loop(new_server, open_client, 
             try:
                 tasks.start_soon(ticks)
                 tasks.start_soon(client.send, FLOODS[flood])
-                await eventually(lambda: session.statistics().bytes_received >= size, 30)
+                await eventually(lambda: session.statistics().bytes_received >= size, 100)
                 await both.echo()
             finally:
                 gc.enable()
             tasks.cancel_scope.cancel()
         await client.reset()
-        assert max(gaps) < 0.04
+        assert max(gaps) < 0.015
 
 
 @pytest.mark.no_cover

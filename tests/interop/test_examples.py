@@ -21,7 +21,7 @@ from websockets.sync.client import connect
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PAIRS = ["hello", "remote_control"]
 JSON = {"content-type": "application/json"}
-_DEADLINE = 30.0  # seconds, for each wait
+_DEADLINE = 120.0  # seconds, for each wait
 
 
 class Server:

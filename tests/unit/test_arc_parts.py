@@ -12,7 +12,7 @@ import anyio
 import pytest
 import trio
 from doors import serving
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import vuer_trio.arc as arc
@@ -472,7 +472,6 @@ class Seat:
         self.frames.append(json.loads(frame.payload))
 
 
-@settings(deadline=None)  # on a loaded machine
 @given(st.lists(st.tuples(st.sampled_from(["a", "me"]), FIELDS | VALUES), max_size=6))
 def test_a_switch_takes_whatever_is_sent(values):
     switch, seats = Switch({}), {name: Seat() for name in ("a", "me")}
@@ -490,7 +489,6 @@ def test_a_switch_takes_whatever_is_sent(values):
     assert not switch._subscribers
 
 
-@settings(deadline=None)  # on a loaded machine
 @given(FIELDS)
 def test_a_client_takes_whatever_is_sent(fields):
     message = parse_message(json.dumps(fields).encode())

@@ -124,7 +124,7 @@ def test_keys_are_all_the_bytes_of_the_system_s_generator_each_used_once(monkeyp
     blocks = [random.Random(n).randbytes(4096) for n in range(3)]
     asked = iter(blocks)
     monkeypatch.setattr(framing.os, "urandom", lambda size: next(asked)[:size])
-    monkeypatch.setattr(framing, "_keys", [])
+    framing.KEYS.clear()
     keys = [framing.new_key() for _ in range(3 * 1024)]
     parts = [block[n : n + 4] for block in blocks for n in range(0, 4096, 4)]
     assert sorted(keys) == sorted(parts)

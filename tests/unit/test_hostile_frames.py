@@ -53,7 +53,7 @@ NAMES = [
 ]
 METHODS = ("to_wire", "image", "_serialize")
 
-moderate = settings(max_examples=100, deadline=None)
+moderate = settings(max_examples=100)
 encode = make_encoder()
 
 scalars = (

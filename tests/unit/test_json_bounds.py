@@ -36,7 +36,7 @@ def nested(depth: int, inside: str = "") -> str:
     return "[" * depth + inside + "]" * depth
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(values, st.integers(0, 100))
 def test_what_is_within_the_bounds_is_read_as_ever(obj: Any, spaces: int) -> None:
     text = json.dumps(obj, indent=spaces % 3 or None)
@@ -45,7 +45,7 @@ def test_what_is_within_the_bounds_is_read_as_ever(obj: Any, spaces: int) -> Non
     assert parse_json(text, most) == obj
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(values, st.integers(0, 30))
 def test_what_holds_too_much_is_refused(obj: Any, most: int) -> None:
     if number(obj) > most:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vuer_trio import ProtocolError
@@ -119,7 +119,6 @@ def test_a_binary_message_and_one_that_is_not_utf_8():
         decode(Text(b"42\xff"))
 
 
-@settings(deadline=None)  # on a loaded machine
 @given(st.text() | st.from_regex(r"\A[0-6][0-9]?[-/,\[\]{}\"0-9a-z_]*\Z"))
 def test_whatever_it_is_it_is_a_packet_or_a_protocol_error(packet):
     try:

@@ -49,7 +49,7 @@ def number(obj: Any) -> int:
     return 16 if isinstance(obj, msgpack.ExtType | msgpack.Timestamp) else 1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(values, st.integers(1, 50))
 def test_every_value_is_counted_once(obj: Any, cut: int) -> None:
     payload = msgpack.packb(obj)
@@ -58,7 +58,7 @@ def test_every_value_is_counted_once(obj: Any, cut: int) -> None:
     assert count_values(payload[:-cut], 2**60) <= number(obj)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=80), st.integers(0, 50))
 def test_any_bytes_are_counted_as_far_as_they_go(payload: bytes, most: int) -> None:
     count_values(payload, most)
