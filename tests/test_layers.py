@@ -17,23 +17,21 @@ NAMES = [path.relative_to(ROOT).as_posix() for path in FILES]
 
 #: from the bottom to the top; a file imports only from its own layer or one before it
 LAYERS = [
-    ["_errors.py", "_shown.py", "_interrupts.py"],
+    ["_errors.py", "_formatting.py", "_interrupts.py"],
     ["_anyio_nursery.py"],
     ["_runtime.py"],
-    ["_nursery.py", "_block.py", "_failures.py"],
+    ["_nursery.py", "_reentrant.py", "_failures.py"],
     ["_home.py"],
-    ["_transport/"],
-    ["_hosting/"],
-    ["_link/"],
     ["_keys.py", "_values.py", "codec.py"],
     ["schemas/"],
     ["_event.py", "_received.py", "events.py"],
     ["_scene_tree.py", "scene.py"],
-    ["info.py", "options.py", "statistics.py"],
-    ["freshness.py", "handlers.py", "dispatch.py"],
-    ["connecting.py"],
-    ["threadsafe.py"],
-    ["client.py"],
+    ["_net/"],
+    ["_websocket/"],
+    ["_connection/"],
+    ["_handlers.py"],
+    ["_client/"],
+    ["_hosting/"],
     ["server/"],
     ["_json.py", "_http.py"],
     ["arc/"],
@@ -51,8 +49,8 @@ KNOW_AN_ASYNC_LIBRARY = {
     "_interrupts.py",
     "_anyio_nursery.py",
     "_runtime.py",
-    "_link/channel.py",
-    "_link/anyio_channel.py",
+    "_connection/trio_channels.py",
+    "_connection/anyio_channels.py",
     "sync.py",
 }
 #: packages that a program pays for only when it uses them
@@ -132,16 +130,22 @@ def test_a_file_imports_only_from_files_above_it_in_the_list(name):
 
 
 def test_the_rule_above_sees_an_import_that_breaks_it(monkeypatch):
-    visitor = Imports("_link/link.py")
-    visitor.visit(ast.parse("from ..client import VuerClient\nfrom . import box\nimport trio.abc"))
-    assert [file_of(module) for module in visitor.found] == ["client.py", "_link/box.py", None]
-    assert layer_of("client.py") > layer_of("_link/link.py")
+    visitor = Imports("_connection/link.py")
+    visitor.visit(
+        ast.parse("from .._client.client import VuerClient\nfrom . import queue\nimport trio.abc")
+    )
+    assert [file_of(module) for module in visitor.found] == [
+        "_client/client.py",
+        "_connection/queue.py",
+        None,
+    ]
+    assert layer_of("_client/client.py") > layer_of("_connection/link.py")
 
 
 @each_file
 def test_only_the_lowest_files_know_an_async_library_by_name(name):
     named = {module.split(".")[0] for module in imports_of(name)} & ASYNC_LIBRARIES
-    lowest = ("_transport/", "cli/", "testing/")
+    lowest = ("_net/", "_websocket/", "cli/", "testing/")
     if not (name in KNOW_AN_ASYNC_LIBRARY or name.startswith(lowest)):
         assert not named
 

@@ -210,12 +210,12 @@ def test_a_transport_works_for_a_millisecond_at_a_time(side, flood, seconds):
     sink = TimedSink(clock, seconds)
     if side is client_side:
         transport = StreamTransport(
-            wire, client_side.make_core(client_side.WebsocketsCore), sink, MAX_SIZE
+            wire, client_side.make_core(client_side.WebsocketsClientProtocol), sink, MAX_SIZE
         )
         transport._budget = ReadBudget(clock)
         client_side.open_over(wire, transport)
     else:
-        core = server_side.WebsocketsServerCore(MAX_SIZE)
+        core = server_side.WebsocketsServerProtocol(MAX_SIZE)
         transport = ServerStreamTransport(wire, core, sink, MAX_SIZE, b"")
         transport._budget = ReadBudget(clock)
     wire.incoming = list(chunks)
@@ -245,7 +245,7 @@ def test_a_full_sink_has_the_rest_wait_and_it_comes_in_order():
 
     sink = Sink(clock, 1e-6)
     transport = StreamTransport(
-        wire, client_side.make_core(client_side.WebsocketsCore), sink, MAX_SIZE
+        wire, client_side.make_core(client_side.WebsocketsClientProtocol), sink, MAX_SIZE
     )
     transport._budget = ReadBudget(clock)
     client_side.open_over(wire, transport)
