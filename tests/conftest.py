@@ -1,7 +1,7 @@
 """The legs: each runtime and transport that a behavioural test runs on.
 
 A behavioural test (``tests/behaviour``) takes ``open_client``, and so runs once on every leg. What
-a leg can not do stands in `LACKS`, is asked for with ``@pytest.mark.needs("...")``, and is printed
+a leg cannot do stands in `LACKS`, is asked for with ``@pytest.mark.needs("...")``, and is printed
 at the end of the run; there is no other way for such a test to be skipped.
 """
 
@@ -104,6 +104,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    terminalreporter.section("what a leg can not do")
+    terminalreporter.section("what a leg cannot do")
     for (leg, ability), reason in LACKS.items():
         terminalreporter.write_line(f"{leg:22} {ability:14} {reason}")

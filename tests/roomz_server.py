@@ -43,7 +43,7 @@ class RoomzServer:
 
     @property
     def url(self) -> str:
-        """An IP address: the reference client can not log in there."""
+        """An IP address: the reference client cannot log in there."""
         return f"http://127.0.0.1:{self.port}"
 
     def email(self) -> str:

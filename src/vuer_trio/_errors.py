@@ -107,7 +107,7 @@ class OutboxFull(VuerError, trio.WouldBlock):
 
 
 class InboxFull(VuerError, trio.WouldBlock):
-    """A full inbox has stopped the reader, so the answer awaited can not be read."""
+    """A full inbox has stopped the reader, so the answer awaited cannot be read."""
 
 
 class InboxEmpty(VuerError, trio.WouldBlock):
@@ -133,7 +133,7 @@ class ProtocolError(VuerError, ValueError):
 
 
 class EncodeError(VuerError, TypeError):
-    """An event holds what the wire can not carry. ``path`` says where: ``value.pose[2]``."""
+    """An event holds what the wire cannot carry. ``path`` says where: ``value.pose[2]``."""
 
     path: str
 

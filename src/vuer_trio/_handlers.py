@@ -20,7 +20,7 @@ from ._interrupts import protected_methods
 from ._runtime import Runtime
 from .events import Event, canonical
 
-__all__ = ["Caller", "Handler", "Handlers", "kind", "register"]
+__all__ = ["Handler", "HandlerRunner", "Handlers", "kind", "register"]
 
 log = logging.getLogger("vuer_trio.handlers")
 
@@ -116,7 +116,7 @@ class _Job:
 
 
 @protected_methods
-class Caller:
+class HandlerRunner:
     """Calls the handlers of one connection.
 
     One task calls them in the order of the events; another starts those that are not to wait. The

@@ -63,7 +63,7 @@ async def run_unprotected(fn: Callable[..., Awaitable[R]], *args: Any) -> R:
 
 
 class _Protected(AbstractAsyncContextManager[T], Generic[T]):
-    """An `asynccontextmanager` that a Ctrl-C can not leave half entered or half left."""
+    """An `asynccontextmanager` that a Ctrl-C cannot leave half entered or half left."""
 
     def __init__(self, manager: AbstractAsyncContextManager[T]) -> None:
         self._manager = manager

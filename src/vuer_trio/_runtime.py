@@ -141,7 +141,7 @@ def _asyncio() -> Runtime:
 
     async def cancel_shielded_checkpoint() -> None:
         """anyio's shield does not hold against `asyncio.Task.cancel`: that is put off here, to
-        the next await, as what the caller has done before can not be undone."""
+        the next await, as what the caller has done before cannot be undone."""
         try:
             await anyio.lowlevel.cancel_shielded_checkpoint()
         except asyncio.CancelledError as exc:

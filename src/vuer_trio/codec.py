@@ -1,7 +1,7 @@
 """msgpack bytes ↔ plain data.
 
 Knows nothing of connections: what goes out is a map, what comes in is a map with an ``etype``.
-Everything the wire can not carry is an :class:`EncodeError` that says where it sits, everything a
+Everything the wire cannot carry is an :class:`EncodeError` that says where it sits, everything a
 peer must not send is a :class:`ProtocolError` that holds its bytes. No other exception leaves this
 module for what data holds, ``MemoryError`` while encoding aside.
 """

@@ -991,7 +991,7 @@ async def test_a_relay_in_a_nursery_closes_its_agents_when_it_is_cancelled(leg, 
 
 async def test_a_port_that_is_taken(leg, open_relay):
     async with open_relay() as relay:
-        with pytest.raises(OSError, match="can not listen"):
+        with pytest.raises(OSError, match="cannot listen"):
             await serve_arc_relay("127.0.0.1", relay.port, transport=leg.transport)
         with pytest.raises(RuntimeError, match="the body's own"):
             async with open_relay():

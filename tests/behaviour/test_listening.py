@@ -44,9 +44,7 @@ async def test_a_port_that_is_taken_is_an_os_error_that_names_it(leg):
     async with serving(leg) as server:
         listening = ListenOptions("127.0.0.1", server.port, MAX_SIZE, transport=leg.transport)
         before = open_sockets()
-        with pytest.raises(
-            OSError, match=f"can not listen on 127.0.0.1, port {server.port}: "
-        ) as e:
+        with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1, port {server.port}: ") as e:
             await listen(server.rt, listening, server.echo, lambda addresses: None)
         assert e.value.errno == errno.EADDRINUSE
         assert open_sockets() == before
@@ -55,7 +53,7 @@ async def test_a_port_that_is_taken_is_an_os_error_that_names_it(leg):
 async def test_a_host_that_is_none_of_this_machine_is_an_os_error(leg):
     rt = runtime()
     for host in ("nowhere.invalid", "203.0.113.1"):
-        with pytest.raises(OSError, match=f"can not listen on {host}"):
+        with pytest.raises(OSError, match=f"cannot listen on {host}"):
             await listen(rt, ListenOptions(host, 0, MAX_SIZE), None, lambda addresses: None)
 
 

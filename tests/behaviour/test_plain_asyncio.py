@@ -160,7 +160,7 @@ def test_the_bare_connect_and_close(run):
 def test_a_cancellation_behind_the_enqueuing_of_a_large_message_comes_at_the_next_await(
     run, transport
 ):
-    """The message is sent, so `send` can not say that it was not."""
+    """The message is sent, so `send` cannot say that it was not."""
 
     async def main():
         async with (

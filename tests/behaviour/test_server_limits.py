@@ -259,7 +259,7 @@ async def test_a_client_that_goes_while_nothing_is_read_is_found_out(transport, 
         await trio.sleep(100)
         (session,) = app.sessions
         assert session._connection.stopped
-        assert session.connected, "a server that does not read can not blame its client"
+        assert session.connected, "a server that does not read cannot blame its client"
         began = trio.current_time()
         await line.stream.aclose()
         while server.serving.lives:

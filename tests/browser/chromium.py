@@ -15,7 +15,7 @@ __all__ = ["chromium", "executable"]
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 _FLAGS = (
-    "--no-sandbox",  # which root can not have
+    "--no-sandbox",  # which root cannot have
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",

@@ -414,7 +414,7 @@ async def test_a_cache_that_can_not_be_written_costs_no_login(new_client, server
     async with new_client(session_cache_file="/proc/nope/session.json") as client:
         await client.connect(await token_for(client, server, server.email()))
         assert client.connected
-    assert "can not be written" in caplog.text
+    assert "cannot be written" in caplog.text
 
 
 async def test_without_a_path_nothing_is_written(new_client, server, tmp_path, monkeypatch):

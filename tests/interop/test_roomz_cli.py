@@ -14,7 +14,7 @@ from terminal import DEADLINE, Terminal
 from vuer_trio.roomz import SyncClient
 from vuer_trio.roomz.address import parse_server
 from vuer_trio.roomz.cache import SessionCache
-from vuer_trio.roomz.showing import name_of, printable, show_event
+from vuer_trio.roomz.formatting import name_of, printable, show_event
 
 pytestmark = pytest.mark.interop
 

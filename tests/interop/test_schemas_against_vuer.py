@@ -143,7 +143,7 @@ def test_the_same_positional_arguments(name: str) -> None:
 
 
 def needs(name: str) -> dict[str, Any]:
-    """What the class can not be made without, or is not worth much without."""
+    """What the class cannot be made without, or is not worth much without."""
     cloud = {"vertices": np.arange(9.0).reshape(3, 3)}
     if name == "TriMesh":
         return {**cloud, "faces": np.array([[0, 1, 2]])}

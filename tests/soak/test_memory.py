@@ -1,4 +1,4 @@
-"""The memory of a process whose program or peer can not keep up stays within the given bounds."""
+"""The memory of a process whose program or peer cannot keep up stays within the given bounds."""
 
 from __future__ import annotations
 

@@ -23,9 +23,9 @@ from vuer_trio._websocket.frames import prepare
 from vuer_trio._websocket.transport import Text
 from vuer_trio.arc import ARCMessage, Filter, RateLimit
 from vuer_trio.arc.address import parse_register_url, parse_relay_url
-from vuer_trio.arc.asks import Ask, Questions
 from vuer_trio.arc.control import control_in
 from vuer_trio.arc.message import encode_fields, encode_message, parse_message
+from vuer_trio.arc.questions import Ask, Questions
 from vuer_trio.arc.relay.reading import Unreadable, is_falsy, read_json
 from vuer_trio.arc.relay.registry import Refusal, Registry
 from vuer_trio.arc.relay.switch import Switch

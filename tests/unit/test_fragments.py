@@ -6,8 +6,8 @@ import tracemalloc
 
 import pytest
 
-from vuer_trio._websocket.websockets_server_protocol import WebsocketsServerProtocol
-from vuer_trio._websocket.wsproto_server_protocol import WsprotoServerProtocol
+from vuer_trio._websocket.websockets_protocol import WebsocketsServerProtocol
+from vuer_trio._websocket.wsproto_protocol import WsprotoServerProtocol
 
 CORES = [WebsocketsServerProtocol, WsprotoServerProtocol]
 KEY = bytes(4)

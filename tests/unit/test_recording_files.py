@@ -296,7 +296,7 @@ def test_the_warning_tells_when_the_rest_ends(path):
     assert str(caught[0].message) == (
         f"{path}: it was not finished, its recorder is still running or was killed: what it holds "
         "ends at 2023-11-14 22:13:20.000 UTC, 1 chunks; what was seen later is lost; of what came "
-        "next, 30 bytes are there and can not be read"
+        "next, 30 bytes are there and cannot be read"
     )
     assert caught[0].filename == __file__
     assert repr(recording).endswith(", not finished>")
@@ -306,7 +306,7 @@ def test_zeros_where_a_disk_lost_its_data(path):
     second = chunked(path)[1]
     whole = path.read_bytes()
     path.write_bytes(whole[: second[0]] + bytes(len(whole) - second[0]))
-    with pytest.warns(DamagedRecording, match="can not be read"):
+    with pytest.warns(DamagedRecording, match="cannot be read"):
         recording = open_recording(path)
     assert seen_in(recording) == THREE[:1]
 

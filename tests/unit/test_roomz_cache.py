@@ -76,8 +76,8 @@ def test_a_folder_in_the_place_of_the_file(tmp_path, caplog):
     cache = SessionCache(tmp_path)
     assert cache.load("one") is None
     cache.save("one", "a")
-    assert "can not be read" in caplog.text
-    assert "can not be written" in caplog.text
+    assert "cannot be read" in caplog.text
+    assert "cannot be written" in caplog.text
 
 
 def test_the_home_of_a_user_is_found(tmp_path, monkeypatch):

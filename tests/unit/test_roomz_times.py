@@ -11,7 +11,8 @@ from support import task_count
 
 from network import HANG
 from roomz_peer import MEMORY, ack_of, client_of, enter, memory_network, message
-from vuer_trio.roomz import AsyncClient, ConnectionError, ConnectionState, visit
+from vuer_trio.roomz import AsyncClient, ConnectionError, ConnectionState
+from vuer_trio.roomz import session as visit
 
 pytestmark = pytest.mark.trio
 

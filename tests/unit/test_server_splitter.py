@@ -39,8 +39,8 @@ from vuer_trio._websocket.server_fast_parser import ServerFastParser
 from vuer_trio._websocket.server_stream_transport import ServerStreamTransport
 from vuer_trio._websocket.text_check import NOT_UTF8
 from vuer_trio._websocket.transport import LARGE, Ping, Prepared, Text
-from vuer_trio._websocket.websockets_server_protocol import WebsocketsServerProtocol
-from vuer_trio._websocket.wsproto_server_protocol import WsprotoServerProtocol
+from vuer_trio._websocket.websockets_protocol import WebsocketsServerProtocol
+from vuer_trio._websocket.wsproto_protocol import WsprotoServerProtocol
 
 unmasked_frame = client_side.make_frame
 

@@ -238,7 +238,7 @@ async def test_nothing_is_kept_of_who_has_left():
     assert gone() is None
 
 
-# ---- those that can not take a change
+# ---- those that cannot take a change
 
 
 async def test_a_full_subscriber_is_told_and_the_others_notice_nothing():

@@ -23,7 +23,7 @@ from .._errors import CallTimeout, ClientClosed, renew
 from .._handlers import Handlers, kind, register
 from .._interrupts import protected_methods
 from .._runtime import Runtime, runtime
-from .._websocket.transport import TransportName
+from .._transport_name import TransportName
 from ..events import ClientEvent, ServerEvent
 from ..scene import Scene
 from .connecting import event_encoder, new_keeper, received, with_key

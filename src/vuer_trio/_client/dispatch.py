@@ -11,7 +11,7 @@ from .._connection.policies import Policy
 from .._connection.sender import Sender
 from .._errors import ProtocolError
 from .._failures import contain
-from .._handlers import Caller, Handler, Handlers, kind
+from .._handlers import Handler, HandlerRunner, Handlers, kind
 from .._interrupts import call_unprotected
 from ..events import ClientEvent, Event
 from ..scene import Scene
@@ -61,12 +61,12 @@ class Dispatch:
         self._freshness = freshness
         self._scene = scene
         self._key_function = policy.key_function(kind)
-        self._caller = Caller(
+        self._handler_runner = HandlerRunner(
             connection.rt, connection.nursery, policy, self._run, connection.outbox
         )
-        connection.boxes += self._caller.boxes
+        connection.boxes += self._handler_runner.boxes
         connection.tap = self.tap
-        connection.afterwards = self._caller.finish
+        connection.afterwards = self._handler_runner.finish
 
     def tap(self, messages: Sequence[Any], at: float) -> list[Arrived]:
         """Decode, call, and return what goes into the inbox: all but answered requests."""
@@ -95,7 +95,9 @@ class Dispatch:
                         continue
                     answered = True
                 keyed = not handler.answers and hasattr(item, "key")
-                self._caller.put(handler, event, size, (handler, item.key) if keyed else None)
+                self._handler_runner.put(
+                    handler, event, size, (handler, item.key) if keyed else None
+                )
             if not answered:
                 arrived.append(item)
         return arrived

@@ -22,7 +22,7 @@ def get_client_info() -> dict[str, Any]:
     ``client`` is "python"; ``clientVersion`` the version of this library; ``timezone`` an IANA
     name where the system has one, else its abbreviation; ``timezoneOffset`` minutes from UTC,
     positive to the west as in JavaScript, 0 for UTC; then ``pythonVersion``, ``platform``,
-    ``platformVersion`` and ``machine``. What can not be found out is "unknown".
+    ``platformVersion`` and ``machine``. What cannot be found out is "unknown".
     """
     return {
         "client": "python",

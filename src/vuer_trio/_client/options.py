@@ -19,7 +19,7 @@ from .._connection.backoff import Backoff
 from .._connection.policies import DEFAULT_INBOX, Fifo, Policy
 from .._formatting import HIDDEN, must_be, shown, shown_uri
 from .._net.address import Address, parse_address
-from .._websocket.transport import TransportName
+from .._transport_name import TransportName
 
 __all__ = [
     "Headers",

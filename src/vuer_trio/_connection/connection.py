@@ -319,7 +319,7 @@ class Connection:
     async def flush(self) -> None:
         """Wait until the peer has read everything enqueued so far: it answers a ping behind it.
 
-        Raises InboxFull when the answer can not be read, or what ended the connection. While an
+        Raises InboxFull when the answer cannot be read, or what ended the connection. While an
         inbox is about to give way it waits for that.
         """
         if self.outbox.closed is not None:

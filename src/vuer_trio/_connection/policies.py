@@ -86,7 +86,7 @@ class Latest(Policy):
     goes to the end of the line. Over ``max_keys`` kinds, or over ``max_bytes`` bytes of payload,
     the one that waits longest is dropped; both as `DropOldest` counts them. What ``key`` raises
     is raised by the call that sends; of a received event it is logged, and that event is of a
-    kind of its own, as is a message that can not be decoded.
+    kind of its own, as is a message that cannot be decoded.
     """
 
     key: Callable[[Any], Hashable] | None = None

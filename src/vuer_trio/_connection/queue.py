@@ -106,8 +106,8 @@ class Queue(Generic[T]):
         #: items dropped so far, and since the last one taken
         self.dropped = 0
         self.dropped_since = 0
-        #: what writes one item at once instead, if the writer sleeps (`idle_writer`) and nothing has
-        #: been written since the loop last turned (`write_through`)
+        #: what writes one item at once instead, if the writer sleeps (`idle_writer`) and nothing
+        #: has been written since the loop last turned (`write_through`)
         self.idle_writer: Callable[[T], bool] | None = None
         self.write_through: Callable[[T], bool] | None = None
         self._held = 0  # slots of what is being written or promised

@@ -19,7 +19,7 @@ E = TypeVar("E")
 class Receiver(Generic[E]):
     """Takes payloads out of an inbox, and decodes them.
 
-    ``decode`` raises ProtocolError for what it can not; that payload is taken, and the next call
+    ``decode`` raises ProtocolError for what it cannot; that payload is taken, and the next call
     gets the next one.
     """
 
@@ -99,7 +99,7 @@ class Receiver(Generic[E]):
     async def recv_many(self, limit: int | None) -> list[E]:
         """Wait for one event; all that are there then, up to ``limit``.
 
-        What can not be decoded ends the list, and is raised by the call whose first it is.
+        What cannot be decoded ends the list, and is raised by the call whose first it is.
         Cancelled: nothing has been taken.
         """
         if limit is not None and limit < 1:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .._websocket.transport import TransportName
+from .._transport_name import TransportName
 from .address import Address
 from .proxy import Proxy, find_proxy, parse_proxy
 

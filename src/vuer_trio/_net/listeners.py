@@ -28,7 +28,7 @@ async def bind(host: str | None, port: int, resolve: Resolve) -> list[socket.soc
     try:
         addresses = list(dict.fromkeys(await resolve(host or None, port)))
     except OSError as exc:
-        raise OSError(exc.errno, f"can not listen on {host}:{port}: {exc.strerror}") from exc
+        raise OSError(exc.errno, f"cannot listen on {host}:{port}: {exc.strerror}") from exc
     for left in reversed(range(_TRIES)):
         try:
             return _bind_all(addresses, port)
@@ -37,7 +37,7 @@ async def bind(host: str | None, port: int, resolve: Resolve) -> list[socket.soc
                 shown = host or "any address"
                 raise OSError(
                     exc.errno,
-                    f"can not listen on {shown}, port {port}: {os.strerror(exc.errno or 0)}",
+                    f"cannot listen on {shown}, port {port}: {os.strerror(exc.errno or 0)}",
                 ) from exc
     raise AssertionError("the last try raised or returned")
 

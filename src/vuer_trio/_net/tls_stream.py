@@ -166,7 +166,7 @@ class TLSStream:
         return self._out is _Out.FREE and not self._rest and self._stream.takes_all
 
     def try_send(self, data: bytes) -> int:
-        """What is encrypted can not be taken back, so it is all or nothing."""
+        """What is encrypted cannot be taken back, so it is all or nothing."""
         view = memoryview(data)
         if self.takes_all:
             with suppress(ssl.SSLWantReadError):

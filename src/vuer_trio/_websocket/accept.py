@@ -18,7 +18,7 @@ from .._net.listeners import bind
 from .._net.tls_stream import TLSStream
 from .._nursery import open_plain_nursery
 from .._runtime import Runtime
-from .choosing import choose_transport
+from .._transport_name import choose_transport
 from .incoming_request import IncomingRequest, reply
 from .listen_options import ListenOptions
 from .upgrade import response

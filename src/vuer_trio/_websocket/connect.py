@@ -13,7 +13,7 @@ from .._net.connect_options import ConnectOptions
 from .._net.dial import open_stream
 from .._net.rejection import REDIRECTED, Rejected
 from .._runtime import Runtime
-from .choosing import choose_transport
+from .._transport_name import choose_transport
 from .protocol import Request
 from .redirect import follow
 from .transport import Sink, Transport

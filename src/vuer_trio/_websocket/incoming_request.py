@@ -171,11 +171,11 @@ class IncomingRequest:
 
         protocol: WebSocketProtocol
         if self._transport == "websockets":
-            from .websockets_server_protocol import WebsocketsServerProtocol
+            from .websockets_protocol import WebsocketsServerProtocol
 
             protocol = WebsocketsServerProtocol(max_size)
         else:
-            from .wsproto_server_protocol import WsprotoServerProtocol
+            from .wsproto_protocol import WsprotoServerProtocol
 
             protocol = WsprotoServerProtocol(max_size)
         await stream.send_all(answer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 
-from .transport import TransportName
+from .._transport_name import TransportName
 
 __all__ = ["ListenOptions"]
 

@@ -1,7 +1,7 @@
 """What a transport is: it carries whole WebSocket messages, in batches, and knows no Vuer.
 
 A transport has two tasks above it, both the link's: one reader that awaits `Transport.read` and
-one owner that awaits `Transport.write`. Nobody else writes, so a cancelled caller can not cut a
+one owner that awaits `Transport.write`. Nobody else writes, so a cancelled caller cannot cut a
 frame. Everything a transport has to say it says to its `Sink`, in sync code.
 """
 
@@ -21,7 +21,6 @@ __all__ = [
     "Sink",
     "Text",
     "Transport",
-    "TransportName",
 ]
 
 #: bytes; a message of this size or more is written and received in pieces, not joined
@@ -66,8 +65,6 @@ class Prepared(bytes):
         return Text(payload) if self[0] & 0x0F == 1 else payload
 
 
-#: the transports, and the choice of one
-TransportName: TypeAlias = Literal["auto", "trio-websocket", "websockets", "wsproto"]
 #: what is received: the payload of one whole message
 Message: TypeAlias = bytes | bytearray
 #: what is sent: the payload of one binary message, a `Text`, a `Prepared` one, or a ping
@@ -164,7 +161,7 @@ class Transport(Protocol):
     def write_now(self, payload: bytes) -> bool:
         """Write one message at once, in sync code; what does not fit becomes pending.
 
-        False: this transport can not, use the writer.
+        False: this transport cannot, use the writer.
         """
 
     def ping(self, payload: bytes) -> None:
@@ -179,7 +176,7 @@ class Transport(Protocol):
         """
 
     def abort(self, unsent: Sequence[Outgoing]) -> None:
-        """Offer ``unsent`` and a close frame to the system once, without waiting, if that can not
+        """Offer ``unsent`` and a close frame to the system once, without waiting, if that cannot
         cut a frame. Only `aclose` may follow."""
 
     async def aclose(self) -> None:

@@ -1,9 +1,9 @@
 """A WebSocket on the ``trio-websocket`` package, over a stream of ours; and its client.
 
 The package writes from whatever task happens to send, and a cancelled ``send_all`` would cut its
-frame. So it is given a `BufferedStream`: a stream whose ``send_all`` only appends to a buffer, which the one
-writer empties. Data, pongs and close frames pass through it in the order in which the package made
-them, each whole.
+frame. So it is given a `BufferedStream`: a stream whose ``send_all`` only appends to a buffer,
+which the one writer empties. Data, pongs and close frames pass through it in the order in which
+the package made them, each whole.
 
 What the package leaves to its users, and is seen to here: its handshake waits for ever when the
 stream ends before the reply, its reader raises into the nursery when the server refuses, a lost
@@ -280,7 +280,7 @@ class PackagedWebSocket:
 
     async def read_on(self) -> None:
         self._scope.cancel()
-        await self._hosted.wait()  # two tasks can not read one stream
+        await self._hosted.wait()  # two tasks cannot read one stream
         try:
             while await self._stream.receive():
                 pass

@@ -18,15 +18,15 @@ from .protocol import Request
 from .text_check import NOT_UTF8, TextCheck
 from .transport import CloseInfo, Message, Text
 
-__all__ = ["QUIET", "WebsocketsClientProtocol", "WebsocketsProtocol"]
+__all__ = ["WebsocketsClientProtocol", "WebsocketsServerProtocol"]
 
 #: the package's own logger shows requests with their headers, and payloads, under DEBUG
-QUIET = logging.getLogger("vuer_trio.websockets")
-QUIET.setLevel(logging.INFO)
+_QUIET = logging.getLogger("vuer_trio.websockets")
+_QUIET.setLevel(logging.INFO)
 
 
 class WebsocketsProtocol:
-    """See `Frames`. ``protocol`` is opened, or will be."""
+    """See `WebSocketProtocol`. ``protocol`` is opened, or will be."""
 
     name = "websockets"
 
@@ -120,7 +120,7 @@ class WebsocketsProtocol:
 
 
 class WebsocketsClientProtocol(WebsocketsProtocol):
-    """See `Core`."""
+    """See `ClientProtocol`."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
@@ -141,7 +141,7 @@ class WebsocketsClientProtocol(WebsocketsProtocol):
             if request.compression
             else None,
             max_size=request.max_size,
-            logger=QUIET,
+            logger=_QUIET,
         )
         super().__init__(self._client, request.max_size)
 
@@ -160,3 +160,12 @@ class WebsocketsClientProtocol(WebsocketsProtocol):
         exc = self._client.handshake_exc
         if exc is not None:  # of its extensions: the rest is known to be good
             raise Rejected(f"the handshake failed: {exc.__cause__ or exc}", cause=exc)
+
+
+class WebsocketsServerProtocol(WebsocketsProtocol):
+    """The server's; open from the beginning."""
+
+    def __init__(self, max_size: int) -> None:
+        from websockets.server import ServerProtocol  # which a client has no use for
+
+        super().__init__(ServerProtocol(state=OPEN, max_size=max_size, logger=_QUIET), max_size)

@@ -17,15 +17,15 @@ from wsproto.events import Request as Handshake
 from wsproto.utilities import RemoteProtocolError
 
 from .._net.rejection import Rejected
-from .frames import CLOSE, close_payload, frame
+from .frames import CLOSE, close_payload, frame, server_frame
 from .protocol import Request
 from .transport import CloseInfo, Message, Text
 
-__all__ = ["WsprotoClientProtocol", "WsprotoProtocol"]
+__all__ = ["WsprotoClientProtocol", "WsprotoServerProtocol"]
 
 
 class WsprotoProtocol:
-    """See `Frames`. ``protocol`` is opened, or will be."""
+    """See `WebSocketProtocol`. ``protocol`` is opened, or will be."""
 
     name = "wsproto"
     compressed = False
@@ -98,7 +98,7 @@ class WsprotoProtocol:
 
 
 class WsprotoClientProtocol(WsprotoProtocol):
-    """See `Core`."""
+    """See `ClientProtocol`."""
 
     def __init__(self, request: Request) -> None:
         super().__init__(WSConnection(ConnectionType.CLIENT), request.max_size)
@@ -123,3 +123,12 @@ class WsprotoClientProtocol(WsprotoProtocol):
         for event in self._protocol.events():
             if isinstance(event, AcceptConnection):
                 self.subprotocol = event.subprotocol
+
+
+class WsprotoServerProtocol(WsprotoProtocol):
+    """The server's; open from the beginning."""
+
+    _frame = staticmethod(server_frame)
+
+    def __init__(self, max_size: int) -> None:
+        super().__init__(Connection(ConnectionType.SERVER), max_size)

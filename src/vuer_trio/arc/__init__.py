@@ -10,7 +10,7 @@ from ._errors import (
     RegistrationError,
 )
 from .client import ARCClient, open_arc_client
-from .intake import Filter
+from .dispatcher import Filter
 from .message import ARCMessage
 from .rate_limit import RateLimit
 from .relay import Relay, open_arc_relay, serve_arc_relay

@@ -16,14 +16,14 @@ from .._errors import ClientClosed, ConnectionFailed
 from .._formatting import must_be, shown, shown_uri
 from .._interrupts import protected_methods
 from .._runtime import Runtime, runtime
-from .._websocket.transport import TransportName
+from .._transport_name import TransportName
 from .account import Account, check_token
 from .address import DEFAULT_URL, parse_register_url, parse_relay_url
-from .conversation import Agent
-from .membership import RelaySession
+from .agent import Agent
 from .message import ARCMessage
 from .rate_limit import RateLimit
 from .registration import Registrar
+from .relay_session import RelaySession
 from .settings import Settings
 
 __all__ = ["ARCClient", "open_arc_client"]

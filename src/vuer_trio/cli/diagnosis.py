@@ -94,7 +94,7 @@ def port_failed(address: Address, why: str, refused: bool, vuer_port_open: bool)
         advice = (
             f"The machine is there, but nothing listens at port {address.port}. Is the server "
             "running, and is this the port that it printed? A server that listens on localhost "
-            "only can not be reached from another machine: start it with host=None (`vuer-trio "
+            "only cannot be reached from another machine: start it with host=None (`vuer-trio "
             "serve --host 0.0.0.0`)."
         )
     else:

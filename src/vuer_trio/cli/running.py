@@ -100,7 +100,7 @@ class _Run:
             # Nothing can ever be read there, but the error that the end brings wakes us.
             await trio.lowlevel.wait_readable(descriptor)
         except OSError:
-            return  # this system can not tell
+            return  # this system cannot tell
         if _is_broken(descriptor) and not self._out.finished:
             self._out.abandoned = True
             self._end(Status.PIPE_CLOSED)

@@ -107,7 +107,7 @@ def messages_of(
         # 0 is no kind: there are zeros where records should be.
         if offset > end or not kind or (kind == message and size < _MESSAGE.size):
             where = f"at byte {begin - _HEAD.size:,} of its records"
-            raise DamagedChunk(f"a record {where} can not be: kind {kind}, {size:,} bytes")
+            raise DamagedChunk(f"a record {where} cannot be: kind {kind}, {size:,} bytes")
         if kind == message:
             number, _, log_time, publish_time = _MESSAGE.unpack_from(data, begin)
             yield number, log_time, publish_time, bytes(data[begin + _MESSAGE.size : offset])

@@ -3,7 +3,7 @@
 VuerError
 └── NotARecording      the file is none of ours         ValueError
 UserWarning
-└── DamagedRecording   a part of it can not be read; says which
+└── DamagedRecording   a part of it cannot be read; says which
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ class NotARecording(VuerError, ValueError):
 
 
 class DamagedRecording(UserWarning):
-    """A part of a recording can not be read: its recorder was killed, or the file is corrupt."""
+    """A part of a recording cannot be read: its recorder was killed, or the file is corrupt."""
 
 
 def needed() -> None:
-    """Raises ImportError, which says what to install, if MCAP can not be had."""
+    """Raises ImportError, which says what to install, if MCAP cannot be had."""
     try:
         import mcap  # noqa: F401
     except ImportError as error:

@@ -58,7 +58,7 @@ class Recorder(ReentrantContextManager):
     left by an exception.
 
     Raises FileExistsError on entry, unless ``overwrite``; TypeError and ValueError for arguments
-    that can not be; ImportError without the package ``mcap``.
+    that cannot be; ImportError without the package ``mcap``.
     """
 
     def __init__(

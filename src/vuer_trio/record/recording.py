@@ -30,7 +30,7 @@ class Recording:
     its size in the file up to 512 MiB. A larger one counts as damaged.
 
     Raises OSError, NotARecording, and ImportError without the package ``mcap``; TypeError and
-    ValueError for a size that can not be. Whatever is in a file, nothing else is raised.
+    ValueError for a size that cannot be. Whatever is in a file, nothing else is raised.
     """
 
     def __init__(self, path: str | PathLike[str], *, max_chunk_size: int | None = None) -> None:
@@ -118,7 +118,7 @@ class Recording:
         chunks = self._outline.chunks
         kept = f"what it holds ends at {_shown(chunks[-1].end)}" if chunks else "it holds nothing"
         torn = self._outline.torn
-        tail = f"; of what came next, {torn:,} bytes are there and can not be read" if torn else ""
+        tail = f"; of what came next, {torn:,} bytes are there and cannot be read" if torn else ""
         return (
             f"it was not finished, its recorder is still running or was killed: {kept}, "
             f"{len(chunks)} chunks; what was seen later is lost{tail}"

@@ -22,7 +22,7 @@ log = logging.getLogger("vuer_trio.record")
 class Script:
     """Iterates pairs of a delay, in seconds since the one before, and an event.
 
-    The delay of the first is 0. It can be gone through many times. What can not be decoded is left
+    The delay of the first is 0. It can be gone through many times. What cannot be decoded is left
     out, and logged.
     """
 

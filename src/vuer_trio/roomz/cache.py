@@ -20,7 +20,7 @@ class SessionCache:
     """``{"sessions": {server: cookie}}`` in a file of mode 0600.
 
     Directories that are missing are made with mode 0700. Writing replaces the file in one step.
-    A file that can not be written costs the next program a login, and is a warning here.
+    A file that cannot be written costs the next program a login, and is a warning here.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -47,7 +47,7 @@ class SessionCache:
         except UnicodeDecodeError:
             text = ""
         except OSError as exc:
-            log.warning("the session cache %s can not be read: %s", self.path, exc)
+            log.warning("the session cache %s cannot be read: %s", self.path, exc)
             return {}
         try:
             sessions = json.loads(text)["sessions"]
@@ -71,7 +71,7 @@ class SessionCache:
             else:
                 self.path.unlink(missing_ok=True)
         except OSError as exc:
-            log.warning("the session cache %s can not be written: %s", self.path, exc)
+            log.warning("the session cache %s cannot be written: %s", self.path, exc)
 
     def _write(self, text: str) -> None:
         folder = self.path.parent

@@ -17,7 +17,7 @@ from .address import parse_server
 from .client import AsyncClient
 from .errors import AuthenticationError, ClientError, needed
 from .events import ConnectionState
-from .showing import name_of, printable, show_event
+from .formatting import name_of, printable, show_event
 from .terminal import Terminal
 
 __all__ = ["Chat", "main"]

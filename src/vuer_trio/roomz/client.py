@@ -17,16 +17,16 @@ from .._interrupts import protected_methods
 from .._nursery import open_plain_nursery
 from .._reentrant import ReentrantContextManager
 from .._runtime import runtime
-from .._websocket.transport import TransportName
+from .._transport_name import TransportName
 from . import http
 from .account import Account
 from .address import parse_server
 from .cache import SessionCache
-from .calling import HandlerCaller, call_handler
 from .errors import ClientError, ConnectionError, needed
 from .events import ConnectionState, EventHandler, Handlers, RoomzEvent
+from .handler_runner import HandlerCaller, call_handler
 from .packets import load_codec
-from .visit import RoomzSession, Settings
+from .session import RoomzSession, Settings
 
 __all__ = ["AsyncClient", "open_roomz_client"]
 
@@ -46,7 +46,7 @@ class AsyncClient(ReentrantContextManager):
     in ``session_cache_file``, readable by its owner only, or in memory without one.
     ``transport``: as that of the Vuer client.
 
-    Raises TypeError and ValueError for options that can not be.
+    Raises TypeError and ValueError for options that cannot be.
     """
 
     def __init__(

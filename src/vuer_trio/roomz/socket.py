@@ -22,8 +22,9 @@ from .._interrupts import protected_methods
 from .._net.connect_options import ConnectOptions
 from .._net.rejection import Rejected
 from .._runtime import Runtime
+from .._transport_name import TransportName
 from .._websocket.connect import dial
-from .._websocket.transport import Message, Transport, TransportName
+from .._websocket.transport import Message, Transport
 from .address import Server
 from .errors import ConnectionError, unreachable
 from .events import Item, RoomzEvent
@@ -322,7 +323,7 @@ async def _dial_now(rt: Runtime, options: ConnectOptions, link: Link, nursery: A
 
 
 def _positive(value: Any, unit: float, default: float) -> float:
-    """A server's number in our unit, or the default for what can not be one."""
+    """A server's number in our unit, or the default for what cannot be one."""
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e12:
         return value * unit
     return default

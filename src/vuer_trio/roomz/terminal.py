@@ -14,7 +14,7 @@ from .._connection.policies import Fifo
 from .._connection.queue import Queue
 from .._runtime import Runtime
 from .errors import needed
-from .showing import Line
+from .formatting import Line
 
 __all__ = ["Terminal"]
 

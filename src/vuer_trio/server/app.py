@@ -13,14 +13,14 @@ from .._hosting.origins import DEFAULT
 from .._interrupts import protected_block
 from .._nursery import background_service
 from .._runtime import runtime
-from .._websocket.transport import TransportName
+from .._transport_name import TransportName
 from ..events import ClientEvent
 from .broadcast import Broadcast
 from .options import DEFAULT_MAX_BUFFERED, ServerOptions
-from .programs import Binding, Program, Spawned
 from .running import run_blocking
 from .serving import Serving
 from .session import VuerSession
+from .session_handlers import GeneratorHandler, SessionHandler, Spawned
 from .threadsafe import ThreadsafeApp
 
 __all__ = ["Vuer", "open_vuer_server"]
@@ -51,7 +51,7 @@ class Vuer:
     client, served at the same port. ``backend`` is the library of `start`. ``floats="single"``
     halves the size of floats, as the reference does.
 
-    Raises TypeError and ValueError for options that can not be.
+    Raises TypeError and ValueError for options that cannot be.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Vuer:
         #: who is called for which event; `add_handler` fills it
         self.handlers = Handlers()
         #: the function of `bind`, if there is one
-        self.binding: Program | None = None
+        self.binding: SessionHandler | None = None
         #: the functions of `spawn`, in order
         self.programs: list[Spawned] = []
         self._serving: Serving | None = None
@@ -170,14 +170,14 @@ class Vuer:
         """
 
         def decorate(fn: B) -> B:
-            self.binding = Binding(fn)
+            self.binding = GeneratorHandler(fn)
             if start:
                 self.start()
             return fn
 
         return decorate if fn is None else decorate(fn)
 
-    def program_for(self, info: object) -> Program | None:
+    def program_for(self, info: object) -> SessionHandler | None:
         """What runs for a client that tells so of itself."""
         return next((program for program in self.programs if program.matches(info)), None)
 
@@ -186,8 +186,8 @@ class Vuer:
     async def serve(self, *, task_status: Any = None) -> None:
         """Serve until cancelled: ``server = await nursery.start(app.serve)``.
 
-        ``server`` has ``uri`` and ``port``. Raises OSError if it can not listen, ssl.SSLError for
-        a certificate that can not be. Cancelled: every session is closed with 1001, within a
+        ``server`` has ``uri`` and ``port``. Raises OSError if it cannot listen, ssl.SSLError for
+        a certificate that cannot be. Cancelled: every session is closed with 1001, within a
         second more than ``close_timeout``.
         """
         await self.serve_at(None, None, task_status=task_status)

@@ -34,7 +34,7 @@ class Broadcast(Verbs):
     What a session gets before its INIT goes out behind that, or with a message of its own.
 
     A session that was skipped may show a scene that is out of date. Where that matters, share the
-    scene by a `SceneStore`: it tells a session that can not follow, which then gets it whole.
+    scene by a `SceneStore`: it tells a session that cannot follow, which then gets it whole.
     """
 
     def __init__(self, serving: Callable[[], Serving | None]) -> None:

@@ -22,7 +22,7 @@ from .._connection.policies import Fifo, Policy
 from .._formatting import must_be
 from .._hosting.origins import DEFAULT, check_hosts, check_origins
 from .._hosting.places import quarter
-from .._websocket.transport import TransportName
+from .._transport_name import TransportName
 from .certificates import server_context
 
 __all__ = ["ServerOptions"]

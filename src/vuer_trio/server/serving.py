@@ -23,10 +23,10 @@ from .._runtime import Runtime
 from .._websocket.frames import prepare
 from .._websocket.transport import Prepared
 from ..events import Event, ServerEvent
-from .life import SessionRunner
 from .options import ServerOptions
 from .pages import Pages
 from .session import VuerSession
+from .session_runner import SessionRunner
 
 if TYPE_CHECKING:
     from .._websocket.incoming_request import IncomingRequest
@@ -110,7 +110,7 @@ class Serving:
     async def run(self, status: Any) -> None:
         """Serve until cancelled; ``status.started(self)`` once it listens.
 
-        Raises OSError if it can not. Cancelled: every session is closed with 1001, within a
+        Raises OSError if it cannot. Cancelled: every session is closed with 1001, within a
         second more than ``close_timeout``.
         """
         from .._websocket.accept import listen

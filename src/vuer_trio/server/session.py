@@ -25,7 +25,7 @@ from ..codec import make_encoder
 from ..events import ClientEvent, GetWebXRMesh, GrabRender, ServerEvent, ServerRPC
 from .audience import Listener
 from .change import Change, Prepare
-from .intake import Dispatcher, taken
+from .dispatcher import Dispatcher, taken
 from .tasks import NotStarted, SessionTask, check_function, guarded
 from .threadsafe import ThreadsafeSession
 from .verbs import Verbs
@@ -285,7 +285,7 @@ class VuerSession(Verbs):
         return await self.rpc(GetWebXRMesh(key=key, **options), ttl)
 
     def _check_open(self) -> None:
-        """What the box says, before anybody waits for a reply that can not come."""
+        """What the box says, before anybody waits for a reply that cannot come."""
         self._connection.home.check_loop()
         if self._connection.outbox.closed is not None:
             raise renew(self._connection.outbox.closed)

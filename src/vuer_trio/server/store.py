@@ -40,7 +40,7 @@ class SceneStore(Verbs):
     encoded and framed once for all sessions of a server, as is the whole scene, for all that begin
     to see it before it changes.
 
-    What can not be sent is an EncodeError at the call, and changes nothing. What keeps one
+    What cannot be sent is an EncodeError at the call, and changes nothing. What keeps one
     subscriber from taking a change is raised in its own block, see `subscribe`.
 
     Any task of one loop may use it; with subscribers, that is theirs, and a call in another thread
@@ -70,7 +70,7 @@ class SceneStore(Verbs):
         On entry the session gets the whole scene, as one SET that replaces what it showed; from
         then on every change. It keeps what it shows when the block ends.
 
-        A session that can not take a change, as its outbox is full or it has ended, would be
+        A session that cannot take a change, as its outbox is full or it has ended, would be
         behind from then on. So it gets nothing more, its block is cancelled, and leaving it
         raises what was the matter: OutboxFull, ConnectionClosed. A cancellation from outside and
         what the body raises go first. The others, the store and whoever made the change notice

@@ -63,7 +63,7 @@ async def guarded(
 
 
 def check_function(verb: str, fn: object) -> None:
-    """Raises TypeError for what can not be called."""
+    """Raises TypeError for what cannot be called."""
     if not callable(fn):
         if inspect.iscoroutine(fn):
             fn.close()  # or it would warn that nobody awaited it

@@ -30,7 +30,7 @@ class Verbs:
     """Offers the verbs. Each enqueues one event at the call, and returns None.
 
     They raise TypeError for what is no element, scene or key, ValueError for a key that the page
-    can not take, and what sending raises.
+    cannot take, and what sending raises.
     """
 
     def _send(self, event: ServerEvent) -> None:

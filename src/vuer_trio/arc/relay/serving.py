@@ -22,7 +22,7 @@ from ..._hosting.visits import Visits
 from ..._interrupts import protected_block, protected_methods
 from ..._nursery import background_service, open_plain_nursery
 from ..._runtime import Runtime, runtime
-from ..._websocket.transport import TransportName
+from ..._transport_name import TransportName
 from ..account import check_token
 from ..rate_limit import RateLimit
 from .member import BAD_TOKEN, INVALID_TOKEN, Member
@@ -325,7 +325,7 @@ async def serve_arc_relay(
     are as `vuer_trio.Vuer` has them, and so are times, in seconds. Tokens are kept in memory: a
     restart forgets them.
 
-    Raises TypeError and ValueError for options that can not be, OSError if it can not listen.
+    Raises TypeError and ValueError for options that cannot be, OSError if it cannot listen.
     Cancelled: every connection is closed with 1001, within a second more than ``close_timeout``.
     """
     given = {name: value for name, value in locals().items() if name != "task_status"}

@@ -131,7 +131,7 @@ class Switch:
                 fields[name] = value
         try:
             frame = prepare(encode_fields(fields))
-        except TypeError:  # EncodeError: what could be read can not be written
+        except TypeError:  # EncodeError: what could be read cannot be written
             self.refuse(agent_id, seat, "Nested too deeply")
             return
         newest = self._newest

@@ -64,7 +64,7 @@ class MessageTypes:
         await self.send(to, payload, "query", **fields)
 
     async def alert(self, payload: Any, to: Sequence[str] = _ALL, **fields: Any) -> None:
-        """Something that can not wait."""
+        """Something that cannot wait."""
         await self.send(to, payload, "alert", **fields)
 
     async def sync(self, payload: Any, to: Sequence[str] = _ALL, **fields: Any) -> None:

@@ -15,14 +15,14 @@ from .tasks import name_of
 if TYPE_CHECKING:
     from .session import VuerSession
 
-__all__ = ["Binding", "Program", "Spawned"]
+__all__ = ["GeneratorHandler", "SessionHandler", "Spawned"]
 
 
 #: what a pattern can match; the text of other values may be anything, or fail
 _PLAIN = (str, int, float)
 
 
-class Program(Protocol):
+class SessionHandler(Protocol):
     """Runs for one session."""
 
     #: of the function, for logs
@@ -65,7 +65,7 @@ class Spawned:
         await result
 
 
-class Binding:
+class GeneratorHandler:
     """An async generator function of the session; what it yields is sent.
 
     A `Frame` sends its event and lasts 1/``frame_rate`` seconds, by the clock: a frame that was

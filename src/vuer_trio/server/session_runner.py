@@ -13,8 +13,8 @@ from .._errors import ClientClosed, ConnectionClosed
 from .._failures import describe
 from .._handlers import kind
 from .._interrupts import protected_methods
-from .programs import Program
 from .session import VuerSession
+from .session_handlers import SessionHandler
 from .tasks import guarded
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class SessionRunner:
     async def _run_program(self) -> None:
         """What the server does for this client; when it is over, so is the session."""
         app, session = self._serving.app, self.session
-        program: Program | None = app.binding
+        program: SessionHandler | None = app.binding
         if program is None and app.programs:
             try:
                 init = await session.till("INIT")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from .transport import TransportName
+from typing import Literal, TypeAlias
 
-__all__ = ["choose_transport"]
+__all__ = ["TransportName", "choose_transport"]
+
+#: the transports, and the choice of one
+TransportName: TypeAlias = Literal["auto", "trio-websocket", "websockets", "wsproto"]
 
 
 def choose_transport(runtime: str, wanted: TransportName, installed: bool) -> str:
     """What ``wanted`` comes to; ``installed`` says whether the ``websockets`` package is there.
 
-    Raises ValueError for one that can not be had.
+    Raises ValueError for one that cannot be had.
     """
     if wanted == "auto":
         bare = "trio-websocket" if runtime == "trio" else "wsproto"

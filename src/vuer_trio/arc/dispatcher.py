@@ -12,10 +12,10 @@ from .._connection.log_limit import LogLimit
 from .._errors import ProtocolError, VuerError, renew
 from .._failures import contain
 from .account import Account
-from .asks import Questions
 from .commands import Commands
 from .control import REPLIES, Control, control_in
 from .message import EVERYONE, ARCMessage, parse_message
+from .questions import Questions
 
 __all__ = ["Arrived", "Filter", "Intake", "received"]
 

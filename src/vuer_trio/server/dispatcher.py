@@ -11,7 +11,7 @@ from .._connection.connection import Connection
 from .._connection.policies import Policy
 from .._connection.queue import Queue
 from .._errors import ProtocolError
-from .._handlers import Caller, Handler, Handlers, kind
+from .._handlers import Handler, HandlerRunner, Handlers, kind
 from .._interrupts import call_unprotected, protected_methods
 from .._values import count_values
 from .._websocket.transport import Text
@@ -40,7 +40,7 @@ class Dispatcher:
     """Sees every message of one session when it is read, in sync code.
 
     An event goes first to those that wait for it, then to the handlers' queue, then to the box of
-    `recv`. What can not be decoded ends the session.
+    `recv`. What cannot be decoded ends the session.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Dispatcher:
         self._key_function = policy.key_function(kind)
         self._failed = False
         self._nursery: Any = None
-        self._caller: Caller | None = None
+        self._handler_runner: HandlerRunner | None = None
         self.waiting = Waiting(connection.rt, self._ignore_count)
         #: called when the first INIT has been read
         self.on_init: Callable[[], None] = lambda: None
@@ -71,8 +71,10 @@ class Dispatcher:
     def start(self, nursery: Any) -> None:
         """Call the handlers in ``nursery``."""
         self._nursery, connection = nursery, self._connection
-        self._caller = Caller(connection.rt, nursery, self._policy, self._run, connection.outbox)
-        connection.boxes += self._caller.boxes
+        self._handler_runner = HandlerRunner(
+            connection.rt, nursery, self._policy, self._run, connection.outbox
+        )
+        connection.boxes += self._handler_runner.boxes
 
     def hold(self) -> None:
         """Handlers wait: what the program does first, the client is to see first."""
@@ -126,9 +128,11 @@ class Dispatcher:
             if self._key_function is not None:
                 set_key(item, event, self._key_function)
             for handler in self._handlers.of(event.etype):
-                assert self._caller is not None
+                assert self._handler_runner is not None
                 key = getattr(item, "key", None)
-                self._caller.put(handler, event, size, None if key is None else (handler, key))
+                self._handler_runner.put(
+                    handler, event, size, None if key is None else (handler, key)
+                )
             arrived.append(item)
         return arrived
 
@@ -155,8 +159,8 @@ class Dispatcher:
 
     async def finish(self) -> None:
         """Wait until every event that was read has been handled."""
-        if self._caller is not None:
-            await self._caller.finish()
+        if self._handler_runner is not None:
+            await self._handler_runner.finish()
 
 
 def _decode(message: Any) -> ClientEvent:

@@ -13,11 +13,11 @@ from .._failures import has_failed, log_failure, pass_on, verb
 from .._formatting import shown
 from .._interrupts import call_unprotected, protected_methods
 from .._runtime import runtime
-from .asks import Ask
-from .kinds import MessageTypes
-from .membership import RelaySession
 from .message import EVERYONE, RELAY, ARCMessage, check_names, encode_message
+from .message_types import MessageTypes
+from .questions import Ask
 from .rate_limit import Window
+from .relay_session import RelaySession
 
 __all__ = ["Agent"]
 
@@ -61,7 +61,7 @@ class Agent(MessageTypes):
         Waits for its turn in ``rate_limit``, then for room. ``payload`` is anything that JSON has;
         ``extra`` are further fields, which a relay may leave out. No relay confirms a message, and
         one to an agent that is not there is lost. Raises EncodeError, TypeError and ValueError for
-        what can not be sent, ConnectionClosed, ClientClosed. Cancelled: it has not been sent, and
+        what cannot be sent, ConnectionClosed, ClientClosed. Cancelled: it has not been sent, and
         will not be.
         """
         there = self._there
@@ -243,7 +243,7 @@ class Agent(MessageTypes):
     ) -> None:
         """Call ``handler(message)``, sync or async, for each message; print them without one.
 
-        What it raises is logged, and the loop goes on; so is a frame that can not be read. With
+        What it raises is logged, and the loop goes on; so is a frame that cannot be read. With
         ``filter`` it gets only what that lets through; the rest, and what that fails for, is
         received, and dropped. Returns
         on a normal close, raises ConnectionClosed on any other. Cancelled: nothing is lost but what

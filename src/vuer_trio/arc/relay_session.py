@@ -22,7 +22,7 @@ from .._websocket.transport import CloseInfo, Text
 from .account import Account
 from .commands import Command
 from .dialing import Dialler, failed, verdict
-from .intake import Intake, received
+from .dispatcher import Intake, received
 from .message import RELAY, ARCMessage, encode_message
 from .rate_limit import Window
 from .settings import Settings

@@ -17,12 +17,12 @@ from .._formatting import must_be, shown
 from .._home import Home
 from .._interrupts import protected_methods
 from .._runtime import Runtime
-from .._websocket.transport import TransportName
+from .._transport_name import TransportName
 from .account import Account
 from .address import Server
-from .calling import Calling, Gate, HandlerCaller
 from .errors import AuthenticationError, ClientError, ConnectionError
 from .events import ConnectionState, Handlers, Item, RoomzEvent, complete
+from .handler_runner import Calling, Gate, HandlerCaller
 from .socket import Refused, Socket
 
 __all__ = ["ACK_TIMEOUT", "RoomzSession", "Settings"]
