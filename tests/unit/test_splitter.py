@@ -1,9 +1,9 @@
 """The splitter and the protocol library together do what the library does alone.
 
 Seeded random streams, right and wrong, go through a whole `StreamTransport` (handshake included,
-over a wire in memory) and through the library alone; whatever the cuts, both receive the same messages
-and pongs, write the same frames, and end in the same way. For ``websockets`` the library is asked
-directly, for ``wsproto``, whose events need more interpretation, through its `Core`.
+over a stream in memory) and through the library alone; whatever the cuts, both receive the same
+messages and pongs, write the same frames, and end in the same way. For ``websockets`` the library
+is asked directly, for ``wsproto``, whose events need more interpretation, through its protocol.
 """
 
 from __future__ import annotations
