@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from typing import Any, Literal
 
-from ._errors import ConnectionFailed, EncodeError, ProtocolError, VuerError, renew
+from ._errors import ConnectionFailed, ProtocolError, VuerError, renew
 from ._link.dropping import Keyed
 from ._link.keeper import Keeper
 from ._link.link import Link

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence, Sized
 from typing import Any, Generic, TypeVar
 
 from .._interrupts import protected_methods
@@ -13,7 +13,7 @@ from .box import Bounds, Box
 
 __all__ = ["DiscardingBox", "DroppingBox", "Keyed", "KeyedBox"]
 
-T = TypeVar("T")  # anything with a length, in bytes
+T = TypeVar("T", bound=Sized)  # its length is in bytes
 
 
 class Keyed(bytes):
@@ -44,7 +44,7 @@ class DroppingBox(Box[T]):
         pings = [item for item in self.items if type(item) is Ping]
         super().clear()
         self._pings -= len(pings)
-        self._exempt -= sum(map(_size, pings))
+        self._exempt -= sum(map(len, pings))
 
     def offer(self, item: T) -> bool:
         self.put(item)
@@ -53,7 +53,7 @@ class DroppingBox(Box[T]):
     def put(self, item: T) -> None:
         if type(item) is Ping:
             self._pings += 1
-            self._exempt += _size(item)
+            self._exempt += len(item)
         self._add(item)
         self._trim()
         if self._arrival is not None:
@@ -62,7 +62,7 @@ class DroppingBox(Box[T]):
     def put_first(self, items: Sequence[T]) -> None:
         """Pings, when a link opens."""
         self._pings += len(items)
-        self._exempt += sum(map(_size, items))
+        self._exempt += sum(map(len, items))
         super().put_first(items)
 
     def extend(self, items: Sequence[T]) -> None:
@@ -77,18 +77,18 @@ class DroppingBox(Box[T]):
         if self._pings:
             messages = [item for item in batch if type(item) is not Ping]
             self._pings -= len(batch) - len(messages)
-            self._exempt += sum(map(_size, messages))
+            self._exempt += sum(map(len, messages))
         else:
-            self._exempt += sum(map(_size, batch))
+            self._exempt += sum(map(len, batch))
         return batch
 
-    def written(self, batch: list[T]) -> None:
-        self._exempt -= sum(map(_size, batch))
-        super().written(batch)
+    def written(self, batch: list[T], size: int | None = None) -> None:
+        self._exempt -= sum(map(len, batch)) if size is None else size
+        super().written(batch, size)
 
     def _add(self, item: T) -> None:
         self.items.append(item)
-        self.bytes += _size(item)
+        self.bytes += len(item)
 
     def _trim(self) -> None:
         policy = self.policy
@@ -98,7 +98,7 @@ class DroppingBox(Box[T]):
             self._drop(self._pop_oldest())
 
     def _drop(self, item: T) -> None:
-        self.bytes -= _size(item)
+        self.bytes -= len(item)
         if self.shared:
             self._unshare((item,))
         self.dropped += 1
@@ -138,7 +138,7 @@ class KeyedBox(DroppingBox[T]):
         if replaced is not None:
             self._drop(replaced)
         by_key[key] = item
-        self.bytes += _size(item)
+        self.bytes += len(item)
 
     def _pop_oldest(self) -> T:
         by_key = self.items.by_key
@@ -222,4 +222,3 @@ class DiscardingBox(Box[T]):
 
 
 _NONE: Any = object()
-_size: Callable[[Any], int] = len
