@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import Any
 
-__all__ = ["ATOMS", "check_key", "check_keys", "check_map", "check_pose"]
+__all__ = ["ATOMS", "check_key", "check_keys", "check_map"]
 
 #: the usual types of what holds nothing, found fast
 ATOMS = frozenset((str, bool, int, float, type(None), bytes))
@@ -22,25 +22,6 @@ def check_key(key: Any) -> None:
         name = type(key).__name__
         article = "an" if name[:1].lower() in "aeio" else "a"
         raise TypeError(f"a map key must be a string, not {article} {name}")
-
-
-def check_pose(value: dict[Any, Any]) -> None:
-    """As `check_map`, the faster if it holds numbers, and lists of numbers. Raises TypeError."""
-    total = 0.0
-    try:
-        for key, item in value.items():
-            if type(key) is not str:
-                break
-            if type(item) is list:
-                total = sum(item, total)  # which raises for what is no number
-            elif type(item) not in ATOMS:
-                check_keys(item)
-        else:
-            if type(total) is float:
-                return
-    except Exception:  # whatever is among them raises what it likes
-        pass
-    check_map(value)
 
 
 # A frame of the interpreter for each level, of which msgpack packs 511, and no more: it has a

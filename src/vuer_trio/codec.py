@@ -17,7 +17,7 @@ from msgpack import ExtType, Packer, Timestamp, unpackb
 from msgpack.exceptions import ExtraData, FormatError, StackError
 
 from ._errors import EncodeError, ProtocolError
-from ._keys import ATOMS, check_key, check_keys, check_map, check_pose
+from ._keys import ATOMS, check_key, check_keys, check_map
 from ._values import FREE, count_values
 
 __all__ = ["MOST_VALUES", "Encoder", "decode", "make_encoder", "plain"]
@@ -143,13 +143,25 @@ def make_encoder(
                 raise EncodeError(f"Expected {expected}, got {kind}") from None
         try:
             payload = pack(wire)
-            # After packing, so that there is no cycle. The first branch is for a plain event whose
-            # value is a map of numbers and lists of them: this runs for every pose.
+            # After packing, so that there is no cycle. Written out for a plain event whose value is
+            # a map of numbers and lists of them: this runs for every pose.
             value = wire.get("value")
             if type(value) is dict and len(wire) == 3 and "ts" in wire and "etype" in wire:
-                check_pose(value)
-            else:
-                check_map(wire)
+                total = 0.0
+                try:
+                    for key, item in value.items():
+                        if type(key) is not str:
+                            break
+                        if type(item) is list:
+                            total = sum(item, total)  # the fastest look at each
+                        elif type(item) not in ATOMS:
+                            check_keys(item)
+                    else:
+                        if type(total) is float:
+                            return payload
+                except Exception:  # what is no number raises what it likes
+                    pass
+            check_map(wire)
             return payload
         except BufferError:  # a memoryview with gaps: the packer asks for one block
             return encode_copy(wire)

@@ -279,9 +279,10 @@ class Connection:
 
     def after_write(self, batch: list[Outgoing]) -> None:
         """The writer has written ``batch``."""
-        self.counters.count_sent(batch)
+        size = sum(map(len, batch))
+        self.counters.count_sent(batch, size)
         if self.replay is None:
-            self.outbox.written(batch)
+            self.outbox.written(batch, size)
 
     def confirmed(self, payload: bytes) -> None:
         """A pong: the peer has read what was sent before that ping."""

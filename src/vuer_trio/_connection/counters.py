@@ -25,12 +25,14 @@ class Counters:
     rtt_min: float | None = None
     rtt_max: float | None = None
 
-    def count_sent(self, payloads: Sequence[bytes]) -> None:
-        """Messages that were written, and perhaps pings among them."""
-        if Ping in map(type, payloads):
-            payloads = [payload for payload in payloads if type(payload) is not Ping]
+    def count_sent(self, payloads: Sequence[bytes], size: int) -> None:
+        """Messages of together ``size`` bytes were written, and perhaps pings among them."""
         self.sent += len(payloads)
-        self.bytes_sent += sum(map(len, payloads))
+        self.bytes_sent += size
+        if Ping in map(type, payloads):
+            pings = [payload for payload in payloads if type(payload) is Ping]
+            self.sent -= len(pings)
+            self.bytes_sent -= sum(map(len, pings))
 
     def count_one(self, size: int) -> None:
         """One message was written by its sender."""

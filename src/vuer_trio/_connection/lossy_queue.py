@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence, Sized
 from typing import Any, Generic, TypeVar
 
 from .._interrupts import protected_methods
@@ -13,7 +13,7 @@ from .queue import Bounds, Queue
 
 __all__ = ["DiscardingQueue", "Keyed", "KeyedQueue", "LossyQueue"]
 
-T = TypeVar("T")  # anything with a length, in bytes
+T = TypeVar("T", bound=Sized)  # its length is in bytes
 
 
 class Keyed(bytes):
@@ -30,21 +30,21 @@ class LossyQueue(Queue[T]):
     dropped, and the newest message is kept however large it is.
     """
 
-    __slots__ = ("_exempt", "_keepalive")
+    __slots__ = ("_exempt", "_pings")
 
     has_room = True
     full = False
 
     def __init__(self, rt: Runtime | None, policy: Bounds, *, has_consumer: bool = True) -> None:
         super().__init__(rt, policy, has_consumer=has_consumer)
-        self._keepalive = 0  # among the items
+        self._pings = 0  # among the items
         self._exempt = 0  # bytes of pings, and of what is being written
 
     def clear(self) -> None:
-        keepalive = [item for item in self.items if type(item) is Ping]
+        pings = [item for item in self.items if type(item) is Ping]
         super().clear()
-        self._keepalive -= len(keepalive)
-        self._exempt -= sum(map(_size, keepalive))
+        self._pings -= len(pings)
+        self._exempt -= sum(map(len, pings))
 
     def offer(self, item: T) -> bool:
         self.put(item)
@@ -52,8 +52,8 @@ class LossyQueue(Queue[T]):
 
     def put(self, item: T) -> None:
         if type(item) is Ping:
-            self._keepalive += 1
-            self._exempt += _size(item)
+            self._pings += 1
+            self._exempt += len(item)
         self._add(item)
         self._trim()
         if self._arrival is not None:
@@ -61,8 +61,8 @@ class LossyQueue(Queue[T]):
 
     def put_first(self, items: Sequence[T]) -> None:
         """Pings, when a link opens."""
-        self._keepalive += len(items)
-        self._exempt += sum(map(_size, items))
+        self._pings += len(items)
+        self._exempt += sum(map(len, items))
         super().put_first(items)
 
     def extend(self, items: Sequence[T]) -> None:
@@ -74,31 +74,31 @@ class LossyQueue(Queue[T]):
 
     def take(self, limit: int) -> list[T]:
         batch = super().take(limit)
-        if self._keepalive:
+        if self._pings:
             messages = [item for item in batch if type(item) is not Ping]
-            self._keepalive -= len(batch) - len(messages)
-            self._exempt += sum(map(_size, messages))
+            self._pings -= len(batch) - len(messages)
+            self._exempt += sum(map(len, messages))
         else:
-            self._exempt += sum(map(_size, batch))
+            self._exempt += sum(map(len, batch))
         return batch
 
-    def written(self, batch: list[T]) -> None:
-        self._exempt -= sum(map(_size, batch))
-        super().written(batch)
+    def written(self, batch: list[T], size: int | None = None) -> None:
+        self._exempt -= sum(map(len, batch)) if size is None else size
+        super().written(batch, size)
 
     def _add(self, item: T) -> None:
         self.items.append(item)
-        self.bytes += _size(item)
+        self.bytes += len(item)
 
     def _trim(self) -> None:
         policy = self.policy
-        while (count := len(self.items) - self._keepalive) > 1 and (
+        while (count := len(self.items) - self._pings) > 1 and (
             count > policy.capacity or self.bytes - self._exempt > policy.max_bytes
         ):
             self._drop(self._pop_oldest())
 
     def _drop(self, item: T) -> None:
-        self.bytes -= _size(item)
+        self.bytes -= len(item)
         if self.shared:
             self._unshare((item,))
         self.dropped += 1
@@ -138,7 +138,7 @@ class KeyedQueue(LossyQueue[T]):
         if replaced is not None:
             self._drop(replaced)
         by_key[key] = item
-        self.bytes += _size(item)
+        self.bytes += len(item)
 
     def _pop_oldest(self) -> T:
         by_key = self.items.by_key
@@ -222,4 +222,3 @@ class DiscardingQueue(Queue[T]):
 
 
 _NONE: Any = object()
-_size: Callable[[Any], int] = len

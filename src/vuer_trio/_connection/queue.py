@@ -10,7 +10,7 @@ emptied by the link's writer, and an item counts until it has been written.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from threading import get_ident
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -22,7 +22,7 @@ from .._websocket.transport import Prepared
 
 __all__ = ["Bounds", "Queue", "Waiter", "settle"]
 
-T = TypeVar("T")  # anything with a length, in bytes
+T = TypeVar("T", bound=Sized)  # its length is in bytes
 #: bytes of memory, about, that a message takes beside its own: most of what a small one takes
 _EACH = 512
 
@@ -177,7 +177,7 @@ class Queue(Generic[T]):
 
     def clear(self) -> None:
         """Throw away what is in."""
-        self.bytes -= sum(map(_size, self.items))
+        self.bytes -= sum(map(len, self.items))
         self._unshare(self.items)
         self.items.clear()
         self._notice_room()
@@ -198,7 +198,7 @@ class Queue(Generic[T]):
         """As `offer`, a framed message that other boxes may hold as well."""
         if not self.offer(item):
             return False
-        self.shared += _size(item)
+        self.shared += len(item)
         return True
 
     def offer_asleep(self, item: T) -> bool:
@@ -220,7 +220,7 @@ class Queue(Generic[T]):
         ):
             return False
         self.items.append(item)
-        self.bytes += _size(item)
+        self.bytes += len(item)
         if self._arrival is not None:
             self.wake()
         return True
@@ -228,20 +228,20 @@ class Queue(Generic[T]):
     def put(self, item: T) -> None:
         """Put an item in. Only after `has_room` said so."""
         self.items.append(item)
-        self.bytes += _size(item)
+        self.bytes += len(item)
         if self._arrival is not None:
             self.wake()
 
     def extend(self, items: Sequence[T]) -> None:
         """Put in what the reader has read already. A box that stops nobody drops the oldest."""
         self.items.extend(items)
-        self.bytes += sum(map(_size, items))
+        self.bytes += sum(map(len, items))
         if not (self.has_consumer or self.stops):
             policy = self.policy
             while len(self.items) > policy.capacity or (
                 self.bytes > policy.max_bytes and len(self.items) > 1
             ):
-                self.bytes -= _size(self.items.popleft())
+                self.bytes -= len(self.items.popleft())
                 self.dropped += 1
                 self.dropped_since += 1
         if self._arrival is not None:
@@ -314,7 +314,7 @@ class Queue(Generic[T]):
         Only of an open box, and after `offer` said no. Nobody need wait for the ticket.
         """
         assert self._rt is not None
-        waiter = Waiter(self._rt.Event(), _size(item), item)
+        waiter = Waiter(self._rt.Event(), len(item), item)
         self._waiting.append(waiter)
         return waiter
 
@@ -330,7 +330,7 @@ class Queue(Generic[T]):
     def pop(self) -> T:
         """Take the oldest item. Raises IndexError."""
         item = self.items.popleft()
-        self.bytes -= _size(item)
+        self.bytes -= len(item)
         if self._drained is not None and len(self.items) <= self.policy.capacity // 2:
             self._notice_room()
         return item
@@ -345,15 +345,15 @@ class Queue(Generic[T]):
             batch = []
             while items and limit > 0:
                 item = items.popleft()
-                limit -= _size(item)
+                limit -= len(item)
                 batch.append(item)
         self._held += len(batch)
         return batch
 
-    def written(self, batch: list[T]) -> None:
-        """The items of a `take` are done with."""
+    def written(self, batch: list[T], size: int | None = None) -> None:
+        """The items of a `take` are done with; their ``size``, if the caller knows it."""
         self._held -= len(batch)
-        self.bytes -= sum(map(_size, batch))
+        self.bytes -= sum(map(len, batch)) if size is None else size
         if self.shared:
             self._unshare(batch)
         if self._waiting:
@@ -361,7 +361,7 @@ class Queue(Generic[T]):
 
     def _unshare(self, items: Iterable[Any]) -> None:
         if self.shared:
-            self.shared -= sum(_size(item) for item in items if type(item) is Prepared)
+            self.shared -= sum(len(item) for item in items if type(item) is Prepared)
 
     def put_back(self, batch: Sequence[T]) -> None:
         """The items of a `take` are to be taken again, before all others."""
@@ -371,7 +371,7 @@ class Queue(Generic[T]):
 
     def put_first(self, items: Sequence[T]) -> None:
         """Put items in before all others, whether there is room or not."""
-        self.bytes += sum(map(_size, items))
+        self.bytes += sum(map(len, items))
         self.items.extendleft(reversed(items))
         self.wake()
 
@@ -406,9 +406,6 @@ class Queue(Generic[T]):
         ):
             self._drained.set()
             self._drained = None
-
-
-_size: Callable[[Any], int] = len
 
 
 def settle(rt: Runtime, uri: str, inbox: Queue[Any], outbox: Queue[Any]) -> Home:

@@ -17,7 +17,6 @@ __all__ = [
     "CLOSE",
     "FIRST",
     "KEYS",
-    "MASKED_16",
     "PING",
     "PONG",
     "TEXT",
@@ -26,8 +25,8 @@ __all__ = [
     "close_reason",
     "frame",
     "header",
-    "header16",
     "new_key",
+    "prefix",
     "prepare",
     "server_frame",
     "server_header",
@@ -39,13 +38,12 @@ TEXT, BINARY, CLOSE, PING, PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
 FIRST: dict[type, int] = {Ping: PING, Text: TEXT}
 
 _MASKED = 0x80
-MASKED_16 = _MASKED | 126
+_MASKED_16 = _MASKED | 126
 _header7 = struct.Struct("!BB4s").pack
-#: the header of a masked frame of 126 to 65,535 bytes: first byte, `MASKED_16`, size, key
-header16 = struct.Struct("!BBH4s").pack
+_header16 = struct.Struct("!BBH4s").pack
+_prefix16 = struct.Struct("!BBH").pack
 _header64 = struct.Struct("!BBQ4s").pack
 _server_header7 = struct.Struct("!BB").pack
-_server_header16 = struct.Struct("!BBH").pack
 _server_header64 = struct.Struct("!BBQ").pack
 
 
@@ -84,8 +82,13 @@ def header(first: int, size: int, key: bytes) -> bytes:
     if size < 126:
         return _header7(first, _MASKED | size, key)
     if size < 65_536:
-        return header16(first, MASKED_16, size, key)
+        return _header16(first, _MASKED_16, size, key)
     return _header64(first, _MASKED | 127, size, key)
+
+
+def prefix(size: int) -> bytes:
+    """Of a masked binary message of 126 to 65,535 bytes: its header without the key."""
+    return _prefix16(BINARY, _MASKED_16, size)
 
 
 def frame(payload: bytes | bytearray | memoryview, first: int = BINARY) -> bytes:
@@ -99,7 +102,7 @@ def server_header(first: int, size: int) -> bytes:
     if size < 126:
         return _server_header7(first, size)
     if size < 65_536:
-        return _server_header16(first, 126, size)
+        return _prefix16(first, 126, size)
     return _server_header64(first, 127, size)
 
 

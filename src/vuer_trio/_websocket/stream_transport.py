@@ -15,14 +15,13 @@ from .frames import (
     BINARY,
     FIRST,
     KEYS,
-    MASKED_16,
     PING,
     PONG,
     apply_mask,
     frame,
     header,
-    header16,
     new_key,
+    prefix,
 )
 from .pieces import FrameSlicer
 from .protocol import ClientProtocol, WebSocketProtocol
@@ -214,23 +213,26 @@ class StreamTransport:
         self._control.clear()
         if batch and self._over:
             await self._write_last(out)
+        small, last = 0 if self._compressed else LARGE, -1
         for payload in batch:
             size, kind = len(payload), type(payload)
-            first = BINARY if kind is bytes else FIRST.get(kind, BINARY)
+            if kind is bytes and 125 < size < small:  # as most: what is below, without the calls
+                if size != last:
+                    head, last = prefix(size), size
+                try:
+                    key = KEYS.pop()
+                except IndexError:
+                    key = new_key()
+                out += (head, key, apply_mask(payload, key))
+                continue
+            first = FIRST.get(kind, BINARY)
             if first == PING:
                 out.append(frame(payload, PING))
             elif self._compressed:
                 out.append(self._protocol.encode(payload))
             elif size < LARGE:
-                # What `new_key` and `header` do, without the calls.
-                try:
-                    key = KEYS.pop()
-                except IndexError:
-                    key = new_key()
-                if size > 125:
-                    out += (header16(first, MASKED_16, size, key), apply_mask(payload, key))
-                else:
-                    out += (header(first, size, key), apply_mask(payload, key))
+                key = new_key()
+                out += (header(first, size, key), apply_mask(payload, key))
             else:
                 # In slices, a multiple of the key's four bytes: no masked copy of the whole.
                 key = new_key()
