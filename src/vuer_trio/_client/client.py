@@ -12,12 +12,12 @@ from .._connection.checkpoints import CheckpointThrottle
 from .._connection.client_base import ClientBase
 from .._connection.connection import Connection
 from .._connection.counters import Counters
-from .._connection.link import State
 from .._connection.observers import Observer, Observers, add_observer
-from .._connection.policies import DEFAULT_INBOX, Fifo, Policy
+from .._connection.policies import DEFAULT_INBOX, Fifo, Policy, open_inbox
 from .._connection.queue import Queue
 from .._connection.receiver import Receiver
 from .._connection.sender import Sender
+from .._connection.state import State
 from .._connection.statistics import Statistics, measure
 from .._errors import CallTimeout, ClientClosed, renew
 from .._handlers import Handlers, kind, register
@@ -26,9 +26,10 @@ from .._runtime import Runtime, runtime
 from .._transport_name import TransportName
 from ..events import ClientEvent, ServerEvent
 from ..scene import Scene
-from .connecting import event_encoder, new_keeper, received, with_key
+from .connecting import event_encoder, received, with_key
 from .dispatch import Dispatch
 from .freshness import Freshness, Lease
+from .handler import ClientHandler
 from .info import get_client_info
 from .options import Headers, Options, WebsocketsOptions
 from .threadsafe import ThreadsafeClient
@@ -106,6 +107,7 @@ class VuerClient(ClientBase):
         self._handlers = Handlers()
         self._freshness = Freshness(received)
         self._scene = Scene() if self._options.mirror_scene else None
+        self._handler: ClientHandler | None = None  # of the latest connection
         self._heeded: Connection | None = None  # whose messages are decoded when they are read
         self._observers: Observers = []  # of every connection
         self._retained: dict[str, bytes] = {}  # the newest of each type, for every new link
@@ -154,23 +156,37 @@ class VuerClient(ClientBase):
         """What its INIT says of it."""
         return get_client_info()
 
-    def _new_keeper(self, rt: Runtime, shielded: bool) -> Connection:
+    def _new_connection(self, rt: Runtime, shielded: bool, made: Callable[[], None]) -> Connection:
         init = self._encode(ClientEvent(etype="INIT", value=self._client_info()))
-        retained = self._retained
-        connection = new_keeper(rt, self._options, lambda: [init, *retained.values()], shielded)
-        connection.observers = self._observers
-        return connection
+        options, retained, scene = self._options, self._retained, self._scene
+        self._handler = ClientHandler(
+            options,
+            made,
+            lambda: [init, *retained.values()],
+            None if scene is None else scene.clear,
+            self._freshness,
+        )
+        return Connection(
+            rt,
+            self.uri,
+            self._handler,
+            open_inbox(rt, options.inbox),
+            options.outbox.open(rt),
+            heartbeat=options.heartbeat,
+            close_timeout=options.close_timeout,
+            backoff=options.backoff,
+            shielded=shielded,
+            observers=self._observers,
+        )
 
     def _opened(self, connection: Connection) -> None:
         throttle = CheckpointThrottle(connection.rt, every=self._every, home=connection.home)
         self.send.connect(connection.outbox, throttle)
         self._receiver.connect(connection.rt, connection.inbox, connection.outbox, throttle)
-        self._freshness.follow(connection)
+        self._freshness.follow(connection.rt)
         keyed = self._options.inbox.key_function(kind) is not None
         if self._handlers or self._freshness.tracking or keyed or self._scene is not None:
             self._heed(connection)
-        if self._scene is not None:
-            connection.on_link = self._scene.clear
 
     # ---- sending
 
@@ -317,7 +333,8 @@ class VuerClient(ClientBase):
         if connection.state in (State.OPEN, State.GAP):
             connection.home.check()
             self._heeded = connection
-            Dispatch(
+            assert self._handler is not None
+            self._handler.reader = Dispatch(
                 connection,
                 self._handlers,
                 received,

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from functools import partial
+from collections.abc import Callable, Hashable
 from typing import Any, Literal
 
-from .._connection.connection import Connection
 from .._connection.link import Link
 from .._connection.lossy_queue import Keyed
-from .._connection.policies import open_inbox
 from .._errors import ConnectionFailed, ProtocolError, VuerError, renew
 from .._net.failure_reason import say_why
 from .._net.rejection import way_of
 from .._received import ReceivedServerEvent
-from .._runtime import Runtime
 from .._websocket.transport import Text, Transport
 from ..codec import decode, make_encoder
 from ..events import Event, ServerEvent
@@ -22,34 +18,15 @@ from .options import Options
 
 __all__ = [
     "connection_failed",
+    "dial_in_time",
     "dial_now",
     "event_encoder",
-    "new_keeper",
     "received",
     "with_key",
 ]
 
 
-def new_keeper(
-    rt: Runtime, options: Options, preamble: Callable[[], Sequence[bytes]], shielded: bool
-) -> Connection:
-    """A connection that is not open yet."""
-    return Connection(
-        rt,
-        options.address.shown,
-        partial(_dial, options),
-        connection_failed,
-        open_inbox(rt, options.inbox),
-        options.outbox.open(rt),
-        heartbeat=options.heartbeat,
-        close_timeout=options.close_timeout,
-        preamble=preamble,
-        backoff=options.backoff,
-        shielded=shielded,
-    )
-
-
-async def _dial(options: Options, link: Link, nursery: Any) -> Transport:
+async def dial_in_time(options: Options, link: Link, nursery: Any) -> Transport:
     with link.rt.move_on_after(options.connect_timeout):
         return await _dial_now(options, link, nursery)
     raise TimeoutError(f"it was not open within {options.connect_timeout:g} s")

@@ -64,11 +64,13 @@ class Dispatch:
         self._handler_runner = HandlerRunner(
             connection.rt, connection.nursery, policy, self._run, connection.outbox
         )
-        connection.boxes += self._handler_runner.boxes
-        connection.tap = self.tap
-        connection.afterwards = self._handler_runner.finish
+        connection.stop_for(self._handler_runner.boxes)
 
-    def tap(self, messages: Sequence[Any], at: float) -> list[Arrived]:
+    async def finish(self) -> None:
+        """Wait until every event that was read has been handled."""
+        await self._handler_runner.finish()
+
+    def messages_received(self, messages: Sequence[Any], at: float) -> list[Arrived]:
         """Decode, call, and return what goes into the inbox: all but answered requests."""
         arrived = []
         freshness = self._freshness

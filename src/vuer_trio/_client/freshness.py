@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Generic, Self, TypeVar
 
-from .._connection.connection import Connection
 from .._connection.lossy_queue import KeyedQueue
 from .._connection.policies import Latest
 from .._errors import ProtocolError, Stale
@@ -59,12 +58,10 @@ class Freshness(Generic[E]):
 
     # ---- what is read
 
-    def follow(self, connection: Connection) -> None:
-        """``keeper`` is open, and nothing has been read on it."""
-
-        connection.tap = self.note
-        self._rt = connection.rt
-        loop = connection.rt.loop_caller()
+    def follow(self, rt: Runtime) -> None:
+        """A connection is open in this loop, and nothing has been read on it."""
+        self._rt = rt
+        loop = rt.loop_caller()
         if loop != self._loop:  # its clock tells nothing about what another loop has read
             self._loop = loop
             self._newest.clear()
@@ -82,6 +79,12 @@ class Freshness(Generic[E]):
         while len(recent) > _READS or self._recent_bytes > _BYTES:
             self._recent_bytes -= recent.popleft()[1]
         return messages
+
+    #: it may be the reader of a connection
+    messages_received = note
+
+    async def finish(self) -> None:
+        """There is nothing to wait for."""
 
     def begin(self) -> None:
         """Somebody asks."""

@@ -15,9 +15,9 @@ from .._reentrant import ReentrantContextManager
 from .._runtime import Runtime, runtime
 from .close_info import check_close, closed_error
 from .connection import Connection
-from .link import State
 from .link_changes import Watch
 from .opening import open_connection
+from .state import State
 
 __all__ = ["ClientBase"]
 
@@ -33,12 +33,13 @@ class ClientBase(ReentrantContextManager):
         self._abandon: Callable[[], object] | None = None
         self._unsafe = ""  # what to warn of when it opens, once
 
-    def _new_keeper(self, rt: Runtime, shielded: bool) -> Connection:
-        """A connection that is not open yet."""
+    def _new_connection(self, rt: Runtime, shielded: bool, made: Callable[[], None]) -> Connection:
+        """A connection that is not open yet. Its handler calls ``made()`` in `connection_made`,
+        and forgets it: a connection keeps no hold on its user."""
         raise NotImplementedError
 
     def _opened(self, connection: Connection) -> None:
-        """``keeper`` is open, and nothing has been read: send on it, receive from it."""
+        """It is open, and nothing has been read: send on it, receive from it."""
         raise NotImplementedError
 
     # ---- state
@@ -166,14 +167,13 @@ class ClientBase(ReentrantContextManager):
         rt = runtime()
         self._warn()
         previous = self._connection
-        connection = self._new_keeper(rt, shielded)
+        connection = self._new_connection(rt, shielded, lambda: self._opened(connection))
         connection.generation = self.generation
-        connection.on_open = self._opened
         self._connection = connection
         try:
             failure = await open_connection(connection, nursery)
             if failure is not None:
-                error = connection.explain(connection.uri, failure)
+                error = connection.wrap_error(failure)
                 raise error from (failure if error is not failure else failure.__cause__)
         except BaseException:
             self._connection = previous

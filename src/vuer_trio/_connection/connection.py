@@ -1,15 +1,15 @@
 """A connection from its opening to its end: one link, or link after link.
 
-The keeper holds what outlives a link: the boxes, the counters, the calls that wait, the tasks of
-handlers. Without a backoff it carries one link; with one it dials again after every end that this
-side did not ask for.
+The connection holds what outlives a link: the queues, the counters, the calls that wait, the tasks
+of handlers. Without a backoff it carries one link; with one it dials again after every end that
+this side did not ask for.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from .._errors import ClientClosed, ConnectionFailed, VuerError, renew
 from .._failures import describe
@@ -19,13 +19,16 @@ from .._websocket.transport import CloseInfo, Message, Outgoing, Transport
 from .backoff import Backoff, Delays
 from .close_info import closed_error, count_messages, is_final, unsent_error
 from .counters import Counters
+from .handler import ConnectionHandler
 from .keepalive import Keepalive
-from .link import LEFT, Link, State
+from .link import LEFT, Link
 from .link_changes import Connected, Disconnected, LinkChanges
 from .observers import Observers, tell_observers
+from .outbox import Outbox
 from .queue import Queue, settle
 from .replay import Replay
 from .standstill import Standstill
+from .state import State
 
 __all__ = ["Connection"]
 
@@ -36,8 +39,9 @@ log = logging.getLogger("vuer_trio.link")
 class Connection:
     """`run` is its life; `aclose` ends it in order, `abort` at once.
 
-    ``dial(link, nursery)`` opens a transport; ``explain(uri, exc)`` makes of what it raises what
-    the user is to see. ``preamble()`` is what each link sends first. A ``shielded`` connection is
+    ``handler`` is how the layer above takes part, and the only way. ``observers`` are shown all
+    that is read and written; whoever gave the list may add to it. ``stopped_by`` are the queues
+    that stop the reader when they are full, the inbox by default. A ``shielded`` connection is
     ended by `aclose` and `abort` only, one of which must follow: in the block of its user,
     clean-up in a cancelled body can still send.
     """
@@ -46,23 +50,21 @@ class Connection:
         self,
         rt: Runtime,
         uri: str,
-        dial: Callable[[Any, Any], Awaitable[Transport]],
-        explain: Callable[[str, Exception], Exception],
+        handler: ConnectionHandler,
         inbox: Queue[Any],
         outbox: Queue[Any],
         *,
         heartbeat: float,
         close_timeout: float,
-        preamble: Callable[[], Sequence[bytes]] = tuple,
         backoff: Backoff | None = None,
         shielded: bool = False,
+        observers: Observers | None = None,
+        stopped_by: Sequence[Queue[Any]] | None = None,
     ) -> None:
         self.rt = rt
         self.uri = uri
-        self.dial = dial
         self.inbox = inbox
         self.outbox = outbox
-        self.heartbeat = heartbeat
         self.close_timeout = close_timeout
         self.state = State.OPENING
         self.close_info: CloseInfo | None = None
@@ -71,36 +73,21 @@ class Connection:
         self.subprotocol: str | None = None
         self.counters = Counters()
         self.changes = LinkChanges()
-        self.keepalive = Keepalive(self)
-        #: what is to be done between the first handshake and the first event, once
-        self.on_open: Callable[[Connection], None] | None = None
-        #: what is to be done whenever a link opens, before anything of it is read
-        self.on_link: Callable[[], None] | None = None
-        #: sees what arrives, and returns what goes into the inbox
-        self.tap: Callable[[Sequence[Message], float], Sequence[Any]] | None = None
-        #: who is shown all that is read and written; the user may put in a list of its own
-        self.observers: Observers = []
-        #: what is to be done after the end, before the nursery is cancelled
-        self.afterwards: Callable[[], Awaitable[None]] | None = None
-        #: what an ending, or what a dial failed with, means to the protocol above: an error that
-        #: ends the connection for good, or to dial again as late as the backoff has it
-        self.judge: Callable[[Any], VuerError | Literal["late"] | None] = lambda how: None
-        #: is told how many bytes have arrived
-        self.meter: Callable[[int], None] | None = None
-        #: what is to be done once nothing more can be sent or received, with the reason
-        self.on_close: Callable[[VuerError], None] | None = None
-        self._standstill = Standstill(rt, uri, inbox)
-        #: the boxes that stop the reader when they are full
-        self.boxes = self._standstill.boxes
+        #: who is shown all that is read and written
+        self.observers: Observers = [] if observers is None else observers
         self.nursery: Any = None
         self.gone = rt.Event()  # the connection is; handlers may still run
         self.over = rt.Event()
-        self.explain, self.preamble = explain, preamble
         self.home = settle(rt, uri, inbox, outbox)
+        self._handler = handler
+        self._made = False  # the handler knows that it has been
+        self._reader_gate = Standstill(rt, uri, inbox, stopped_by)
+        self._keepalive = Keepalive(rt, outbox, self.counters, self._reader_gate, heartbeat)
         self._backoff = backoff
         self._delays = Delays(backoff) if backoff else None
         #: what is kept to be sent again, if anything is
-        self.replay = Replay(rt, outbox, self.keepalive) if backoff and backoff.replay else None
+        self._replay = Replay(rt, outbox, self._keepalive) if backoff and backoff.replay else None
+        self._outgoing = Outbox(outbox, self.counters, self.observers, self._replay)
         self._scope = rt.CancelScope(shield=shielded)
         self._link: Link | None = None  # the open one, or the last one
         self._heard_at = rt.current_time()
@@ -110,9 +97,17 @@ class Connection:
         self._unsent = 0  # messages that never went out whole; known at the end
 
     @property
-    def may_write_through(self) -> bool:
-        """Whether a sender may write for itself: not if every write is to be remembered."""
-        return self.replay is None
+    def boxes(self) -> Sequence[Queue[Any]]:
+        """The queues that stop the reader when they are full."""
+        return self._reader_gate.boxes
+
+    def wrap_error(self, exc: Exception) -> Exception:
+        """What the user is to see for what the first dial raised."""
+        return self._handler.wrap_error(self.uri, exc)
+
+    def stop_for(self, queues: Iterable[Queue[Any]]) -> None:
+        """These are to stop the reader, too, when they are full."""
+        self._reader_gate.boxes += queues
 
     @property
     def heard_at(self) -> float:
@@ -124,11 +119,6 @@ class Connection:
         """Bytes of the messages that it holds, whole or not."""
         partial = self._link.buffered if self._link is not None else 0
         return self.outbox.bytes + partial + sum(box.bytes for box in self.boxes)
-
-    @property
-    def wanted(self) -> bool:
-        """Whether a link may open."""
-        return self.state in (State.OPENING, State.GAP)
 
     # ---- life
 
@@ -144,8 +134,7 @@ class Connection:
                 async with self.rt.open_nursery() as self.nursery:
                     await self._link_after_link()
                     self._vanish()
-                    if self.afterwards is not None:
-                        await self.afterwards()
+                    await self._handler.finish()
                     self.nursery.cancel_scope.cancel()
         except BaseException as exc:
             self._interrupted = interrupt_in(exc) is not None
@@ -160,7 +149,15 @@ class Connection:
 
     async def _link_after_link(self) -> None:
         while True:
-            link = Link(self)
+            link = Link(
+                self.rt,
+                self.uri,
+                self,
+                self._outgoing,
+                self._reader_gate,
+                self._keepalive,
+                self.close_timeout,
+            )
             try:
                 close_info = await link.run()
             except Exception as exc:  # it did not open
@@ -186,12 +183,12 @@ class Connection:
         if backoff is None or delays is None or is_final(exc):
             return None
         first = self.state is State.OPENING
-        late = self.judge(exc) == "late"
+        late = self._handler.classify_error(exc) == "late"
         return delays.after_failure(late) if backoff.first or not first else None
 
     def _failed(self, exc: Exception) -> ConnectionFailed:
         """What calls raise after a dial that was the last."""
-        error = self.explain(self.uri, exc)
+        error = self._handler.wrap_error(self.uri, exc)
         if error is exc or not isinstance(error, ConnectionFailed):
             reason = describe(exc)
             error = ConnectionFailed(f"could not connect to {self.uri}: {reason}", uri=self.uri)
@@ -204,8 +201,8 @@ class Connection:
             return
         self._close_boxes(self._closed_here())
         self._unsent = count_messages(self.outbox.items)
-        if self.replay is not None:
-            self._unsent += self.replay.unconfirmed
+        if self._replay is not None:
+            self._unsent += self._replay.unconfirmed
         elif self._link is not None:
             self._unsent += self._link.unfinished + count_messages(self._link.batch)
             self._link.batch = []
@@ -217,39 +214,46 @@ class Connection:
     def _close_boxes(self, error: VuerError) -> None:
         self.inbox.close(error)
         self.outbox.close(error)
-        self.keepalive.awaited.fail(error)
-        if self.on_close is not None:
-            self.on_close(error)
+        self._keepalive.awaited.fail(error)
+        self._handler.connection_lost(error)
 
     def _closed_here(self) -> ClientClosed:
         return self._struck or ClientClosed(f"the connection to {self.uri} was closed by this side")
 
-    # ---- the link's view
+    # ---- the link's view (LinkHandler)
 
-    def opened(self, link: Link) -> None:
-        """A link is open, and nothing has been read."""
+    async def dial(self, link: Link, nursery: Any) -> Transport:
+        """Open the transport."""
+        return await self._handler.dial(link, nursery)
+
+    def link_opened(self, link: Link) -> Sequence[Outgoing] | None:
+        """A link is open, and nothing has been read; None if none may open any more."""
+        if self.state not in (State.OPENING, State.GAP):
+            return None
         assert link.transport is not None
+        preamble = self._handler.preamble()
         self._link = link
         self.transport_name = link.transport.name
         self.subprotocol = link.transport.subprotocol
         self.close_info = None
         self.generation += 1
         self.state = State.OPEN
-        self.keepalive.ask_again()
-        if self.on_open is not None:
-            self.on_open(self)
-            self.on_open = None  # a connection keeps no hold on its user
-        if self.on_link is not None:
-            self.on_link()
+        self._keepalive.ask_again()
+        if not self._made:
+            self._made = True
+            self._handler.connection_made()
+        self._handler.link_opened()
         self._status.started(None)
         self.changes.tell(Connected(self.generation))
+        return preamble
 
-    def ended(self, link: Link, close_info: CloseInfo) -> None:
+    def link_ended(self, link: Link, close_info: CloseInfo) -> None:
         """A link has ended; its stream may still be open."""
         self.close_info = close_info
         self.outbox.idle_writer = self.outbox.write_through = None
         if self.state is State.OPEN:
-            final = verdict if isinstance(verdict := self.judge(close_info), VuerError) else None
+            verdict = self._handler.classify_error(close_info)
+            final = verdict if isinstance(verdict, VuerError) else None
             if self._backoff is not None and close_info is not LEFT and final is None:
                 self.state, self._late = State.GAP, verdict == "late"
                 self._keep_for_later(link)
@@ -262,58 +266,37 @@ class Connection:
         """What was on its way when the link ended: sent again, or never more."""
         self._link, self._heard_at = None, link.heard_at
         batch, link.batch = link.batch, []
-        if self.replay is not None:
-            self.replay.put_back()
+        if self._replay is not None:
+            self._replay.put_back()
             return
         self.outbox.written(batch)  # awaited pings are put in anew when the next link opens
         if lost := link.unfinished + count_messages(batch):
             self.counters.lost += lost
             log.warning("%d messages were on their way when %s was lost", lost, self.uri)
 
-    def before_write(self, batch: list[Outgoing]) -> None:
-        """The writer is about to write ``batch``. Pings may be added to it."""
-        if self.replay is not None:
-            self.replay.send(batch)
-        if self.observers:
-            tell_observers(self.observers, "sent", batch)
+    def data_received(self, size: int) -> None:
+        """So many bytes have arrived."""
+        self.counters.bytes_received += size
+        self._handler.data_received(size)
 
-    def after_write(self, batch: list[Outgoing]) -> None:
-        """The writer has written ``batch``."""
-        size = sum(map(len, batch))
-        self.counters.count_sent(batch, size)
-        if self.replay is None:
-            self.outbox.written(batch, size)
-
-    def confirmed(self, payload: bytes) -> None:
-        """A pong: the peer has read what was sent before that ping."""
-        if self.replay is not None:
-            self.replay.confirm(payload)
-
-    def deliver(self, messages: Sequence[Message], at: float) -> bool:
+    def messages_received(self, messages: Sequence[Message], at: float) -> bool:
         """Messages for the inbox, read at that time; whether the reader is to stop."""
         if self.state is State.OPEN:
             self.counters.received += len(messages)
             if self.observers:
                 tell_observers(self.observers, "received", messages)
-            self.inbox.extend(messages if self.tap is None else self.tap(messages, at))
-        return self.full
+            self.inbox.extend(self._handler.messages_received(messages, at))
+        return self._reader_gate.full
 
-    @property
-    def full(self) -> bool:
-        """Whether the reader is to stop."""
-        for box in self.boxes:  # noqa: SIM110  # asked for each read: a generator doubles its cost
-            if box.full:
-                return True
-        return False
-
-    async def drained(self) -> None:
-        """Keep the reader waiting while a box is full."""
-        await self._standstill.drained(self.keepalive.awaited.fail)
+    def pong_received(self, payload: bytes) -> None:
+        """The peer has read everything before that ping."""
+        self._outgoing.confirmed(payload)
+        self._keepalive.ponged(payload)
 
     @property
     def stopped(self) -> bool:
         """Whether the reader waits for room."""
-        return self._standstill.now
+        return self._reader_gate.now
 
     # ---- the user's view
 
@@ -326,8 +309,8 @@ class Connection:
         if self.outbox.closed is not None:
             raise renew(self.outbox.closed)
         self.home.check_loop()
-        self._standstill.check()
-        await self.keepalive.flush()
+        self._reader_gate.check()
+        await self._keepalive.flush(in_gap=self.state is State.GAP)
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Drain the outbox, close, and wait for the peer's answer.
@@ -353,7 +336,7 @@ class Connection:
         await self.gone.wait()
         if self._unsent and not self._interrupted:
             count, self._unsent = self._unsent, 0
-            what = "sent to" if self.replay is None else "confirmed by"
+            what = "sent to" if self._replay is None else "confirmed by"
             raise unsent_error(count, what, self.uri, self.close_info, self.outbox.closed)
 
     @property

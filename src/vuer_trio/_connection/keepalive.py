@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from .._interrupts import protected_methods
 from .._runtime import Runtime
 from .._websocket.transport import Ping, Transport
-from .link import State
+from .counters import Counters
 from .pending_replies import PendingReplies
-
-if TYPE_CHECKING:
-    from .connection import Connection
-    from .link import Link
+from .queue import Queue
+from .standstill import Standstill
 
 __all__ = ["Keepalive"]
 
@@ -21,17 +19,39 @@ __all__ = ["Keepalive"]
 _LOOKS = 8
 
 
+class Heard(Protocol):
+    """What a heartbeat is for: a link."""
+
+    #: when anything was read last
+    heard_at: float
+    writing: bool
+
+    def lose(self, reason: str) -> None:
+        """The peer is gone."""
+
+
 @protected_methods
 class Keepalive:
     """All pings of a connection. A heartbeat overtakes data; a flush waits its turn behind it."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._rt = connection.rt
+    def __init__(
+        self,
+        rt: Runtime,
+        outbox: Queue[Any],
+        counters: Counters,
+        reader_gate: Standstill,
+        interval: float,
+    ) -> None:
+        #: seconds of silence before a heartbeat, and after it; infinite for none
+        self.interval = interval
+        self._rt = rt
+        self._outbox = outbox
+        self._counters = counters
+        self._reader_gate = reader_gate
         self._count = 0
         self._beat_key = b""
         self._beat_at = 0.0
-        self.awaited: PendingReplies[None] = PendingReplies(connection.rt)
+        self.awaited: PendingReplies[None] = PendingReplies(rt)
         self._later: set[bytes] = set()  # to be asked when the next link opens
 
     def new_key(self) -> bytes:
@@ -39,23 +59,24 @@ class Keepalive:
         self._count += 1
         return b"%x" % self._count
 
-    async def flush(self) -> None:
+    async def flush(self, *, in_gap: bool) -> None:
         """Wait for the answer to a ping behind everything enqueued so far.
 
-        Between two links nothing is enqueued: whoever gives up waiting leaves nothing behind.
+        In the gap between two links nothing is enqueued: whoever gives up waiting leaves nothing
+        behind.
         """
         key = self.new_key()
         with self.awaited.expect(key) as call:
-            if self._connection.state is State.GAP:
+            if in_gap:
                 self._later.add(key)
             else:
-                self._connection.outbox.put(Ping(key))
+                self._outbox.put(Ping(key))
             await call.wait()
 
     def ask_again(self) -> None:
         """A link has opened: of the answers awaited, the last one took some pings with it, and
         some were never asked for."""
-        outbox = self._connection.outbox
+        outbox = self._outbox
         queued = {bytes(item) for item in outbox.items if type(item) is Ping}
         missing = [key for key in self.awaited.pending() if key not in queued]
         outbox.put_first([Ping(key) for key in missing if key not in self._later])
@@ -67,18 +88,17 @@ class Keepalive:
     def ponged(self, payload: bytes) -> None:
         """A pong arrived."""
         if payload == self._beat_key:
-            self._connection.counters.round_trip(self._rt.current_time() - self._beat_at)
-        self._connection.confirmed(payload)
+            self._counters.round_trip(self._rt.current_time() - self._beat_at)
         self.awaited.settle_up_to(payload, None)
 
-    async def beat(self, link: Link, transport: Transport) -> None:
+    async def beat(self, link: Heard, transport: Transport) -> None:
         """Ask for a sign of life after a silence; end the link after as much again.
 
         Any received data is life. A ping that is stuck behind a large message is not late while
         that message moves, here or in the system's buffer, and none is while a full inbox keeps
         the reader from reading.
         """
-        rt, interval, counters = self._rt, self._connection.heartbeat, self._connection.counters
+        rt, interval, counters = self._rt, self.interval, self._counters
         while True:
             if rt.current_time() < link.heard_at + interval:
                 await rt.sleep_until(link.heard_at + interval)
@@ -94,7 +114,7 @@ class Keepalive:
                 if counters.bytes_received != heard:
                     break
                 since = max(since, way.moved_at())
-            if counters.bytes_received == heard and not self._connection.stopped:
+            if counters.bytes_received == heard and not self._reader_gate.now:
                 link.lose(f"no sign of life within {interval:g} s of a ping")
                 return
 
@@ -102,7 +122,7 @@ class Keepalive:
 class _Way:
     """Of a ping that is about to be queued: first to the system, then through its buffer."""
 
-    def __init__(self, rt: Runtime, link: Link, transport: Transport) -> None:
+    def __init__(self, rt: Runtime, link: Heard, transport: Transport) -> None:
         self._rt = rt
         self._link = link
         self._transport = transport

@@ -1,7 +1,7 @@
-"""One connection: a reader, one owner that writes, a heartbeat, the close.
+"""One link: a reader, one owner that writes, a heartbeat, the close.
 
-The link knows no Vuer, and no other link. It carries payloads from its keeper's outbox to a
-transport and from the transport to the keeper's inbox, and returns how it ended.
+It knows no Vuer, and no other link. It carries payloads from an outbox to a transport and from the
+transport to its handler, and returns how it ended.
 """
 
 from __future__ import annotations
@@ -9,18 +9,17 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from .._failures import as_exception, describe, has_failed, log_failure, pass_on
 from .._interrupts import protected_methods
+from .._runtime import Runtime
 from .._websocket.transport import CloseInfo, Message, Outgoing, Transport
-from .observers import tell_observers
+from .keepalive import Keepalive
+from .outbox import Outbox
+from .standstill import Standstill
 
-if TYPE_CHECKING:
-    from .connection import Connection
-
-__all__ = ["CLEANUP", "LEFT", "Link", "State"]
+__all__ = ["CLEANUP", "LEFT", "Link", "LinkHandler"]
 
 log = logging.getLogger("vuer_trio.link")
 
@@ -32,28 +31,53 @@ CLEANUP = 1.0
 LEFT = CloseInfo("us", 1001, "this side left at once")
 
 
-class State(Enum):
-    """Of a connection."""
+class LinkHandler(Protocol):
+    """What a link tells its connection."""
 
-    OPENING = "opening"
-    OPEN = "open"
-    GAP = "reconnecting"
-    LEAVING = "leaving"  # this side closes: drain, close frame, answer
-    ENDED = "ended"  # the peer closed, or it is lost; the stream may still be open
-    GONE = "gone"  # nothing of it is left
+    async def dial(self, link: Link, nursery: Any) -> Transport:
+        """Open the transport."""
+
+    def link_opened(self, link: Link) -> Sequence[Outgoing] | None:
+        """Nothing has been read; what goes out first, or None if the link is not wanted."""
+
+    def data_received(self, size: int) -> None:
+        """So many bytes have arrived."""
+
+    def messages_received(self, messages: Sequence[Message], at: float) -> bool:
+        """Messages were read at that time; whether the reader is to stop."""
+
+    def pong_received(self, payload: bytes) -> None:
+        """The peer has read everything before that ping."""
+
+    def link_ended(self, link: Link, close_info: CloseInfo) -> None:
+        """Nothing more is read or written; the stream may still be open."""
 
 
 @protected_methods
 class Link:
     """`run` is its life; `leave` ends it in order."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.rt = connection.rt
+    def __init__(
+        self,
+        rt: Runtime,
+        uri: str,
+        handler: LinkHandler,
+        outbox: Outbox,
+        reader_gate: Standstill,
+        keepalive: Keepalive,
+        close_timeout: float,
+    ) -> None:
+        self.rt = rt
+        self.uri = uri
+        self._handler = handler
+        self._outbox = outbox
+        self._reader_gate = reader_gate
+        self._keepalive = keepalive
+        self._close_timeout = close_timeout
         self.close_info: CloseInfo | None = None
         self._now = self.rt.clock()
         self.heard_at = self._now()
-        self.opened_at: float | None = None  # None: the keeper knows nothing of it
+        self.opened_at: float | None = None  # None: the handler knows nothing of it
         self.ended_at = 0.0
         self.transport: Transport | None = None
         self.writing = False
@@ -77,13 +101,12 @@ class Link:
         try:
             async with self.rt.open_nursery() as nursery:
                 try:
-                    self.transport = await self.connection.dial(self, nursery)
+                    self.transport = await self._handler.dial(self, nursery)
                 except BaseException as exc:  # it may be of a hook's, or of a stream of the user's
                     pass_on(exc, self.rt, task)
                     failure = exc
                 else:
-                    if self.connection.wanted:  # it may have been closed in the dial's last step
-                        self._open()
+                    if self._open():
                         await self._carry(self.transport)
                 nursery.cancel_scope.cancel()
         except BaseException as exc:
@@ -95,31 +118,35 @@ class Link:
         assert self.close_info is not None
         return self.close_info
 
-    def _open(self) -> None:
+    def _open(self) -> bool:
         self.opened_at = self.heard_at = self.rt.current_time()
-        self._preamble = list(self.connection.preamble())
-        self.connection.opened(self)
+        preamble = self._handler.link_opened(self)
+        if preamble is None:  # it was closed in the dial's last step
+            self.opened_at = None
+            return False
+        self._preamble = list(preamble)
+        return True
 
     async def _carry(self, transport: Transport) -> None:
         task = self.rt.current_task()
         async with self.rt.open_nursery() as tasks:
             tasks.start_soon(self._write, transport)
-            if self.connection.heartbeat != math.inf:
-                tasks.start_soon(self.connection.keepalive.beat, self, transport)
+            if self._keepalive.interval != math.inf:
+                tasks.start_soon(self._keepalive.beat, self, transport)
             try:
                 with self._reading:
                     self._end(await transport.read())
             except BaseException as exc:
                 self._report("the reader", exc, task)
             if self.close_info is not None and self.close_info.by != "loss":
-                with self.rt.move_on_after(self.connection.close_timeout):
+                with self.rt.move_on_after(self._close_timeout):
                     await transport.read_on()
             tasks.cancel_scope.cancel()
 
     def _report(self, what: str, exc: BaseException, task: object) -> None:
         """A fault of ours, or of a stream of the user's: told to the user as what it is."""
         if has_failed(exc, self.rt, task):
-            log_failure(log, exc, "%s of %s failed", what, self.connection.uri)
+            log_failure(log, exc, "%s of %s failed", what, self.uri)
             self._end(CloseInfo("loss", 1006, f"{what} failed: {describe(exc, repr)}", exc))
         pass_on(exc, self.rt, task)
 
@@ -129,7 +156,7 @@ class Link:
             return
         if self.close_info is None:
             opened = self.opened_at is not None
-            transport.abort([*self._preamble, *self.connection.outbox.items] if opened else ())
+            transport.abort([*self._preamble, *self._outbox.queue.items] if opened else ())
             self._end(LEFT)
         deadline = self.rt.current_time() + CLEANUP
         with self.rt.CancelScope(shield=True, deadline=deadline):
@@ -143,7 +170,7 @@ class Link:
             self._ended.set()
             self._notice_idle()
             if self.opened_at is not None:
-                self.connection.ended(self, close_info)
+                self._handler.link_ended(self, close_info)
 
     def lose(self, reason: str, cause: BaseException | None = None) -> None:
         """The link is lost."""
@@ -190,15 +217,12 @@ class Link:
 
         ``close_timeout`` bounds the time without progress, after which the link is lost.
         """
-        transport, replay = self.transport, self.connection.replay
-        close_timeout = self.connection.close_timeout
+        transport, outbox, close_timeout = self.transport, self._outbox, self._close_timeout
         assert transport is not None
         since = self.rt.current_time()
-        while self.close_info is None and (
-            self._busy(transport) or (replay and replay.unconfirmed)
-        ):
+        while self.close_info is None and (self._busy(transport) or outbox.unconfirmed):
             self._idle = self.rt.Event()
-            since = max(since, transport.progress, replay.confirmed_at if replay else since)
+            since = max(since, transport.progress, outbox.confirmed_at)
             left = since + close_timeout - self.rt.current_time()
             if left <= 0:
                 what = "written" if self._busy(transport) else "confirmed"
@@ -210,9 +234,8 @@ class Link:
             transport.close(code, reason)
 
     def _busy(self, transport: Transport) -> bool:
-        return bool(
-            self._preamble or self.connection.outbox.items or self.writing or transport.pending
-        )
+        waits = self._preamble or self._outbox.queue.items
+        return bool(waits or self.writing or transport.pending)
 
     def _notice_idle(self) -> None:
         if self._idle is not None:
@@ -227,7 +250,7 @@ class Link:
             await self._write_all(transport)
         except OSError as exc:
             # The reader knows better why: a close frame may be on its way.
-            with self.rt.move_on_after(self.connection.close_timeout):
+            with self.rt.move_on_after(self._close_timeout):
                 await self._ended.wait()
             self.lose(f"a write failed: {exc}", exc)
         except BaseException as exc:
@@ -235,28 +258,27 @@ class Link:
             self._reading.cancel()
 
     async def _write_all(self, transport: Transport) -> None:
-        connection, outbox = self.connection, self.connection.outbox
+        outbox, queue = self._outbox, self._outbox.queue
         preamble, self._preamble = self._preamble, []
         if preamble:
-            if connection.observers:
-                tell_observers(connection.observers, "sent", preamble)
+            outbox.show(preamble)
             await self._write_batch(transport, preamble)
         while True:
             if self.close_info is None:
-                self.batch = outbox.take(_CHUNK)
+                self.batch = queue.take(_CHUNK)
             if self.batch or transport.pending:
-                connection.before_write(self.batch)
+                outbox.writing(self.batch)
                 await self._write_batch(transport, self.batch)
                 batch, self.batch = self.batch, []
-                connection.after_write(batch)
+                outbox.written(batch)
             else:
                 # An idle connection does not keep what it sent last; a busy one does, until it has
                 # more: memory that is given back for each large message costs a fifth of the rate.
                 batch = []
                 self._notice_idle()
-                if self.close_info is None and connection.may_write_through:
-                    outbox.idle_writer = outbox.write_through = self._write_now
-                await outbox.arrival()
+                if self.close_info is None and outbox.may_write_through:
+                    queue.idle_writer = queue.write_through = self._write_now
+                await queue.arrival()
 
     async def _write_batch(self, transport: Transport, batch: Sequence[Outgoing]) -> None:
         self.writing, self._writing_since = True, self._now()
@@ -268,42 +290,38 @@ class Link:
         assert self.transport is not None
         done = self.transport.write_now(payload)
         if done:
-            self.connection.counters.count_one(len(payload))
-            if self.connection.observers:
-                tell_observers(self.connection.observers, "sent", (payload,))
+            self._outbox.written_through(payload)
         return done
 
     # ---- the transport's view (Sink)
 
     def deliver(self, messages: Sequence[Message]) -> bool:
-        """Messages for the inbox; whether the reader is to stop."""
-        return self.connection.deliver(messages, self.heard_at)
+        """Messages for the handler; whether the reader is to stop."""
+        return self._handler.messages_received(messages, self.heard_at)
 
     def heard(self, size: int) -> None:
         """The peer is alive."""
         self.heard_at = self._now()
-        self.connection.counters.bytes_received += size
-        if self.connection.meter is not None:
-            self.connection.meter(size)
+        self._handler.data_received(size)
 
     def ponged(self, payload: bytes) -> None:
         """The peer has read everything before that ping."""
-        self.connection.keepalive.ponged(payload)
+        self._handler.pong_received(payload)
         self._notice_idle()
 
     def wake_writer(self) -> None:
         """The transport has frames of its own to write."""
-        self.connection.outbox.wake()
+        self._outbox.queue.wake()
 
     @property
     def full(self) -> bool:
         """Whether the reader is to stop."""
-        return self.connection.full
+        return self._reader_gate.full
 
     async def drained(self) -> None:
         """Keep the reader waiting for room."""
         try:
-            await self.connection.drained()
+            await self._reader_gate.drained(self._keepalive.awaited.fail)
         finally:
             self.heard_at = self.rt.current_time()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .._errors import InboxFull
@@ -27,8 +27,10 @@ class Standstill:
     a while: it keeps the newest until somebody does.
     """
 
-    def __init__(self, rt: Runtime, uri: str, inbox: Queue[Any]) -> None:
-        self.boxes: list[Queue[Any]] = [inbox]
+    def __init__(
+        self, rt: Runtime, uri: str, inbox: Queue[Any], boxes: Sequence[Queue[Any]] | None
+    ) -> None:
+        self.boxes: list[Queue[Any]] = list(boxes) if boxes is not None else [inbox]
         #: whether the reader waits
         self.now = False
         self._rt = rt
@@ -42,7 +44,7 @@ class Standstill:
         try:
             with self._rt.move_on_after(_PATIENCE):
                 return await self._room()
-            if self._gives_way() and not self._full:
+            if self._gives_way() and not self.full:
                 return
             fail(self._error())
             with self._rt.move_on_after(_WARN_AFTER - _PATIENCE):
@@ -58,11 +60,15 @@ class Standstill:
             self.now = False
 
     @property
-    def _full(self) -> bool:
-        return any(box.full for box in self.boxes)
+    def full(self) -> bool:
+        """Whether the reader is to stop."""
+        for box in self.boxes:  # noqa: SIM110  # asked for each read: a generator doubles its cost
+            if box.full:
+                return True
+        return False
 
     async def _room(self) -> None:
-        while self._full:
+        while self.full:
             for box in self.boxes:
                 await box.drained()
 

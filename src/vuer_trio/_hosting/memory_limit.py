@@ -41,8 +41,10 @@ class MemoryLimit:
 
     @contextmanager
     def member(self, connection: Connection, more: Callable[[], int] = int) -> Iterator[None]:
-        """Count, during the block, what a connection holds, and ``more`` beside its messages."""
-        connection.meter = self.count
+        """Count, during the block, what a connection holds, and ``more`` beside its messages.
+
+        Its handler is to tell `count` what arrives.
+        """
         self._members[connection] = more
         try:
             yield

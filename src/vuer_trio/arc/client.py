@@ -198,7 +198,7 @@ class ARCClient(Agent, ClientBase):
         url = shown_uri(self._account.registrar.urls[0])
         raise ConnectionFailed(f"{url} has not answered within {timeout:g} s", uri=url)
 
-    def _new_keeper(self, rt: Runtime, shielded: bool) -> Connection:
+    def _new_connection(self, rt: Runtime, shielded: bool, made: Callable[[], None]) -> Connection:
         self._coming = RelaySession(
             rt,
             self.uri,
@@ -207,6 +207,7 @@ class ARCClient(Agent, ClientBase):
             self._account,
             self._subscriptions,
             shielded,
+            made,
         )
         self._coming.counts_from(self.generation)
         return self._coming.connection

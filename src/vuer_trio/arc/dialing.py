@@ -137,7 +137,7 @@ class Dialler:
             except (Refused, Rejected) as exc:
                 if not _is_about_the_token(exc) or fresh or not self._reregister:
                     raise
-            log.info("%s does not accept the token: registering anew", link.connection.uri)
+            log.info("%s does not accept the token: registering anew", link.uri)
             fresh, account.token = True, None
             await account.register()
 

@@ -101,7 +101,6 @@ class Intake:
         self._wanted = wanted
         self._seen: dict[str, None] = {}
         self._reported = LogLimit(log, "errors of the relay")
-        connection.tap = self.tap
 
     def ignore_count(self) -> None:
         """If somebody waits for what may be behind a full inbox: read on, up to its bytes."""
@@ -113,7 +112,7 @@ class Intake:
         if inbox.closed is None:
             inbox.extend([Arrived(message, 0) for message in messages])
 
-    def tap(self, messages: Sequence[Any], at: float) -> list[Arrived]:
+    def messages_received(self, messages: Sequence[Any], at: float) -> list[Arrived]:
         """What goes into the inbox, of frames read ``at`` that time."""
         arrived = []
         for data in messages:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Literal
+from typing import Any, Literal
 
 from .._client.options import Options
 from .._connection.checkpoints import CheckpointThrottle
 from .._connection.connection import Connection
-from .._connection.link import State
+from .._connection.handler import ConnectionHandler
 from .._connection.policies import open_inbox
 from .._connection.receiver import Receiver
 from .._connection.sender import Sender
+from .._connection.state import State
 from .._errors import CallTimeout, VuerError, renew
 from .._formatting import shown
 from .._interrupts import protected_methods
 from .._runtime import Runtime
-from .._websocket.transport import CloseInfo, Text
+from .._websocket.transport import CloseInfo, Text, Transport
 from .account import Account
 from .commands import Command
 from .dialing import Dialler, failed, verdict
@@ -40,7 +41,7 @@ _REPLIES = {
 
 
 @protected_methods
-class RelaySession:
+class RelaySession(ConnectionHandler):
     """``sender`` takes encoded messages, ``receiver`` gives agents' messages.
 
     With a backoff it watches what the relay delivers: one that has answered before, and is silent
@@ -57,8 +58,10 @@ class RelaySession:
         account: Account,
         subscriptions: dict[str, None],
         shielded: bool,
+        made: Callable[[], None],
     ) -> None:
         self.rt = rt
+        self._made: Callable[[], None] | None = made
         self._settings = settings
         self._account = account
         self._reconnects = options.backoff is not None
@@ -66,19 +69,14 @@ class RelaySession:
         self.connection = connection = Connection(
             rt,
             uri,
-            self._dialler.dial,
-            failed,
+            self,
             open_inbox(rt, options.inbox),
             options.outbox.open(rt),
             heartbeat=options.heartbeat,
             close_timeout=options.close_timeout,
-            preamble=self._preamble,
             backoff=options.backoff,
             shielded=shielded,
         )
-        connection.judge = self._judge
-        connection.on_link = self._on_link
-        connection.on_close = self._on_close
         self.intake = Intake(connection, account, subscriptions, settings.filter)
         throttle = CheckpointThrottle(
             rt, every=options.checkpoints == "every", home=connection.home
@@ -98,10 +96,16 @@ class RelaySession:
         if self.connection.outbox.closed is not None:
             raise renew(self.connection.outbox.closed)
 
-    # ---- the keeper's view
+    # ---- the connection's view (ConnectionHandler)
 
-    def _preamble(self) -> list[Text]:
-        """What each link sends first: the subscriptions."""
+    async def dial(self, link: Any, nursery: Any) -> Transport:
+        return await self._dialler.dial(link, nursery)
+
+    def wrap_error(self, uri: str, exc: Exception) -> Exception:
+        return failed(uri, exc)
+
+    def preamble(self) -> list[Text]:
+        """The subscriptions."""
         names = list(self.intake.subscriptions)
         own_id = self._account.agent_id
         if self.intake.echoes and own_id is not None and own_id not in names:
@@ -117,7 +121,15 @@ class RelaySession:
         payload = encode_message([RELAY], {"agents": names}, "subscribe")
         return self.intake.commands.expect("subscribed", names, payload, internal=True)
 
-    def _on_link(self) -> None:
+    def connection_made(self) -> None:
+        made, self._made = self._made, None
+        assert made is not None
+        made()
+
+    def messages_received(self, messages: Sequence[Any], at: float) -> Sequence[Any]:
+        return self.intake.messages_received(messages, at)
+
+    def link_opened(self) -> None:
         connection = self.connection
         self.intake.commands.next_link(self._first, connection.outbox)
         assert self._dialler.gate is not None
@@ -138,13 +150,13 @@ class RelaySession:
         """So many connections of this client were before."""
         self._generation_of_the_first = generation + 1
 
-    def _judge(self, how: CloseInfo | Exception) -> VuerError | Literal["late"] | None:
+    def classify_error(self, how: CloseInfo | Exception) -> VuerError | Literal["late"] | None:
         if self.window is not None and isinstance(how, CloseInfo):
             self.window.lost()
         uri, reregister = self.connection.uri, self._settings.reregister
         return verdict(uri, how, self._account, self._reconnects, reregister)
 
-    def _on_close(self, error: VuerError) -> None:
+    def connection_lost(self, error: VuerError) -> None:
         self.intake.lost(error)
         if self.window is not None:
             self.window.wake()

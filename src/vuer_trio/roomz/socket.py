@@ -9,13 +9,15 @@ from itertools import count
 from typing import Any
 
 from .._connection.connection import Connection
-from .._connection.link import CLEANUP, Link, State
+from .._connection.handler import ConnectionHandler
+from .._connection.link import CLEANUP, Link
 from .._connection.link_changes import Disconnected, Watch
 from .._connection.log_limit import LogLimit
 from .._connection.opening import open_connection
 from .._connection.pending_replies import PendingReplies
 from .._connection.policies import Fifo
 from .._connection.queue import Queue
+from .._connection.state import State
 from .._errors import ConnectionClosed, ProtocolError, VuerError
 from .._formatting import shown
 from .._interrupts import protected_methods
@@ -50,7 +52,7 @@ class Refused(Exception):
 
 
 @protected_methods
-class Socket:
+class Socket(ConnectionHandler):
     """`open` it, `begin` its events, `call`, `close`.
 
     ``deliver(name, data, size)`` gets the events, in sync code, in order. ``gate`` stops the
@@ -70,24 +72,22 @@ class Socket:
         self.server = server
         self.user: dict[str, Any] = {}
         self.ended = rt.Event()
+        #: what comes before `begin`; it stops the reader only once this client is let in
+        self._early: Queue[Item] = _EARLY.open(rt, has_consumer=False)
         self.connection = Connection(
             rt,
             server.shown,
-            self._dial,
-            unreachable,
+            self,
             Fifo().open(rt, has_consumer=False),  # nothing gets there
             Fifo().open(rt),
             heartbeat=math.inf,  # Engine.IO has its own
             close_timeout=_CLOSE_TIMEOUT,
+            stopped_by=(gate, self._early),
         )
-        self.connection.tap = self._read
-        #: what comes before `begin`; it stops the reader only once this client is let in
-        self._early: Queue[Item] = _EARLY.open(rt, has_consumer=False)
         self._early.ignore_count(True)  # the answer to a call may be behind them
         self._missed = 0
         self._ignored = LogLimit(log, "packets that make no sense")
         self._begun = False
-        self.connection.boxes[:] = [gate, self._early]
         self._options = ConnectOptions(
             server.websocket,
             _MAX_SIZE,
@@ -191,8 +191,13 @@ class Socket:
         with self.rt.CancelScope(shield=True, deadline=self.rt.current_time() + CLEANUP):
             await self.connection.over.wait()
 
-    async def _dial(self, link: Link, nursery: Any) -> Transport:
-        return await _dial_now(self.rt, self._options, link, nursery)
+    # ---- the connection's view (ConnectionHandler)
+
+    async def dial(self, link: Link, nursery: Any) -> Transport:
+        return await dial(self.rt, self._options, link, nursery)
+
+    def wrap_error(self, uri: str, exc: Exception) -> Exception:
+        return unreachable(uri, exc)
 
     # ---- reading
 
@@ -209,7 +214,7 @@ class Socket:
             item = self._early.pop()
             self._deliver(item.event.name, item.event.data, item.size)
 
-    def _read(self, messages: Sequence[Message], at: float) -> Sequence[Any]:
+    def messages_received(self, messages: Sequence[Message], at: float) -> Sequence[Any]:
         for message in messages:
             try:
                 packet = decode(message)
@@ -316,10 +321,6 @@ class Socket:
             except VuerError as exc:
                 raise self._lost() from exc
             return await call.wait()
-
-
-async def _dial_now(rt: Runtime, options: ConnectOptions, link: Link, nursery: Any) -> Transport:
-    return await dial(rt, options, link, nursery)
 
 
 def _positive(value: Any, unit: float, default: float) -> float:

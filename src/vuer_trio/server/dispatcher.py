@@ -66,7 +66,6 @@ class Dispatcher:
         #: whether INIT makes the handlers wait for `release`
         self.holds_at_init = False
         self._held: Any = None  # an event, while handlers wait
-        connection.tap = self.tap
 
     def start(self, nursery: Any) -> None:
         """Call the handlers in ``nursery``."""
@@ -74,7 +73,7 @@ class Dispatcher:
         self._handler_runner = HandlerRunner(
             connection.rt, nursery, self._policy, self._run, connection.outbox
         )
-        connection.boxes += self._handler_runner.boxes
+        connection.stop_for(self._handler_runner.boxes)
 
     def hold(self) -> None:
         """Handlers wait: what the program does first, the client is to see first."""
@@ -99,7 +98,7 @@ class Dispatcher:
         for box in self._connection.boxes:
             box.ignore_count(ignores_count)
 
-    def tap(self, messages: Sequence[Any], at: float) -> list[Arrived]:
+    def messages_received(self, messages: Sequence[Any], at: float) -> list[Arrived]:
         """What goes into the inbox, of messages read ``at`` that time."""
         arrived: list[Arrived] = []
         inbox, heavy = self._connection.inbox, self._is_heavy()

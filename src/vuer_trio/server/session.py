@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 from .._connection.checkpoints import CheckpointThrottle
 from .._connection.close_info import check_close
 from .._connection.connection import Connection
-from .._connection.link import State
 from .._connection.observers import Observer, add_observer, call_observer
 from .._connection.policies import Policy
 from .._connection.receiver import Receiver
 from .._connection.sender import Sender
+from .._connection.state import State
 from .._connection.statistics import Statistics, measure
 from .._errors import CallTimeout, ClientClosed, VuerError, renew
 from .._formatting import must_be

@@ -13,6 +13,7 @@ from .._errors import ClientClosed, ConnectionClosed
 from .._failures import describe
 from .._handlers import kind
 from .._interrupts import protected_methods
+from .handler import SessionConnectionHandler
 from .session import VuerSession
 from .session_handlers import SessionHandler
 from .tasks import guarded
@@ -41,11 +42,11 @@ class SessionRunner:
         self._serving = serving
         self._rt = serving.rt
         self._close_timeout = options.close_timeout
+        handler = SessionConnectionHandler(incoming, serving.memory.count)
         self._connection = Connection(
             self._rt,
             f"the client at {incoming.peer}",
-            incoming.accept,
-            lambda uri, exc: exc,
+            handler,
             options.inbox.open(self._rt, has_consumer=False),
             options.outbox.open(self._rt),
             heartbeat=options.heartbeat,
@@ -62,6 +63,7 @@ class SessionRunner:
             serving.prepare,
             incoming,
         )
+        handler.read = self.session._dispatcher.messages_received
         self._outer: Any = None  # its nursery, while there is a connection
         self._program_runs = False
         self._program_ended = self._rt.Event()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from ..._connection.connection import Connection
+from ..._connection.handler import ConnectionHandler
 from ..._connection.link import Link
 from ..._connection.opening import open_connection
 from ..._connection.policies import Fifo
@@ -31,7 +32,7 @@ INVALID_TOKEN = "Invalid or unregistered token"
 
 
 @protected_methods
-class Member:
+class Member(ConnectionHandler):
     """`run` is its life. It is a `Seat` of the switch."""
 
     def __init__(self, relay: Relay, incoming: IncomingRequest) -> None:
@@ -46,20 +47,13 @@ class Member:
         self._connection = Connection(
             relay.rt,
             f"the agent at {incoming.peer}",
-            self._accept,
-            lambda uri, exc: exc,
+            self,
             Fifo().open(relay.rt),
             options.outbox.open(relay.rt),
             heartbeat=options.heartbeat,
             close_timeout=options.close_timeout,
             shielded=True,
         )
-        self._connection.on_open = self._opened
-        self._connection.tap = self._tap
-        self._connection.on_close = self._closed
-
-    async def _accept(self, link: Link, nursery: Any) -> Transport:
-        return await self._incoming.accept(link, nursery)
 
     async def run(self) -> None:
         """Returns when nothing of it is left. Cancelled: it ends at once."""
@@ -81,7 +75,15 @@ class Member:
             connection.abort()
             raise
 
-    def _opened(self, connection: Connection) -> None:
+    # ---- the connection's view (ConnectionHandler)
+
+    async def dial(self, link: Link, nursery: Any) -> Transport:
+        return await self._incoming.accept(link, nursery)
+
+    def data_received(self, size: int) -> None:
+        self._relay.memory.count(size)
+
+    def connection_made(self) -> None:
         token, self._why = self._token(), "Missing token"
         if token is None:
             return
@@ -100,13 +102,13 @@ class Member:
         query = parse_qs(request.target.partition("?")[2])
         return query.get("token", [None])[0]
 
-    def _closed(self, error: Exception) -> None:
+    def connection_lost(self, error: Exception) -> None:
         if self.agent_id is not None:
             self._relay.switch.leave(self.agent_id, self)
 
     # ---- frames
 
-    def _tap(self, messages: Sequence[Any], at: float) -> Sequence[Any]:
+    def messages_received(self, messages: Sequence[Any], at: float) -> Sequence[Any]:
         """All that is to be done for what was read; nothing is for an inbox."""
         agent_id, switch = self.agent_id, self._relay.switch
         for data in messages:
