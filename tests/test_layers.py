@@ -71,9 +71,10 @@ def layer_of(name: str) -> int:
 
 
 class Imports(ast.NodeVisitor):
-    """The absolute names that a file imports; what is only for type checkers aside."""
+    """The absolute names that a file imports; with ``typed``, for type checkers only, too."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, typed: bool = False) -> None:
+        self.typed = typed
         self.package = ("vuer_trio", *Path(name).parent.parts)
         self.found: list[str] = []
 
@@ -88,14 +89,15 @@ class Imports(ast.NodeVisitor):
         self.found += [f"{base}.{alias.name}" for alias in node.names]
 
     def visit_If(self, node: ast.If) -> None:
-        if not (isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
+        if self.typed or not (isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
             self.generic_visit(node)
+            return
         for other in node.orelse:
             self.visit(other)
 
 
-def imports_of(name: str) -> list[str]:
-    visitor = Imports(name)
+def imports_of(name: str, *, typed: bool = False) -> list[str]:
+    visitor = Imports(name, typed=typed)
     visitor.visit(ast.parse((ROOT / name).read_text()))
     return visitor.found
 
@@ -140,6 +142,32 @@ def test_the_rule_above_sees_an_import_that_breaks_it(monkeypatch):
         None,
     ]
     assert layer_of("_client/client.py") > layer_of("_connection/link.py")
+
+
+def circles(imports: dict[str, set[str]]) -> list[set[str]]:
+    """The groups of files that import each other, each of them by way of the others."""
+    reach = {name: set(targets) for name, targets in imports.items()}
+    for middle in reach:
+        for targets in reach.values():
+            if middle in targets:
+                targets |= reach[middle]
+    groups = {frozenset(o for o in reach[n] if n in reach[o]) for n in reach if n in reach[n]}
+    return [set(group) for group in groups]
+
+
+def test_no_two_files_import_each_other():
+    imports = {
+        name: {file_of(module) for module in imports_of(name, typed=True)} - {None, name}
+        for name in NAMES
+    }
+    assert circles(imports) == []
+
+
+def test_the_rule_above_sees_a_circle():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [{"a", "b", "c"}]
+    visitor = Imports("_connection/link.py", typed=True)
+    visitor.visit(ast.parse("if TYPE_CHECKING:\n    from .connection import Connection"))
+    assert [file_of(module) for module in visitor.found] == ["_connection/connection.py"]
 
 
 @each_file

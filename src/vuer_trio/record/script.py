@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from .._errors import ProtocolError
 from .._formatting import must_be
 from ..events import ClientEvent, ServerEvent, canonical
 from .entry import Entry, Side
 
-if TYPE_CHECKING:
-    from .recording import Recording
-
 __all__ = ["Script"]
 
 log = logging.getLogger("vuer_trio.record")
+
+
+class Entries(Protocol):
+    """A recording."""
+
+    @property
+    def path(self) -> object: ...
+
+    def __iter__(self) -> Iterator[Entry]: ...
 
 
 class Script:
@@ -28,7 +34,7 @@ class Script:
 
     def __init__(
         self,
-        recording: Recording,
+        recording: Entries,
         sender: Side,
         *,
         etypes: Collection[str] | None = None,

@@ -8,7 +8,7 @@ from os import PathLike
 from typing import Any, Literal, TypeVar, overload
 
 from .._connection.policies import Fifo, Policy
-from .._handlers import Handlers, register
+from .._handlers import register
 from .._hosting.origins import DEFAULT
 from .._interrupts import protected_block
 from .._nursery import background_service
@@ -17,10 +17,11 @@ from .._transport_name import TransportName
 from ..events import ClientEvent
 from .broadcast import Broadcast
 from .options import DEFAULT_MAX_BUFFERED, ServerOptions
+from .registered import Registered
 from .running import run_blocking
 from .serving import Serving
 from .session import VuerSession
-from .session_handlers import GeneratorHandler, SessionHandler, Spawned
+from .session_handlers import GeneratorHandler, Spawned
 from .threadsafe import ThreadsafeApp
 
 __all__ = ["Vuer", "open_vuer_server"]
@@ -85,12 +86,7 @@ class Vuer:
         for name in ("self", "unknown", "__class__"):
             given.pop(name, None)
         self._options = ServerOptions.gather(given)
-        #: who is called for which event; `add_handler` fills it
-        self.handlers = Handlers()
-        #: the function of `bind`, if there is one
-        self.binding: SessionHandler | None = None
-        #: the functions of `spawn`, in order
-        self.programs: list[Spawned] = []
+        self._registered = Registered()
         self._serving: Serving | None = None
         #: the verbs of a session, for all sessions
         self.broadcast = Broadcast(lambda: self._serving)
@@ -136,7 +132,7 @@ class Vuer:
         events; ``concurrent`` ones at once. ``once``: for the first such event of any session.
         What a handler raises is logged, and ends nothing.
         """
-        return register(self.handlers, etype, fn, once=once, concurrent=concurrent)
+        return register(self._registered.handlers, etype, fn, once=once, concurrent=concurrent)
 
     @overload
     def spawn(self, fn: S, *, start: Literal[False] = ..., **filters: str) -> S: ...
@@ -151,7 +147,7 @@ class Vuer:
         """
 
         def decorate(fn: S) -> S:
-            self.programs.append(Spawned(fn, filters))
+            self._registered.spawned.append(Spawned(fn, filters))
             if start:
                 self.start()
             return fn
@@ -170,16 +166,12 @@ class Vuer:
         """
 
         def decorate(fn: B) -> B:
-            self.binding = GeneratorHandler(fn)
+            self._registered.binding = GeneratorHandler(fn)
             if start:
                 self.start()
             return fn
 
         return decorate if fn is None else decorate(fn)
-
-    def program_for(self, info: object) -> SessionHandler | None:
-        """What runs for a client that tells so of itself."""
-        return next((program for program in self.programs if program.matches(info)), None)
 
     # ---- where it runs
 
@@ -190,9 +182,9 @@ class Vuer:
         a certificate that cannot be. Cancelled: every session is closed with 1001, within a
         second more than ``close_timeout``.
         """
-        await self.serve_at(None, None, task_status=task_status)
+        await self._serve_at(None, None, task_status=task_status)
 
-    async def serve_at(
+    async def _serve_at(
         self, host: str | None, port: int | None, *, task_status: Any = None
     ) -> None:
         """As `serve`, somewhere else if ``host`` or ``port`` say so."""
@@ -203,7 +195,7 @@ class Vuer:
             options = replace(options, host=host)
         if port is not None:
             options = replace(options, port=port)
-        self._serving = Serving(self, runtime(), options)
+        self._serving = Serving(self._registered, runtime(), options)
         try:
             await self._serving.run(task_status or _Ignored())
         finally:
@@ -236,5 +228,5 @@ async def open_vuer_server(
     ``server`` has ``uri``, ``port`` and ``sessions``. ``host`` and ``port`` are instead of the
     app's. Raises as `Vuer.serve`. When the block ends, every session is closed with 1001.
     """
-    async with background_service(runtime(), app.serve_at, host, port) as server:
+    async with background_service(runtime(), app._serve_at, host, port) as server:
         yield server

@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from .._home import Home
+from .._runtime import Runtime
 from .._websocket.transport import Prepared
 from ..events import ServerEvent
+from .options import ServerOptions
 from .verbs import Verbs
 
 if TYPE_CHECKING:
     from .._connection.queue import Waiter
     from .audience import Listener
-    from .serving import Serving
+    from .session import VuerSession
 
 __all__ = ["Broadcast"]
 
 #: seconds until `send` yields: at least so many, and so many for each session. When it yields, each
 #: session's writer wakes and writes what there is: work of about `_PAUSE_EACH`
 _PAUSE, _PAUSE_EACH = 0.00025, 0.00005
+
+
+class Audience(Protocol):
+    """A server that runs."""
+
+    @property
+    def rt(self) -> Runtime: ...
+
+    @property
+    def options(self) -> ServerOptions: ...
+
+    @property
+    def home(self) -> Home: ...
+
+    @property
+    def sessions(self) -> Collection[VuerSession]: ...
+
+    def prepare(self, event: ServerEvent) -> Prepared:
+        """A message for the outboxes of all sessions."""
 
 
 class Broadcast(Verbs):
@@ -37,7 +59,7 @@ class Broadcast(Verbs):
     scene by a `SceneStore`: it tells a session that cannot follow, which then gets it whole.
     """
 
-    def __init__(self, serving: Callable[[], Serving | None]) -> None:
+    def __init__(self, serving: Callable[[], Audience | None]) -> None:
         self._serving = serving  # None while the server is not running
         self._due = 0.0  # when `send` is to yield, on the clock of `perf_counter`
 
@@ -62,7 +84,7 @@ class Broadcast(Verbs):
             return
         serving.home.call(partial(self._offer, serving, serving.prepare(event)))
 
-    def _offer(self, serving: Serving, message: Prepared) -> None:
+    def _offer(self, serving: Audience, message: Prepared) -> None:
         for session in serving.sessions:
             if not session.listener.offer(message):
                 session.listener.skip()
@@ -97,7 +119,7 @@ class Broadcast(Verbs):
         if waiting:
             await self._wait(serving, waiting)
 
-    async def _wait(self, serving: Serving, waiting: Sequence[tuple[Listener, Waiter]]) -> None:
+    async def _wait(self, serving: Audience, waiting: Sequence[tuple[Listener, Waiter]]) -> None:
         late = False
         try:
             with serving.rt.move_on_after(serving.options.stall_timeout):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._client.dispatch import Arrived, set_key
 from .._connection.connection import Connection
@@ -17,9 +17,6 @@ from .._values import count_values
 from .._websocket.transport import Text
 from ..events import ClientEvent, Event, received_client_event
 from .waiting import Waiting
-
-if TYPE_CHECKING:
-    from .session import VuerSession
 
 __all__ = ["Dispatcher", "taken"]
 
@@ -44,7 +41,7 @@ class Dispatcher:
     """
 
     def __init__(
-        self, connection: Connection, handlers: Handlers, policy: Policy, session: VuerSession
+        self, connection: Connection, handlers: Handlers, policy: Policy, session: object
     ) -> None:
         self._connection = connection
         self._handlers = handlers

@@ -25,12 +25,12 @@ from .._websocket.transport import Prepared
 from ..events import Event, ServerEvent
 from .options import ServerOptions
 from .pages import Pages
+from .registered import Registered
 from .session import VuerSession
 from .session_runner import SessionRunner
 
 if TYPE_CHECKING:
     from .._websocket.incoming_request import IncomingRequest
-    from .app import Vuer
 
 __all__ = ["Serving"]
 
@@ -53,8 +53,8 @@ _GIVING_WAY = 64
 class Serving:
     """One run of a server. `run` is its life."""
 
-    def __init__(self, app: Vuer, rt: Runtime, options: ServerOptions) -> None:
-        self.app = app
+    def __init__(self, registered: Registered, rt: Runtime, options: ServerOptions) -> None:
+        self.registered = registered
         self.rt = rt
         self.options = options
         self.home = Home(rt, "this server")

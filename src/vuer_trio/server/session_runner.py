@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .._client.connecting import with_key
 from .._connection.connection import Connection
@@ -12,15 +12,19 @@ from .._connection.opening import open_connection
 from .._errors import ClientClosed, ConnectionClosed
 from .._failures import describe
 from .._handlers import kind
+from .._hosting.memory_limit import MemoryLimit
 from .._interrupts import protected_methods
+from .._runtime import Runtime
+from .._websocket.transport import Prepared
+from ..events import Event, ServerEvent
 from .handler import SessionConnectionHandler
+from .options import ServerOptions
+from .registered import Registered
 from .session import VuerSession
-from .session_handlers import SessionHandler
 from .tasks import guarded
 
 if TYPE_CHECKING:
     from .._websocket.incoming_request import IncomingRequest
-    from .serving import Serving
 
 __all__ = ["SessionRunner"]
 
@@ -32,12 +36,34 @@ _POLICY = 1008
 _PATIENCE = 1.0
 
 
+class SessionHost(Protocol):
+    """The server that a session is of."""
+
+    rt: Runtime
+    options: ServerOptions
+    registered: Registered
+    memory: MemoryLimit
+    #: the open ones, the oldest first
+    sessions: dict[VuerSession, None]
+    #: whether it is going away
+    closing: bool
+
+    def encode(self, event: Event) -> bytes:
+        """A message for the outbox of one session."""
+
+    def prepare(self, event: ServerEvent) -> Prepared:
+        """A message for the outboxes of all sessions."""
+
+    async def say_goodbye(self, session: VuerSession) -> None:
+        """Close it because the server ends."""
+
+
 @protected_methods
 class SessionRunner:
     """One session's. The connection's nursery is around the session's, so that what the session
     has sent can still go out when everything in it has ended."""
 
-    def __init__(self, serving: Serving, incoming: IncomingRequest) -> None:
+    def __init__(self, serving: SessionHost, incoming: IncomingRequest) -> None:
         options = serving.options
         self._serving = serving
         self._rt = serving.rt
@@ -57,7 +83,7 @@ class SessionRunner:
         self.session = VuerSession(
             self._rt,
             self._connection,
-            serving.app.handlers,
+            serving.registered.handlers,
             options.inbox,
             encode,
             serving.prepare,
@@ -80,11 +106,11 @@ class SessionRunner:
             async with self._rt.open_nursery() as outer:
                 try:
                     async with self._rt.open_nursery() as nursery:
-                        app = self._serving.app
+                        registered = self._serving.registered
                         session.begin(
                             nursery,
-                            hold=app.binding is not None,
-                            hold_at_init=bool(app.programs),
+                            hold=registered.binding is not None,
+                            hold_at_init=bool(registered.spawned),
                         )
                         failure = await open_connection(connection, outer)
                         if failure is None:
@@ -135,14 +161,14 @@ class SessionRunner:
 
     async def _run_program(self) -> None:
         """What the server does for this client; when it is over, so is the session."""
-        app, session = self._serving.app, self.session
-        program: SessionHandler | None = app.binding
-        if program is None and app.programs:
+        registered, session = self._serving.registered, self.session
+        program = registered.binding
+        if program is None and registered.spawned:
             try:
                 init = await session.till("INIT")
             except (ConnectionClosed, ClientClosed):
                 return
-            program = app.program_for(init.value)
+            program = registered.for_client(init.value)
         session.program_begins()
         if program is not None:
             self._program_runs = True

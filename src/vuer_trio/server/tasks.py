@@ -6,15 +6,12 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from .._errors import ClientClosed, ConnectionClosed
 from .._failures import has_failed, log_failure, pass_on, verb
 from .._interrupts import protected, run_unprotected
 from .._runtime import Runtime
-
-if TYPE_CHECKING:
-    from .session import VuerSession
 
 __all__ = ["NotStarted", "SessionTask", "check_function", "guarded", "name_of"]
 
@@ -26,9 +23,21 @@ T = TypeVar("T")
 INTERNAL_ERROR = 1011
 
 
+class TaskOwner(Protocol):
+    """A session, as its tasks see it: it may have ended under them, and they may end it."""
+
+    @property
+    def connected(self) -> bool: ...
+
+    @property
+    def peer(self) -> str: ...
+
+    async def aclose(self, code: int = ..., reason: str = ...) -> None: ...
+
+
 @protected
 async def guarded(
-    session: VuerSession,
+    session: TaskOwner,
     rt: Runtime,
     fn: Callable[..., Awaitable[object]],
     *args: Any,
@@ -115,7 +124,7 @@ class SessionTask:
 
     def __init__(
         self,
-        session: VuerSession,
+        session: TaskOwner,
         rt: Runtime,
         fn: Callable[..., Awaitable[object]] | Coroutine[Any, Any, object],
         args: tuple[Any, ...],

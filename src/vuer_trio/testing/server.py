@@ -30,7 +30,7 @@ class MemoryServer:
         self.app = app
         self.rt = runtime()
         self.host = f"vuer-{next(_numbers)}.memory"
-        self.serving = Serving(app, self.rt, app._options)
+        self.serving = Serving(app._registered, self.rt, app._options)
         #: set when it has ended, and its sessions with it
         self.ended: Any = self.rt.Event()
         #: cancelling it is what cancelling `Vuer.serve` is

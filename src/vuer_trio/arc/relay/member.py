@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs
 
 from ..._connection.connection import Connection
@@ -14,13 +14,17 @@ from ..._connection.link import Link
 from ..._connection.opening import open_connection
 from ..._connection.policies import Fifo
 from ..._errors import ConnectionClosed
+from ..._hosting.memory_limit import MemoryLimit
 from ..._interrupts import protected_methods
+from ..._runtime import Runtime
 from ..._websocket.transport import Prepared, Text, Transport
 from ..rate_limit import Window
+from .options import RelayOptions
+from .registry import Registry
+from .switch import Switch
 
 if TYPE_CHECKING:
     from ..._websocket.incoming_request import IncomingRequest
-    from .serving import Relay
 
 __all__ = ["Member"]
 
@@ -31,11 +35,27 @@ BAD_TOKEN, TOO_MANY, INVALID, POLICY = 4001, 4029, 1007, 1008
 INVALID_TOKEN = "Invalid or unregistered token"
 
 
+class RelayHost(Protocol):
+    """The relay that a member is of."""
+
+    rt: Runtime
+    options: RelayOptions
+    memory: MemoryLimit
+    registry: Registry
+    switch: Switch
+
+    def joined(self, member: Member) -> None:
+        """Its token was right."""
+
+    def start_soon(self, fn: Callable[..., Awaitable[object]], *args: Any) -> None:
+        """Run it in the relay's nursery."""
+
+
 @protected_methods
 class Member(ConnectionHandler):
     """`run` is its life. It is a `Seat` of the switch."""
 
-    def __init__(self, relay: Relay, incoming: IncomingRequest) -> None:
+    def __init__(self, relay: RelayHost, incoming: IncomingRequest) -> None:
         options = relay.options
         self._relay = relay
         self._incoming = incoming

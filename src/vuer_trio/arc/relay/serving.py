@@ -6,26 +6,23 @@ import json
 import logging
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from ..._client.options import check_choice, check_context, check_port, check_seconds, check_size
 from ..._connection.connection import Connection
-from ..._connection.policies import Fifo, Latest, Policy
-from ..._formatting import must_be
+from ..._connection.policies import Fifo, Policy
 from ..._hosting.memory_limit import MemoryLimit
-from ..._hosting.origins import Origins, check_hosts, check_origins
-from ..._hosting.places import NoPlace, Places, quarter
+from ..._hosting.origins import Origins
+from ..._hosting.places import NoPlace, Places
 from ..._hosting.stalls import end_stalled
 from ..._hosting.visits import Visits
 from ..._interrupts import protected_block, protected_methods
 from ..._nursery import background_service, open_plain_nursery
 from ..._runtime import Runtime, runtime
 from ..._transport_name import TransportName
-from ..account import check_token
 from ..rate_limit import RateLimit
 from .member import BAD_TOKEN, INVALID_TOKEN, Member
+from .options import REGISTER_LIMIT, RelayOptions
 from .pages import Pages
 from .registry import Registry
 from .switch import Switch
@@ -44,63 +41,6 @@ _PATIENCE = 1.0
 _VERSION = "0.1.0"  # of the protocol
 #: plain HTTP requests at a time, answered and refused, and seconds that one may take
 _VISITS, _VISIT_TIMEOUT = 256, 30.0
-#: registrations of one address: a swarm on one machine may start at once
-_REGISTER_LIMIT = RateLimit(1000, per=60)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RelayOptions:
-    """See `serve_arc_relay`."""
-
-    host: str | None = "localhost"
-    port: int = 8080
-    max_message_size: int = 1 << 20
-    max_buffered: int = 1 << 30
-    rate_limit: RateLimit | None = None
-    register_limit: RateLimit | None = _REGISTER_LIMIT
-    register_secret: str | None = field(default=None, repr=False)
-    register_timeout: float = 3600.0
-    outbox: Policy = Fifo(65_536)
-    max_agents: int = 10_000
-    max_agents_per_host: int | None = None
-    heartbeat: float = 20.0
-    stall_timeout: float = 10.0
-    close_timeout: float = 1.0
-    handshake_timeout: float = 10.0
-    origins: Iterable[str] | None = ()
-    hosts: Iterable[str] = ()
-    ssl_context: ssl.SSLContext | None = None
-    transport: TransportName = "auto"
-
-    def __post_init__(self) -> None:
-        check_port(self.port)
-        check_size("max_message_size", self.max_message_size)
-        check_size("max_agents", self.max_agents)
-        if self.max_agents_per_host is not None:
-            check_size("max_agents_per_host", self.max_agents_per_host)
-        check_size("max_buffered", self.max_buffered)
-        times = ("heartbeat", "stall_timeout", "close_timeout", "handshake_timeout")
-        check_seconds(
-            self,
-            (*times, "register_timeout"),
-            positive=("heartbeat", "register_timeout"),
-        )
-        check_token(self.register_secret, "register_secret")
-        check_origins(self.origins)
-        check_hosts(self.hosts)
-        check_choice("transport", self.transport, get_args(TransportName))
-        for name in ("rate_limit", "register_limit"):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, RateLimit):
-                raise TypeError(must_be(name, "RateLimit(100, per=60), or None", value))
-        if not isinstance(self.outbox, Policy) or isinstance(self.outbox, Latest):
-            raise TypeError(must_be("outbox", "Fifo(...) or DropOldest(...)", self.outbox))
-        check_context("ssl_context", self.ssl_context, server=True)
-
-    @property
-    def agents_per_host(self) -> int:
-        """How many one address may have."""
-        return self.max_agents_per_host or quarter(self.max_agents)
 
 
 @protected_methods
@@ -290,7 +230,7 @@ async def serve_arc_relay(
     max_message_size: int = 1 << 20,
     max_buffered: int = 1 << 30,
     rate_limit: RateLimit | None = None,
-    register_limit: RateLimit | None = _REGISTER_LIMIT,
+    register_limit: RateLimit | None = REGISTER_LIMIT,
     register_secret: str | None = None,
     register_timeout: float = 3600.0,
     outbox: Policy = Fifo(65_536),
