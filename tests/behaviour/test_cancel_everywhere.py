@@ -277,7 +277,7 @@ async def test_a_session_asks(new_server, open_client):
                 assert set(asked) == {*range(len(asked) - 1), "after"}  # answered side by side
                 assert len(replies) <= len(asked)
                 assert told.count("SAID") == got.count("sent")
-                (waiting,) = [session._intake.waiting for session in app.sessions]
+                (waiting,) = [session._dispatcher.waiting for session in app.sessions]
                 assert (waiting._count, waiting._tills) == (0, {})
 
     assert await everywhere(scenario) > 10

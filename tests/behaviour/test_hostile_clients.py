@@ -228,11 +228,11 @@ async def test_pings_whose_answers_are_not_read_cost_no_memory(new_server, open_
             await client.handshake()
             await eventually(lambda: len(app.sessions) == 2)
             session = app.sessions[-1]
-            keepalive = masked(b"x" * 125, PING) * 1000
+            pings = masked(b"x" * 125, PING) * 1000
             sent = 0
             with anyio.move_on_after(1):
-                while sent < 40_000_000 and await client.send(keepalive):
-                    sent += len(keepalive)
+                while sent < 40_000_000 and await client.send(pings):
+                    sent += len(pings)
             transport = session._connection._link.transport
             kept = sum(map(len, getattr(transport, "_control", ())))
             kept += len(transport._cork.buffer) if hasattr(transport, "_cork") else 0

@@ -386,7 +386,9 @@ async def test_a_fault_in_the_background_is_one_error_with_its_cause(
 
     async with serve_peer(script) as peer:
         async with open_client(peer.uri) as client:
-            monkeypatch.setattr("vuer_trio._connection.connection.Connection.deliver", deliver)
+            monkeypatch.setattr(
+                "vuer_trio._connection.connection.Connection.messages_received", deliver
+            )
             for _ in range(2):
                 with pytest.raises(ConnectionClosed, match="the reader failed") as caught:
                     await client.recv()

@@ -87,7 +87,7 @@ def event(etype, value=None):
 
 
 @pytest.mark.parametrize(
-    "where", ["sync", "async", "concurrent", "task", "coroutine", "witness", "key"]
+    "where", ["sync", "async", "concurrent", "task", "coroutine", "observe", "key"]
 )
 async def test_what_only_logs(new_server, open_client, caplog, odd, where):
     app = new_server(inbox=Latest(key=lambda e: odd() if e == "BAD" else (e.etype, e.value)))
@@ -99,7 +99,7 @@ async def test_what_only_logs(new_server, open_client, caplog, odd, where):
         "concurrent": odd.later,
         "task": lambda event, session: session.spawn_task(odd.later),
         "coroutine": lambda event, session: session.spawn_task(odd.later()),
-        "witness": lambda event, session: (session.observer(odd), None)[1],
+        "observe": lambda event, session: (session.observe(odd), None)[1],
         "key": lambda event, session: None,
     }
     app.add_handler("BAD", handlers[where], concurrent=where == "concurrent")
@@ -260,14 +260,14 @@ async def test_handlers_answers_and_witnesses_of_a_client(new_server, open_clien
         client.on("BAD", odd.later, concurrent=True)
         client.answer("ASK_BADLY", odd.later)
         client.answer("ASK", lambda event: "well")
-        client.observer(odd)
+        client.observe(odd)
         async with client:
             await eventually(lambda: replies)
             await client.flush(timeout=5)
             assert client.connected
         assert replies[0].value == "well"
     logged = [record.getMessage() for record in errors(caplog)]
-    for what in ("the handler of BAD ", "the handler of ASK_BADLY ", "a witness", "key function"):
+    for what in ("the handler of BAD ", "the handler of ASK_BADLY ", "an observer", "key function"):
         assert any(what in line for line in logged), what
 
 
@@ -410,7 +410,7 @@ async def program(where, end):
         "async": ends_later,
         "task": lambda event, session: session.spawn_task(ends_later),
         "soon": lambda event, session: session.start_soon(ends_later),
-        "witness": lambda event, session: (session.witness(ends), None)[1],
+        "observe": lambda event, session: (session.observe(ends), None)[1],
         "spawn": lambda event, session: None,
     }
     app.add_handler("END", handlers[where])
@@ -429,7 +429,7 @@ async def program(where, end):
 def deep():
     return BaseExceptionGroup("", [ValueError(), BaseExceptionGroup("", [SystemExit(3)])])
 
-for where in ("sync", "async", "task", "soon", "witness", "spawn"):
+for where in ("sync", "async", "task", "soon", "observe", "spawn"):
     for end in (KeyboardInterrupt, lambda: SystemExit(3), deep):
         try:
             if sys.argv[1] == "trio":
@@ -447,6 +447,6 @@ def test_who_wants_to_end_the_program_does(backend):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.stdout.split("\n")[:-1] == [
         f"{where} {end}"
-        for where in ("sync", "async", "task", "soon", "witness", "spawn")
+        for where in ("sync", "async", "task", "soon", "observe", "spawn")
         for end in ("KeyboardInterrupt", "SystemExit", "SystemExit")
     ], done.stderr

@@ -20,6 +20,7 @@ from peer import serve_peer
 from recordings import fill_the_disk
 from vuer_trio import Backoff, DropOldest, open_vuer_server
 from vuer_trio._connection.connection import Connection
+from vuer_trio._connection.outbox import Outbox
 from vuer_trio._runtime import runtime
 from vuer_trio.events import ClientEvent, ServerEvent, Set
 from vuer_trio.record import (
@@ -488,8 +489,8 @@ async def test_a_witness_that_raises_is_logged_and_disturbs_nobody(open_client, 
     async with serve_peer(echoing) as peer:
         client = open_client(peer.uri)
         remove_first, remove = (
-            client.observer(raises),
-            client.observer(lambda direction, messages: seen.append((direction, len(messages)))),
+            client.observe(raises),
+            client.observe(lambda direction, messages: seen.append((direction, len(messages)))),
         )
         async with client:
             await client.send(number(1))
@@ -500,18 +501,19 @@ async def test_a_witness_that_raises_is_logged_and_disturbs_nobody(open_client, 
             await client.send(number(2))
             await client.recv(timeout=20)
     assert seen == [("sent", 1), ("sent", 1), ("received", 1)]
-    assert caplog.text.count("a witness of a connection raised") == 3
+    assert caplog.text.count("an observer of a connection raised") == 3
     with pytest.raises(TypeError, match="write a function"):
-        client.observer(None)
+        client.observe(None)
 
 
-async def test_no_witness_costs_no_call(open_client, monkeypatch):
+async def test_no_observer_costs_no_call(open_client, monkeypatch):
     def shown(*args):
         raise AssertionError("nobody is there to be shown it")
 
     monkeypatch.setattr("vuer_trio._connection.connection.tell_observers", shown)
-    monkeypatch.setattr("vuer_trio._connection.link.tell_observers", shown)
-    assert Connection.deliver.__globals__["show"] is shown
+    monkeypatch.setattr("vuer_trio._connection.outbox.tell_observers", shown)
+    for method in (Connection.messages_received, Outbox.writing):
+        assert method.__globals__["tell_observers"] is shown
     async with serve_peer(echoing) as peer, open_client(peer.uri) as client:
         await client.send(number(1))
         assert (await client.recv(timeout=20)).data == 1

@@ -340,7 +340,7 @@ async def test_nothing_of_a_request_stays_behind(new_server, open_client):
             tasks.start_soon(session[0].till, "X")
             await anyio.sleep(0.01)
             tasks.cancel_scope.cancel()
-        waiting = session[0]._intake.waiting
+        waiting = session[0]._dispatcher.waiting
         assert (waiting._count, len(waiting._replies), waiting._tills) == (0, 0, {})
     with pytest.raises((ConnectionClosed, ClientClosed)):
         await session[0].grab_render()
@@ -385,9 +385,9 @@ async def test_everything_a_session_started_ends_with_it(new_server, open_client
             client.send @ event("HANDLER")
             await eventually(lambda: len(began) == 6)
             if how == "cut":
-                client._connection._link.transport._wire._sock.shutdown(2) if hasattr(
-                    client._connection._link.transport._wire, "_sock"
-                ) else client._connection._link.transport._wire._transport.abort()
+                client._connection._link.transport._stream._sock.shutdown(2) if hasattr(
+                    client._connection._link.transport._stream, "_sock"
+                ) else client._connection._link.transport._stream._transport.abort()
                 with pytest.raises(ConnectionClosed):
                     await client.recv(timeout=5)
         await eventually(lambda: not app.sessions)

@@ -249,7 +249,7 @@ async def test_one_address_has_a_quarter_of_the_sessions(autojump_clock, caplog)
         assert [await connect("127.0.0.1") for _ in range(5)] == [101] * 4 + [503]
         assert len(server.serving._places) == 8
         for session in app.sessions:
-            session.abort()
+            session._abort()
         while server.serving.lives:
             await trio.sleep(0.1)
         assert await connect("10.0.0.1") == 101

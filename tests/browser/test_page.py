@@ -156,7 +156,7 @@ def test_the_browser_answers_pings_even_for_a_page_that_hangs(serve):
     """So a heartbeat tells whether the browser is there, and not whether its page is alive."""
     with serve(new_app(heartbeat=1.5)) as stage:
         tab = stage.open(tiny=True)
-        keepalive, counters = tab.session._connection.keepalive, tab.session._connection.counters
+        keepalive, counters = tab.session._connection._keepalive, tab.session._connection.counters
         before = keepalive._count
         tab.page.evaluate("const end = Date.now() + 4500; while (Date.now() < end);")
         assert keepalive._count >= before + 2

@@ -225,14 +225,14 @@ def test_a_ping_is_never_dropped_and_stays_in_its_place(policy):
     box.put(Ping(b"2"))
     fill(box)
     box.put_first([Ping(b"0")])
-    keepalive = [item for item in box.items if type(item) is Ping]
-    assert keepalive == [b"0", b"1", b"2", b"2"]
+    pings = [item for item in box.items if type(item) is Ping]
+    assert pings == [b"0", b"1", b"2", b"2"]
     assert len(box.items) == 4 + (policy != Discard())
     assert box.dropped == 100 - (policy != Discard())
     if policy != Discard():
         assert type(list(box.items)[-1]) is Keyed, "the newest message came behind the pings"
     batch = box.take(1000)
-    assert [item for item in batch if type(item) is Ping] == keepalive
+    assert [item for item in batch if type(item) is Ping] == pings
     box.written(batch)
     assert accounts(box) == (0, 0)
     fill(box)

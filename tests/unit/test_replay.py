@@ -80,8 +80,8 @@ async def test_the_peer_is_asked_once_in_256_messages():
     kept = Kept()
     kept.put(*messages(1000, size=3))
     batch = kept.write()
-    keepalive = [n for n, item in enumerate(batch) if type(item) is Ping]
-    assert keepalive == [256, 513, 770]  # the answers will ask for the rest
+    pings = [n for n, item in enumerate(batch) if type(item) is Ping]
+    assert pings == [256, 513, 770]  # the answers will ask for the rest
     assert kept.replay.unconfirmed == 1000
     kept.replay.confirm(b"2")
     assert (kept.box.count, kept.box.bytes) == (488, 3 * 488)

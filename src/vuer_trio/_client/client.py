@@ -345,7 +345,7 @@ class VuerClient(ClientBase):
                 self._scene,
             )
 
-    def observer(self, fn: Observer) -> Callable[[], None]:
+    def observe(self, fn: Observer) -> Callable[[], None]:
         """Call ``fn(direction, messages)`` for all that is on the wire: payloads, in order.
 
         ``direction`` is "received", when they are read, or "sent", just before they are written;

@@ -1,6 +1,6 @@
 """Those who are shown what a connection carries, as it is on the wire.
 
-A connection without a witness pays for the look at an empty list: once for each read, for each
+A connection without an observer pays for the look at an empty list: once for each read, for each
 write of the writer's, and for each message that its sender writes by itself.
 """
 
@@ -30,9 +30,9 @@ def add_observer(observers: Observers, observer: Observer) -> Callable[[], None]
     """Show it everything from now on; returns what takes it back, twice is harmless."""
     if not callable(observer):
         raise TypeError(
-            f"witness({observer!r}): write a function of the direction and the messages"
+            f"observe({observer!r}): write a function of the direction and the messages"
         )
-    entry = partial(observer)  # the same function may be a witness twice
+    entry = partial(observer)  # the same function may observe twice
     observers.append(entry)
 
     def remove() -> None:
@@ -55,8 +55,8 @@ def tell_observers(observers: Observers, direction: Direction, messages: Sequenc
 
 
 def call_observer(observer: Observer, direction: Direction, messages: Sequence[Message]) -> None:
-    """What a witness raises is logged: the connection is not its affair."""
+    """What an observer raises is logged, and changes nothing for the connection."""
     try:
         observer(direction, messages)
     except BaseException as exc:
-        contain(exc, log, "a witness of a connection raised")
+        contain(exc, log, "an observer of a connection raised")

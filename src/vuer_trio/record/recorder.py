@@ -82,7 +82,7 @@ class Recorder(ReentrantContextManager):
         check_choice("compression", compression, get_args(Compression))
         if isinstance(etypes, str):
             raise TypeError(must_be("etypes", "a list of event types", etypes))
-        if not hasattr(source, "witness"):
+        if not hasattr(source, "observe"):
             raise TypeError(must_be("source", "a client or a session", source, secret=True))
         self.path = Path(path)
         self._source = source
@@ -144,7 +144,7 @@ class Recorder(ReentrantContextManager):
         self._told = False
         file = self._file = self._new_file(self._about(), epoch=(self._now(), time.time_ns()))
         # First, and in sync code: nothing is missed while the file is made.
-        remove = self._source.observer(self._see)
+        remove = self._source.observe(self._see)
         try:
             # A cancellation waits for its end: somebody must close the file.
             await rt.run_in_thread(file.create)

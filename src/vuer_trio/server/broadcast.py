@@ -86,8 +86,8 @@ class Broadcast(Verbs):
 
     def _offer(self, serving: Audience, message: Prepared) -> None:
         for session in serving.sessions:
-            if not session.listener.offer(message):
-                session.listener.skip()
+            if not session._listener.offer(message):
+                session._listener.skip()
 
     async def send(self, event: ServerEvent) -> None:
         """Enqueue the event in every session, and wait until all have had room for it.
@@ -111,7 +111,7 @@ class Broadcast(Verbs):
             self._due = perf_counter() + max(_PAUSE, len(serving.sessions) * _PAUSE_EACH)
         waiting = []
         for session in serving.sessions:
-            listener = session.listener
+            listener = session._listener
             if not listener.offer(message):
                 waiter = listener.offer_later(message)
                 if waiter is not None:

@@ -164,7 +164,7 @@ class Serving:
                     self._left = self.rt.Event()
                     await self._left.wait()
             for session in list(self.lives):
-                session.abort()
+                session._abort()
 
     def _connections(self) -> Iterable[Connection]:
         return [session._connection for session in self.sessions]
@@ -205,8 +205,8 @@ class Serving:
             return
         if out is not None:
             self._give_way(out)
-        session.listener.holds = self.options.init_timeout != math.inf
-        session.introduced(partial(self._introduce, runner))
+        session._listener.holds = self.options.init_timeout != math.inf
+        session._on_init(partial(self._introduce, runner))
         self.lives[session] = None
         try:
             # A session ends by its own close, in order, when the server is cancelled.
@@ -221,7 +221,7 @@ class Serving:
     def _introduce(self, runner: SessionRunner) -> None:
         """Its INIT has been read."""
         self._places.settle(runner)
-        runner.session.listener.release()
+        runner.session._listener.release()
 
     def _give_way(self, runner: SessionRunner) -> None:
         """It has lost its place to another: it may hear of that, but not keep its memory."""
@@ -229,7 +229,7 @@ class Serving:
         if len(self._giving_way) >= _GIVING_WAY:
             oldest = next(iter(self._giving_way))
             del self._giving_way[oldest]
-            oldest.session.abort()
+            oldest.session._abort()
         self._giving_way[runner] = None
         runner.turn_out("no INIT was sent, and others want to get in")
 

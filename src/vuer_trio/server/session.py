@@ -72,7 +72,7 @@ class VuerSession(Verbs):
         #: the address of the client, for logs
         self.peer: str = incoming.peer
         #: as a broadcast sees it
-        self.listener = Listener(connection.outbox, incoming.peer)
+        self._listener = Listener(connection.outbox, incoming.peer)
         #: ``send @ e``, ``await send(e)``; ``await send`` returns a permit
         self.send: Sender[ServerEvent] = Sender(connection.outbox, encode, throttle, connection.uri)
         self._receiver: Receiver[ClientEvent] = Receiver(
@@ -122,7 +122,7 @@ class VuerSession(Verbs):
             connection.inbox,
             connection.boxes,
             silence=self._rt.current_time() - connection.heard_at,
-            skipped=self.listener.skipped,
+            skipped=self._listener.skipped,
         )
 
     @property
@@ -131,10 +131,10 @@ class VuerSession(Verbs):
             raise RuntimeError(f"{self!r} has not begun")
         self._connection.home.check()
         if self._over:
-            raise self._end()
+            raise self._gone_error()
         return self._nursery
 
-    def _end(self) -> VuerError:
+    def _gone_error(self) -> VuerError:
         """How it ended, to be raised."""
         return renew(self._connection.inbox.closed or ClientClosed(f"{self.peer} has gone"))
 
@@ -219,7 +219,7 @@ class VuerSession(Verbs):
                 return await call.wait()
         raise CallTimeout(f"no {etype} from {self.peer} within {timeout:g} s")
 
-    def observer(self, fn: Observer) -> Callable[[], None]:
+    def observe(self, fn: Observer) -> Callable[[], None]:
         """Call ``fn(direction, messages)`` for all that is on the wire: payloads, in order.
 
         ``direction`` is "received", when they are read, or "sent", just before they are written.
@@ -260,7 +260,7 @@ class VuerSession(Verbs):
     async def _request(self, event: ServerRPC) -> None:
         """Enqueue it before anything else runs, if there is room: in the order of the calls."""
         await self._rt.checkpoint_if_cancelled()
-        if self.has_room:
+        if self._has_room:
             self.send @ event
         else:
             await self.send(event)
@@ -332,11 +332,11 @@ class VuerSession(Verbs):
     async def forever(self) -> NoReturn:
         """Never returns: cancelled with the session. After it, ConnectionClosed."""
         await self._gone.wait()
-        raise self._end()
+        raise self._gone_error()
 
     # ---- its life, as the server sees it
 
-    def begin(self, nursery: Any, *, hold: bool, hold_at_init: bool) -> None:
+    def _begin(self, nursery: Any, *, hold: bool, hold_at_init: bool) -> None:
         """Everything of the session is to run in ``nursery``.
 
         Handlers wait for `program_begins` from now on, or from INIT on.
@@ -347,43 +347,43 @@ class VuerSession(Verbs):
         if hold:
             self._dispatcher.hold()
 
-    def program_begins(self) -> None:
+    def _program_begins(self) -> None:
         """Its first step is this one, up to its first wait; or there is no program."""
         self._dispatcher.release()
 
-    def introduced(self, fn: Callable[[], None]) -> None:
+    def _on_init(self, fn: Callable[[], None]) -> None:
         """``fn()`` is to be called when its INIT has been read."""
         self._dispatcher.on_init = fn
 
-    def lost(self, error: VuerError) -> None:
+    def _lost(self, error: VuerError) -> None:
         """The connection has ended with ``error``: no reply can come."""
         self._dispatcher.waiting.fail(error)
 
-    async def finish(self) -> None:
+    async def _finish(self) -> None:
         """Wait until every event that was read has been handled."""
         await self._dispatcher.finish()
 
-    def stopped(self) -> None:
+    def _stop(self) -> None:
         """Its tasks have ended, and no more may start."""
         self._over = True
 
-    def end(self) -> None:
+    def _end(self) -> None:
         """Nothing of it is left."""
         self._gone.set()
 
-    def abort(self) -> None:
+    def _abort(self) -> None:
         """End it at once. What is enqueued is offered to the system, without waiting."""
         self._connection.abort()
         if self._nursery is not None:
             self._nursery.cancel_scope.cancel()
 
     @property
-    def has_room(self) -> bool:
+    def _has_room(self) -> bool:
         """Whether an event can be enqueued without waiting."""
         return self._connection.outbox.has_room
 
     @property
-    def kept(self) -> int:
+    def _kept(self) -> int:
         """Bytes that it keeps beside the messages in its boxes."""
         return self._dispatcher.kept
 

@@ -90,7 +90,7 @@ class GeneratorHandler:
         async with aclosing(generator):
             async for item in generator:
                 event: ServerEvent = item.data if isinstance(item, Frame) else item
-                if not (first and session.has_room):
+                if not (first and session._has_room):
                     await session.send(event)
                 else:  # in the generator's first step, before any handler runs
                     session @ event

@@ -96,7 +96,7 @@ class SessionRunner:
 
     async def run(self) -> None:
         """Returns when nothing of the session is left. Cancelled: it ends at once."""
-        with self._serving.memory.member(self._connection, lambda: self.session.kept):
+        with self._serving.memory.member(self._connection, lambda: self.session._kept):
             await self._live()
 
     async def _live(self) -> None:
@@ -107,7 +107,7 @@ class SessionRunner:
                 try:
                     async with self._rt.open_nursery() as nursery:
                         registered = self._serving.registered
-                        session.begin(
+                        session._begin(
                             nursery,
                             hold=registered.binding is not None,
                             hold_at_init=bool(registered.spawned),
@@ -131,15 +131,15 @@ class SessionRunner:
                 finally:
                     self._outer = None
                     self._serving.sessions.pop(session, None)
-                    session.stopped()
+                    session._stop()
                 await self._close()
         finally:
-            session.end()
+            session._end()
 
     def turn_out(self, reason: str) -> None:
         """End the session for what it has not done. It takes little more than ``close_timeout``."""
         if self._outer is None:
-            self.session.abort()
+            self.session._abort()
         else:
             self._outer.start_soon(self._say_why, reason)
 
@@ -151,7 +151,7 @@ class SessionRunner:
             except ConnectionClosed as exc:
                 log.debug("%s", exc)
         if scope.cancelled_caught:
-            self.session.abort()
+            self.session._abort()
 
     async def _close(self) -> None:
         try:
@@ -169,7 +169,7 @@ class SessionRunner:
             except (ConnectionClosed, ClientClosed):
                 return
             program = registered.for_client(init.value)
-        session.program_begins()
+        session._program_begins()
         if program is not None:
             self._program_runs = True
             await guarded(session, self._rt, program.run, session, self._rt, name=program.name)
@@ -183,10 +183,10 @@ class SessionRunner:
                 break
         error = self._connection.inbox.closed
         assert error is not None
-        self.session.lost(error)
+        self.session._lost(error)
         if isinstance(error, ConnectionClosed):
             with self._rt.move_on_after(self._close_timeout):
-                await self.session.finish()
+                await self.session._finish()
                 if self._program_runs and self._connection.inbox.has_consumer:
                     await self._program_ended.wait()  # it may be receiving what came last
         self.session.cancel_scope.cancel()
