@@ -95,11 +95,11 @@ async def memory_network(*plans: Any) -> AsyncIterator[Network]:
     with pytest.MonkeyPatch.context() as patch, trio.fail_after(100_000):
         async with trio.open_nursery() as nursery:
             net = Network(nursery, plans)
-            dial_now = socket._dial_now
+            dial_now = socket.dial
 
             async def dial(rt: Any, dialing: Any, link: Any, nursery: Any) -> Any:
                 return await net.dial(partial(dial_now, rt), dialing, link, nursery)
 
-            patch.setattr(socket, "_dial_now", dial)
+            patch.setattr(socket, "dial", dial)
             yield net
             nursery.cancel_scope.cancel()

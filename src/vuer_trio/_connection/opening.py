@@ -35,7 +35,7 @@ class Opening(Protocol):
 
 @protected
 async def open_connection(connection: Opening, nursery: Any) -> Exception | None:
-    """Run ``keeper`` in ``nursery``, or without one in a system task, from which nothing escapes.
+    """Run ``connection`` in ``nursery``, or without one in a system task, from which nothing escapes.
 
     Returns None once it is open, or what it failed with. Cancelled: nothing is left of it. The
     connection may be shielded from its birth, because whoever waits for it here also ends it.
