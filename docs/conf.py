@@ -59,6 +59,11 @@ for page in (HERE / "reference").glob("*.md"):
 _NOTE = re.compile(r"^<!-- .* -->$", re.M)
 _TOCTREE = re.compile(r"^```{toctree}\n.*?^```$", re.M | re.S)
 _LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
+#: where a link of the README leads that is absolute for the sake of a package index
+_SOURCE = _PROJECT["urls"]["Source"].removeprefix("https://github.com/")
+_HERE = re.compile(
+    rf"https://(?:github\.com/{_SOURCE}/(?:blob|tree)|raw\.githubusercontent\.com/{_SOURCE})/main/"
+)
 #: a section of the README that the site has elsewhere
 _GUIDE = re.compile(r"^## Guide\n.*?(?=^## )", re.M | re.S)
 
@@ -81,7 +86,7 @@ def readme() -> str:
     """The README, with links as from this folder."""
 
     def relink(match: re.Match[str]) -> str:
-        text, target = match.groups()
+        text, target = match[1], _HERE.sub("", match[2])
         if re.match(r"https?:|#", target):
             return match[0]
         if target.startswith("docs/"):
