@@ -58,7 +58,11 @@ for page in (HERE / "reference").glob("*.md"):
 
 _NOTE = re.compile(r"^<!-- .* -->$", re.M)
 _TOCTREE = re.compile(r"^```{toctree}\n.*?^```$", re.M | re.S)
-_LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
+#: where a link of the README leads that is a link within this folder here
+_SOURCE = _PROJECT["urls"]["Source"].removeprefix("https://github.com/")
+_FROM_HERE = re.compile(
+    rf"(?<=\]\()https://(?:github\.com/{_SOURCE}/blob|raw\.githubusercontent\.com/{_SOURCE})/main/docs/"
+)
 #: a section of the README that the site has elsewhere
 _GUIDE = re.compile(r"^## Guide\n.*?(?=^## )", re.M | re.S)
 
@@ -79,16 +83,7 @@ def prepare(_app: Any, docname: str, source: list[str]) -> None:
 
 def readme() -> str:
     """The README, with links as from this folder."""
-
-    def relink(match: re.Match[str]) -> str:
-        text, target = match.groups()
-        if re.match(r"https?:|#", target):
-            return match[0]
-        if target.startswith("docs/"):
-            return f"[{text}]({target.removeprefix('docs/')})"
-        return f"[{text}](../{target})" if target.endswith(".py") else text
-
-    return _LINK.sub(relink, _GUIDE.sub("", README.read_text("utf-8")))
+    return _FROM_HERE.sub("", _GUIDE.sub("", README.read_text("utf-8")))
 
 
 def with_what_exists(toctree: str, folder: Path) -> str:

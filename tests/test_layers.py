@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -129,6 +130,24 @@ def test_a_file_imports_only_from_files_above_it_in_the_list(name):
         if (file := file_of(module)) is not None and layer_of(file) > height
     ]
     assert not upwards
+
+
+def test_the_map_for_contributors_shows_the_same_order():
+    contributing = Path(__file__).parents[1] / "CONTRIBUTING.md"
+    drawn = re.search(
+        r"\n## The map\n.*?```text\n(.*?)\n```", contributing.read_text("utf-8"), re.S
+    )
+    assert drawn is not None
+    rows = [[line.split()[0] for line in row.splitlines()] for row in drawn[1].split("\n\n")]
+    inner = {path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("*/*/__init__.py")}
+    assert inner == {"arc/relay"}
+    shown = [[name for name in row if name.strip("/") not in inner] for row in rows]
+    assert shown == LAYERS
+    named = {name for row in rows for name in row}
+    folders = {
+        f"{path.parent.relative_to(ROOT).as_posix()}/" for path in ROOT.rglob("*/__init__.py")
+    }
+    assert named == folders | {path.name for path in ROOT.glob("*.py")}
 
 
 def test_the_rule_above_sees_an_import_that_breaks_it(monkeypatch):

@@ -19,6 +19,7 @@ What a Python block prints is the ``text`` block that comes next, if that has no
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,9 +27,29 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
+#: where the repository lies, which the README's links name for the sake of a package index
+SOURCE: str = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"][
+    "Source"
+]
+_RAW = SOURCE.replace("github.com", "raw.githubusercontent.com")
+_OURS = re.compile(rf"(?:{re.escape(SOURCE)}/(?:blob|tree)|{re.escape(_RAW)})/main/(.+)")
+
 _FENCE = re.compile(r" *```(.*)")
 _NOTE = re.compile(r"<!-- (\w+)(?:: (.*))? -->")
 _KEYS = {"program", "tests", "server", "client", "needs", "got", "command", "output", "picture"}
+
+
+def target_of(page: Path, link: str) -> tuple[Path, str] | None:
+    """The file or folder of the repository that a link leads to, there or not, and the anchor.
+
+    None for a link that leads somewhere else.
+    """
+    ours = _OURS.fullmatch(link)
+    if ours is None and re.match(r"[a-z]+:", link):
+        return None
+    path, _, anchor = (ours[1] if ours else link).partition("#")
+    folder = ROOT if ours else page.parent
+    return (folder / path).resolve() if path else page, anchor
 
 
 @dataclass(frozen=True)

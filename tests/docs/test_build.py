@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from doc_blocks import PAGES, ROOT, blocks
+from doc_blocks import PAGES, ROOT, SOURCE, blocks
 
 import vuer_trio
 
@@ -53,6 +53,15 @@ def test_every_page_is_there(site: Path) -> None:
     for page in DOCS.glob("*.md"):
         assert (site / f"{page.stem}.html").exists()
     assert "The shortest programs" in (site / "index.html").read_text("utf-8")
+
+
+def test_the_first_page_leads_to_pages_of_the_site(site: Path) -> None:
+    """Where the README, of which it is made, leads to the repository."""
+    text = (site / "index.html").read_text("utf-8")
+    assert 'href="migrating.html"' in text
+    assert 'src="_images/scene.jpg"' in text
+    assert f"{SOURCE}/blob/main/LICENSE" in text
+    assert f"{SOURCE}/blob/main/docs/" not in text
 
 
 def test_the_notes_for_the_tests_are_not(site: Path) -> None:

@@ -41,7 +41,7 @@ from typing import Any
 import msgpack
 import pytest
 import trio
-from doc_blocks import PAGES, ROOT, Block, blocks
+from doc_blocks import PAGES, ROOT, Block, blocks, target_of
 from doc_clients import CLIENTS
 from doc_consoles import check, commands_of, matches
 from doc_servers import SERVERS
@@ -487,10 +487,9 @@ def links() -> Iterator[tuple[Path, str]]:
 def test_links_within_the_repository_lead_somewhere() -> None:
     seen = 0
     for page, target in links():
-        if re.match(r"https?://", target):
+        if (there := target_of(page, target)) is None:
             continue
-        path, _, anchor = target.partition("#")
-        found = (page.parent / path).resolve() if path else page
+        found, anchor = there
         assert found.exists(), f"{page.name} links to {target}"
         assert found.is_relative_to(ROOT)
         if anchor:
@@ -503,7 +502,8 @@ def test_every_page_of_the_guide_can_be_reached_from_the_readme() -> None:
     """By links that a forge shows. The first page of the site is made of the README."""
     leads: dict[Path, set[Path]] = {}
     for page, target in links():
-        leads.setdefault(page, set()).add((page.parent / target.partition("#")[0]).resolve())
+        if there := target_of(page, target):
+            leads.setdefault(page, set()).add(there[0])
     reached: set[Path] = set()
     ahead = {ROOT / "README.md"}
     while ahead:

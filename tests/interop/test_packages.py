@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
 import tomllib
 import zipfile
+from email import message_from_bytes
+from email.message import Message
 from pathlib import Path, PurePosixPath
 
 import pytest
+from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[2]
 _DEADLINE = 300.0  # seconds
@@ -113,3 +117,44 @@ def test_the_sdist_holds_what_the_tests_and_the_documentation_need(
         }
         assert here <= names
     assert {"README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", "docs/conf.py"} <= names
+    assert {"CONTRIBUTING.md", "SECURITY.md", "noxfile.py", ".ci/run"} <= names
+    assert {".readthedocs.yaml", ".pre-commit-config.yaml", ".github/workflows/tests.yml"} <= names
+
+
+def metadata(wheel: Path) -> Message:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+        return message_from_bytes(archive.read(name))
+
+
+def test_an_index_shows_the_readme_without_a_dead_link(packages: dict[str, Path]) -> None:
+    """A relative link would lead nowhere there, and one into the repository leads to a file."""
+    about = metadata(packages["wheel"])
+    assert about["Description-Content-Type"] == "text/markdown"
+    payload = about.get_payload(decode=True)
+    assert isinstance(payload, bytes)
+    rendered = MarkdownIt("commonmark").enable("table").render(payload.decode())
+    links = re.findall(r'(?:href|src)="([^"]*)"', rendered)
+    assert len(links) > 40
+    source = dict(url.split(", ") for url in about.get_all("Project-URL", []))["Source"]
+    raw = source.replace("github.com", "raw.githubusercontent.com")
+    into = re.compile(rf"{source}/(blob|tree)/main/(.+)|({raw})/main/(.+)")
+    files = 0
+    for link in links:
+        assert link.startswith("https://"), link
+        if link.startswith((source, raw)):
+            found = into.fullmatch(link)
+            assert found is not None, link
+            path = ROOT / (found[2] or found[4])
+            assert path.is_dir() if found[1] == "tree" else path.is_file(), link
+            files += 1
+    assert files > 30
+
+
+def test_an_index_is_told_where_everything_is(packages: dict[str, Path]) -> None:
+    about = metadata(packages["wheel"])
+    urls = dict(url.split(", ") for url in about.get_all("Project-URL", []))
+    assert urls.keys() == {"Homepage", "Documentation", "Source", "Changelog", "Issues"}
+    told = about.get_all("Classifier", [])
+    frameworks = {f"Framework :: {name}" for name in ("AnyIO", "AsyncIO", "Trio")}
+    assert frameworks | {"Typing :: Typed"} <= {*told}

@@ -1,0 +1,70 @@
+"""Sessions for contributors: ``nox -l`` lists them, and CONTRIBUTING.md says what each is for."""
+
+from __future__ import annotations
+
+import os
+
+import nox
+
+nox.options.sessions = ["lint", "typing", "tests"]
+
+PYTHONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
+
+
+def lowest_versions() -> list[str]:
+    """The lower bound of each dependency and extra, as a pin."""
+    project = nox.project.load_toml("pyproject.toml")["project"]
+    wanted = sum(project["optional-dependencies"].values(), project["dependencies"])
+    return sorted({name.replace(">=", "==") for name in wanted if ">=" in name})
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """All tests."""
+    session.install("-e", ".[all]", "--group", "dev")
+    session.run("pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def lowest(session: nox.Session) -> None:
+    """Those that need no peer, with the lowest versions that are admitted."""
+    session.install("-e", ".[all]", "--group", "test", *lowest_versions())
+    chosen = session.posargs or ["tests/unit", "tests/behaviour"]
+    session.run("pytest", "-n", "auto", *chosen)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Format and style."""
+    session.install("--group", "lint")
+    session.run("ruff", "format", "--check")
+    session.run("ruff", "check")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Types."""
+    session.install("-e", ".[all]", "--group", "lint")
+    session.run("mypy", "--strict", "src")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site, into build/docs."""
+    session.install("-e", ".[all]", "--group", "docs")
+    session.run("sphinx-build", "-W", "docs", "build/docs", *session.posargs)
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Against the reference; writes benchmarks/RESULTS.md."""
+    session.install("-e", ".[all]", "--group", "test", "--group", "interop")
+    session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Many clients for a long time."""
+    session.install("-e", ".[all]", "--group", "test")
+    seconds = os.environ.get("SOAK_SECONDS", "600")
+    session.run("pytest", "tests/soak", *session.posargs, env={"SOAK_SECONDS": seconds})
