@@ -21,7 +21,7 @@ def check_key(key: Any) -> None:
     if not isinstance(key, str):
         name = type(key).__name__
         article = "an" if name[:1].lower() in "aeio" else "a"
-        raise TypeError(f"a map key must be a string, not {article} {name}")
+        raise TypeError(f"a map key must be a string, got {article} {name}")
 
 
 # A frame of the interpreter for each level, of which msgpack packs 511, and no more: it has a

@@ -203,7 +203,7 @@ def test_through_a_pipe_there_are_no_colours(server):
 def test_wrong_arguments_and_a_server_that_is_not_there():
     done = subprocess.run([*COMMAND, "-s", "ftp://x"], capture_output=True, text=True, timeout=20)
     assert done.returncode == 2
-    assert "write http://host:port" in done.stderr
+    assert "use http://host:port" in done.stderr
     done = subprocess.run(
         [*COMMAND, "-s", "http://127.0.0.1:1"],
         input="/login a@b.test\n/quit\n",

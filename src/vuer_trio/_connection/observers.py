@@ -12,6 +12,7 @@ from functools import partial
 from typing import Literal, TypeAlias
 
 from .._failures import contain
+from .._formatting import must_be
 from .._websocket.transport import Message, Ping
 
 __all__ = ["Direction", "Observer", "Observers", "add_observer", "call_observer", "tell_observers"]
@@ -30,7 +31,7 @@ def add_observer(observers: Observers, observer: Observer) -> Callable[[], None]
     """Show it everything from now on; returns what takes it back, twice is harmless."""
     if not callable(observer):
         raise TypeError(
-            f"witness({observer!r}): write a function of the direction and the messages"
+            must_be("the witness", "a function of the direction and the messages", observer)
         )
     entry = partial(observer)  # the same function may be a witness twice
     observers.append(entry)

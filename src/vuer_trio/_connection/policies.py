@@ -54,7 +54,7 @@ class Fifo(Policy):
     max_bytes: int = 64 * _MIB
 
     def __post_init__(self) -> None:
-        _check_room(self, self.capacity, self.max_bytes)
+        _check_room(capacity=self.capacity, max_bytes=self.max_bytes)
 
     def open(self, rt: Runtime | None, *, has_consumer: bool = True) -> Queue[Any]:
         return Queue(rt, self, has_consumer=has_consumer)
@@ -72,7 +72,7 @@ class DropOldest(Policy):
     max_bytes: int = 64 * _MIB
 
     def __post_init__(self) -> None:
-        _check_room(self, self.capacity, self.max_bytes)
+        _check_room(capacity=self.capacity, max_bytes=self.max_bytes)
 
     def open(self, rt: Runtime | None, *, has_consumer: bool = True) -> Queue[Any]:
         return LossyQueue(rt, self, has_consumer=has_consumer)
@@ -96,7 +96,7 @@ class Latest(Policy):
     def __post_init__(self) -> None:
         if self.key is not None and not callable(self.key):
             raise TypeError(must_be("key", "a function of an event, or None", self.key))
-        _check_room(self, self.max_keys, self.max_bytes)
+        _check_room(max_keys=self.max_keys, max_bytes=self.max_bytes)
 
     @property
     def capacity(self) -> int:
@@ -135,9 +135,13 @@ class Discard(Policy):
         return DropOldest()
 
 
-def _check_room(policy: Policy, capacity: int, max_bytes: int) -> None:
-    if capacity < 1 or max_bytes < 1:
-        raise ValueError(f"{policy}: a box needs room for at least one message")
+def _check_room(**room: object) -> None:
+    """A queue needs room for at least one message."""
+    for name, value in room.items():
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(must_be(name, "an int", value))
+        if value < 1:
+            raise ValueError(must_be(name, "at least 1", value))
 
 
 #: the inbox of who has chosen none; it is told from an equal one by identity

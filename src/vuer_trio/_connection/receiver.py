@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Any, Generic, TypeVar
 
 from .._errors import ConnectionClosed, InboxEmpty, ProtocolError, RecvTimeout, renew
+from .._formatting import must_be
 from .._runtime import Runtime
 from .checkpoints import CheckpointThrottle
 from .queue import Queue
@@ -103,7 +104,7 @@ class Receiver(Generic[E]):
         Cancelled: nothing has been taken.
         """
         if limit is not None and limit < 1:
-            raise ValueError(f"limit={limit}: recv_many returns at least one event")
+            raise ValueError(must_be("limit", "at least 1, or None", limit))
         inbox = self.inbox
         inbox.has_consumer = True
         if inbox.items:

@@ -88,7 +88,7 @@ class ARCClient(Agent, ClientBase):
     ) -> None:
         address = parse_relay_url(relay_url or os.environ.get("ARC_RELAY_URL") or DEFAULT_URL)
         if isinstance(outbox, Latest):
-            raise ValueError("outbox must not be Latest(...): messages of agents replace none")
+            raise ValueError(must_be("outbox", "Fifo(...) or DropOldest(...)", outbox))
         if agent_id is not None and not isinstance(agent_id, str):
             raise TypeError(must_be("agent_id", "a str, or None for the relay's choice", agent_id))
         token = token if token is not None else os.environ.get("ARC_TOKEN") or None

@@ -123,14 +123,14 @@ def _from_mark(mark: str, inside: Any, path: str) -> Any:
         "$ext": "a number and base64 in a string",
         "$map": "a list of pairs",
     }
-    raise ValueError(f"{path}: this is to be {wanted[mark]}")
+    raise ValueError(f"{path} must be {wanted[mark]}")
 
 
 def _bytes(text: str, path: str) -> bytes:
     try:
         return b64decode(text, validate=True)
     except ValueError as exc:
-        raise ValueError(f"{path}: no base64: {exc}") from None
+        raise ValueError(f"{path}: not base64: {exc}") from None
 
 
 # ---- for people

@@ -97,6 +97,8 @@ def _send_to(session: VuerSession) -> Callable[[Event], Awaitable[object]]:
 
 def _check_speed(speed: float) -> None:
     if isinstance(speed, bool) or not isinstance(speed, int | float):
-        raise TypeError(must_be("speed", "a number", speed, "1 is the recorded one"))
+        raise TypeError(must_be("speed", "a number", speed, "use 1 for the recorded speed"))
     if not speed > 0:
-        raise ValueError(must_be("speed", "more than 0", speed, "math.inf is without waiting"))
+        raise ValueError(
+            must_be("speed", "more than 0", speed, "use math.inf to replay without waiting")
+        )

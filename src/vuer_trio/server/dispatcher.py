@@ -148,7 +148,9 @@ class Dispatcher:
     def _refuse(self, error: ProtocolError) -> None:
         self._failed = True
         log.warning(
-            "%s sent what is no event, so its session ends: %s", self._connection.uri, error
+            "%s sent something that is not an event, so its session ends: %s",
+            self._connection.uri,
+            error,
         )
         self._connection.fail(TOO_BIG if error.too_large else INVALID, str(error))
 

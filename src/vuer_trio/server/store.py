@@ -85,7 +85,7 @@ class SceneStore(Verbs):
         """``store @ event``: one of SET, UPDATE, ADD, UPSERT and REMOVE."""
         if not isinstance(event, ServerEvent) or event.etype not in _CHANGES:
             raise TypeError(
-                f"a store takes events that change a scene ({', '.join(_CHANGES)}), not {event!r}"
+                f"a store takes events that change a scene ({', '.join(_CHANGES)}), got {event!r}"
             )
         self._send(event)
 
