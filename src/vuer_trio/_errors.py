@@ -83,7 +83,7 @@ class ConnectionClosed(VuerError, trio.BrokenResourceError, ConnectionError):
 
     @property
     def normal(self) -> bool:
-        """Whether the peer ended it in order: close code 1000 or 1001."""
+        """Whether the peer ended it cleanly: close code 1000 or 1001."""
         return self.code in (1000, 1001)
 
 

@@ -1,6 +1,6 @@
 """Whether every key of every map is a string, told without a look at each number.
 
-msgpack packs keys of any type, and the reference server ends a session for one that is no string.
+msgpack packs keys of any type; the reference server ends a session for one that is not a string.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ class Portal(Forkable):
         return answer.unwrap()
 
     def stop(self, *, wait: bool = True) -> None:
-        """End what runs in the loop, then the loop, then the thread. Twice is harmless."""
+        """End what runs in the loop, then the loop, then the thread. May be called twice."""
         if self.forked:
             return  # the thread, and the connection, are the other process's
         self._loop.stop()

@@ -305,7 +305,7 @@ async def test_a_refused_header_reaches_nobody(transport):
                 transport=transport,
                 headers=lambda: {"X": "a\r\nEvil: 1"},
             )
-            with pytest.raises(ValueError, match="the header .X. holds"):
+            with pytest.raises(ValueError, match=r"the header .X. holds"):
                 await enter(client)
             assert peer.conn.bytes_received == 0
 

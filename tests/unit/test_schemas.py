@@ -199,7 +199,7 @@ def test_what_is_no_child() -> None:
             make_encoder()(Set(box).to_wire())
         assert caught.value.path == "data"
     with pytest.raises(
-        TypeError, match="child of <Scene Scene key='s'> must be an element, .* got 1"
+        TypeError, match=r"child of <Scene Scene key='s'> must be an element, .* got 1"
     ):
         Scene(htmlChildren=[1], key="s")._serialize()  # type: ignore[list-item]
 

@@ -64,7 +64,7 @@ class VuerClient(ClientBase):
     ``Fifo(1024)`` that waits for its first receiver no longer than 1 s after it was full: until
     there is one, it then keeps the newest, counts the rest, and says so in a warning.
 
-    Raises TypeError and ValueError for options that cannot be.
+    Raises TypeError and ValueError for invalid options.
     """
 
     def __init__(
@@ -188,9 +188,10 @@ class VuerClient(ClientBase):
     async def flush(self, timeout: float | None = None) -> None:
         """Wait until the server has read everything enqueued so far.
 
-        It answers a WebSocket ping sent behind it. Raises CallTimeout after ``timeout`` seconds,
-        InboxFull if a full inbox keeps the answer from being read: at once, but where the default
-        inbox has never been received from, which gives way after 1 s. Cancelled: nothing is undone.
+        The server answers a WebSocket ping that is sent after it. Raises CallTimeout after
+        ``timeout`` seconds, InboxFull if a full inbox keeps the answer from being read:
+        immediately, or after 1 s with the default inbox if nothing has ever been received.
+        Cancelled: nothing is undone.
         """
         if self._connection is None:
             raise renew(self.send.outbox.closed or ClientClosed())
@@ -207,8 +208,8 @@ class VuerClient(ClientBase):
         """Wait for the next event.
 
         Raises RecvTimeout after ``timeout`` seconds, ConnectionClosed when everything has been
-        received and the connection has ended (in order, too), ClientClosed after a local close,
-        ProtocolError for a frame that cannot be decoded, after which the next call goes on.
+        received and the connection has ended (cleanly, too), ClientClosed after a local close,
+        ProtocolError for a frame that cannot be decoded, after which the next call continues.
         It yields to other tasks at least every 0.25 ms. Cancelled: nothing has been taken.
         """
         if timeout is None:
@@ -220,7 +221,7 @@ class VuerClient(ClientBase):
         return self._receiver.recv_nowait()
 
     async def recv_many(self, limit: int | None = None) -> list[ServerEvent]:
-        """Wait for one event; all that are there then, up to ``limit``. Raises as `recv`."""
+        """Wait for one event, and return all that are there, up to ``limit``. Raises as `recv`."""
         return await self._receiver.recv_many(limit)
 
     def __aiter__(self) -> Self:
@@ -249,8 +250,8 @@ class VuerClient(ClientBase):
     def receive_channel(self) -> ReceiveEnd[ServerEvent]:
         """The receiving end, as a ``trio.abc.ReceiveChannel``; each access makes a new one.
 
-        Under asyncio it is an ``anyio.abc.ObjectReceiveStream``, with anyio's exceptions. Who has
-        one is going to receive: the default inbox waits for it as long as it takes.
+        Under asyncio it is an ``anyio.abc.ObjectReceiveStream``, with anyio's exceptions. Taking
+        it counts as receiving: from then on the default inbox waits as long as it takes.
         """
         rt = runtime()
         self._receiver.take()
@@ -285,7 +286,7 @@ class VuerClient(ClientBase):
     ) -> Any:
         """Call ``fn(event)``, sync or async, for each event of a type; `recv` gets it as well.
 
-        With ``fn`` it returns a function that takes it back; as a decorator it returns the
+        With ``fn`` it returns a function that removes it; as a decorator it returns the
         function. Handlers run one after another, in the order of the events; ``concurrent``
         ones at once. Events that wait for a handler have the policy of the inbox; under `Discard`
         the newest 1,024 wait. What a handler raises is logged, and ends nothing.
@@ -299,8 +300,8 @@ class VuerClient(ClientBase):
     def answer(self, etype: str, fn: Callable[[ServerEvent], object] | None = None) -> Any:
         """Answer a server's request: ``value = await fn(event)`` goes back under its ``rtype``.
 
-        An answered request does not reach `recv`. Requests are answered at once, beside each
-        other; one whose ``fn`` raises is logged and not answered. Returns as `on`.
+        An answered request does not reach `recv`. Requests are answered concurrently; one
+        whose ``fn`` raises is logged and not answered. Returns as `on`.
         """
         return self._register(etype, fn, answers=True)
 
@@ -329,12 +330,12 @@ class VuerClient(ClientBase):
             )
 
     def observer(self, fn: Observer) -> Callable[[], None]:
-        """Call ``fn(direction, messages)`` for all that is on the wire: payloads, in order.
+        """Call ``fn(direction, messages)`` for everything on the wire: payloads, in order.
 
         ``direction`` is "received", when they are read, or "sent", just before they are written;
         INIT is among them if ``fn`` is there when the connection opens. ``fn`` is sync, and must
-        neither wait nor keep the sequence. What it raises is logged. Returns what takes it back,
-        twice is harmless.
+        neither wait nor keep the sequence. What it raises is logged. Returns a function that
+        removes ``fn``; calling it twice is harmless.
         """
         return add_observer(self._observers, fn)
 
@@ -342,11 +343,11 @@ class VuerClient(ClientBase):
 
     @property
     def scene(self) -> Scene:
-        """The server's scene, as a browser would have it by now: of all that has been read.
+        """The server's scene, as a browser would show it after everything that has been read.
 
-        It is one object for the client's life, to be read only. Each link starts it from nothing,
-        as each page does; between two links it is what the last one left. It grows with what the
-        server adds. Raises RuntimeError without ``mirror_scene=True``.
+        It is one read-only object for the life of the client. Each link starts with an empty
+        scene, as each page does; between links it stays as the last one left it. It grows with
+        what the server adds. Raises RuntimeError without ``mirror_scene=True``.
         """
         if self._scene is None:
             raise RuntimeError(
@@ -362,7 +363,7 @@ class VuerClient(ClientBase):
     # ---- staleness
 
     def latest(self, etype: str, *, max_age: float | None = None) -> ServerEvent:
-        """The newest event of a type, whoever has received it.
+        """The newest event of a type, whether or not it has been received.
 
         Raises Stale if there is none, or if it was read more than ``max_age`` seconds ago.
 
@@ -375,12 +376,12 @@ class VuerClient(ClientBase):
         return self._freshness.latest(etype, max_age)
 
     def lease(self, etype: str, *, max_age: float) -> Lease:
-        """``with client.lease("POSE", max_age=0.1) as lease:`` goes on while events keep coming.
+        """``with client.lease("POSE", max_age=0.1) as lease:`` runs while events keep coming.
 
         The block is a cancel scope, ``lease.scope``. Its deadline is ``max_age`` seconds after
         the newest event of the type, or after the entry if that one is older or there is none;
         each one that is read moves it on. At the deadline the block is cancelled, and leaving it
-        raises Stale. The end of the connection is no end of the lease: it runs out.
+        raises Stale. The end of the connection does not end the lease: it runs out.
         """
         self._heed(self._connection)
         self._freshness.begin()

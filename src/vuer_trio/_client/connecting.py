@@ -94,7 +94,7 @@ async def _dial_now(
 def connection_failed(uri: str, exc: Exception, what: str = "a Vuer server") -> Exception:
     """What opening raises for what the dial failed with."""
     if isinstance(exc, VuerError | TypeError) or type(exc) is ValueError:
-        return exc  # a fault of the caller's
+        return exc  # the caller's mistake
     why = say_why(exc, what, secure=uri.startswith("wss:"))
     status = getattr(exc, "status", None)
     return ConnectionFailed(

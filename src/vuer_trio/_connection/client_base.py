@@ -140,7 +140,7 @@ class ClientBase(ReentrantContextManager):
     async def run(self, *, task_status: Any = None) -> None:
         """Carry a connection: ``client = await nursery.start(VuerClient(...).run)``.
 
-        Returns when it is closed by `close` or, in order and for good, by the server. Raises
+        Returns when it is closed by `close` or, cleanly and for good, by the server. Raises
         ConnectionFailed, and ConnectionClosed on a loss. Cancelled: leaves at once.
         """
         async with self:

@@ -34,7 +34,7 @@ log = logging.getLogger("vuer_trio.link")
 
 @protected_methods
 class Connection:
-    """`run` is its life; `aclose` ends it in order, `abort` at once.
+    """`run` is its life; `aclose` ends it cleanly, `abort` at once.
 
     ``dial(link, nursery)`` opens a transport; ``explain(uri, exc)`` makes of what it raises what
     the user is to see. ``preamble()`` is what each link sends first. A ``shielded`` connection is
@@ -362,7 +362,7 @@ class Connection:
         return self._link if self.state is State.OPEN else None
 
     def fail(self, code: int, reason: str) -> None:
-        """End it for a fault of the peer's: the close frame goes out before all that waits."""
+        """End it for a protocol error by the peer: the close frame goes before all that waits."""
         if self.open_link is not None:
             self.open_link.fail(code, reason)
 

@@ -42,10 +42,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Fifo(Policy):
-    """Keep everything, in order; whoever fills a full box waits.
+    """Keep everything, in order; the sender waits while the queue is full.
 
     ``capacity`` in messages, ``max_bytes`` in bytes of payload. One message may overshoot the
-    bytes, so that none is too large for ever.
+    bytes, so that none is too large forever.
     """
 
     lossless = True
@@ -114,7 +114,7 @@ class Latest(Policy):
 class Discard(Policy):
     """Keep nothing: each message is counted and thrown away.
 
-    For an inbox that nobody wants. Handlers, `latest` and `lease` still see every event, and
+    For an inbox that nobody reads. Handlers, `latest` and `lease` still see every event, and
     `recv` waits until the connection ends. An outbox that discards still flushes.
     """
 
@@ -144,15 +144,15 @@ def _check_room(**room: object) -> None:
             raise ValueError(must_be(name, "at least 1", value))
 
 
-#: the inbox of who has chosen none; it is told from an equal one by identity
+#: the inbox of a client that has chosen none; told from an equal one by identity
 DEFAULT_INBOX = Fifo(1024)
 
 
 def open_inbox(rt: Runtime, policy: Policy) -> Queue[Any]:
-    """A box for what a client reads.
+    """A queue for what a client reads.
 
-    One that was chosen keeps its policy from the first byte. The default stops the reader as any
-    `Fifo`, but a program that only sends must not hang itself: see `Standstill`.
+    One that was chosen keeps its policy from the first byte. The default stops the reader like any
+    `Fifo`, but a program that only sends must not hang: see `Standstill`.
     """
     box = policy.open(rt, has_consumer=policy is not DEFAULT_INBOX)
     box.stops = True

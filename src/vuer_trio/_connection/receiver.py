@@ -98,7 +98,7 @@ class Receiver(Generic[E]):
         return self._take()
 
     async def recv_many(self, limit: int | None) -> list[E]:
-        """Wait for one event; all that are there then, up to ``limit``.
+        """Wait for one event, and return all that are there, up to ``limit``.
 
         What cannot be decoded ends the list, and is raised by the call whose first it is.
         Cancelled: nothing has been taken.

@@ -169,7 +169,7 @@ class Permit(Generic[E]):
         outbox.put_reserved((payload,))
 
     def release(self) -> None:
-        """Give the slot back. Twice is harmless."""
+        """Give the slot back. Calling it twice is harmless."""
         outbox, self._outbox = self._outbox, None
         if outbox is not None:
             outbox.give_back()

@@ -91,7 +91,7 @@ class ReplyParser:
         self._interim = 0
 
     def feed(self, data: bytes) -> None:
-        """Some bytes. Raises Rejected for what is no reply, while there is no status."""
+        """Some bytes. Raises Rejected for what is not a reply, as long as there is no status."""
         position = 0
         while not self.reply.whole and position < len(data):
             end = data.find(b"\n", position)

@@ -72,7 +72,7 @@ def plain_request(request: HttpRequest) -> bytes:
 def response(status: int, headers: Fields, size: int) -> bytes:
     """The head of a reply with a body of ``size`` bytes, after which the stream ends.
 
-    Raises ValueError for a header that is none.
+    Raises ValueError for an invalid header.
     """
     fields = [("date", formatdate(usegmt=True))]
     if status >= 200 and status not in (204, 304):

@@ -37,7 +37,7 @@ class Agent(MessageTypes):
 
     @property
     def agent_id(self) -> str | None:
-        """Who this agent is; None until the relay has said it, if it was to choose."""
+        """The id of this agent; None until the relay has chosen one."""
         raise NotImplementedError
 
     @property
@@ -218,8 +218,8 @@ class Agent(MessageTypes):
 
         Raises RecvTimeout after ``timeout`` seconds, ConnectionClosed when everything has been
         received and the connection has ended, AuthenticationError if the token was the reason,
-        ClientClosed after a local close, ProtocolError for a frame that is no JSON object, after
-        which the next call goes on. Cancelled: nothing has been taken.
+        ClientClosed after a local close, ProtocolError for a frame that is not a JSON object, after
+        which the next call continues. Cancelled: nothing has been taken.
         """
         receiver = self._there.receiver
         return receiver.recv() if timeout is None else receiver.recv_within(timeout)
@@ -243,7 +243,7 @@ class Agent(MessageTypes):
     ) -> None:
         """Call ``handler(message)``, sync or async, for each message; print them without one.
 
-        What it raises is logged, and the loop goes on; so is a frame that cannot be read. With
+        What it raises is logged, and the loop continues; so is a frame that cannot be read. With
         ``filter`` it gets only what that lets through; the rest, and what that fails for, is
         received, and dropped. Returns
         on a normal close, raises ConnectionClosed on any other. Cancelled: nothing is lost but what

@@ -55,7 +55,7 @@ class ARCClient(Agent, ClientBase):
     delivers. A refused token is final, unless ``reregister`` gets a new one for the same agent id.
     All other options are those of `VuerClient`.
 
-    Raises TypeError and ValueError for options that cannot be.
+    Raises TypeError and ValueError for invalid options.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class ARCClient(Agent, ClientBase):
 
     @property
     def agent_id(self) -> str | None:
-        """Who this agent is; None until the relay has said it, if it was to choose."""
+        """The id of this agent; None until the relay has chosen one."""
         return self._account.agent_id
 
     @property

@@ -26,7 +26,7 @@ _TIMESTAMP = -1  # the ext type of msgpack's own timestamps
 
 
 class BadJSON(CommandFailed):
-    """Text that is no JSON, or a mark with something wrong in it; it says where."""
+    """Text that is not JSON, or a mark with something wrong in it; it says where."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, Status.USAGE)

@@ -57,8 +57,8 @@ class Recorder(ReentrantContextManager):
     block goes on, what comes is dropped, and leaving the block raises the OSError, unless it was
     left by an exception.
 
-    Raises FileExistsError on entry, unless ``overwrite``; TypeError and ValueError for arguments
-    that cannot be; ImportError without the package ``mcap``.
+    Raises FileExistsError on entry, unless ``overwrite``; TypeError and ValueError for invalid
+    arguments; ImportError without the package ``mcap``.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ class Recording:
     its size in the file up to 512 MiB. A larger one counts as damaged.
 
     Raises OSError, NotARecording, and ImportError without the package ``mcap``; TypeError and
-    ValueError for a size that cannot be. Whatever is in a file, nothing else is raised.
+    ValueError for an invalid size. Whatever is in a file, nothing else is raised.
     """
 
     def __init__(self, path: str | PathLike[str], *, max_chunk_size: int | None = None) -> None:

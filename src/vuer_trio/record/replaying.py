@@ -34,7 +34,7 @@ async def replay(
     is sent at once. ``speed`` 2 is twice as fast; at `math.inf` only the order is left. ``loop``
     begins again at the end, and ends only by a cancellation, or if nothing is left to send.
 
-    Raises what ``send`` raises, TypeError and ValueError for arguments that cannot be. Cancelled:
+    Raises what ``send`` raises, TypeError and ValueError for invalid arguments. Cancelled:
     no event is cut; ``send`` says what becomes of the one on its way.
     """
     _check_speed(speed)

@@ -46,7 +46,7 @@ class AsyncClient(ReentrantContextManager):
     in ``session_cache_file``, readable by its owner only, or in memory without one.
     ``transport``: as that of the Vuer client.
 
-    Raises TypeError and ValueError for options that cannot be.
+    Raises TypeError and ValueError for invalid options.
     """
 
     def __init__(

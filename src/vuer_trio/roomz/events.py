@@ -67,7 +67,7 @@ class Handlers:
         self._table[event] = (*self.of(event), handler)
 
     def remove(self, event: str, handler: EventHandler | None) -> None:
-        """Take one handler away, or all of an event. One that is not there is no error."""
+        """Remove one handler, or all of an event; no error if it is not registered."""
         rest = () if handler is None else tuple(h for h in self.of(event) if h != handler)
         self._table[event] = rest
 

@@ -68,7 +68,7 @@ class Settings:
 
 @protected_methods
 class RoomzSession:
-    """`run` is its life; `leave` ends it in order, `abort` at once. It knows no client."""
+    """`run` is its life; `leave` ends it cleanly, `abort` at once. It knows no client."""
 
     def __init__(
         self,

@@ -37,7 +37,7 @@ class Img(Element):
     in ``format``: ``"png"``, ``"jpeg"`` or, for arrays alone, ``"b64png"`` and ``"b64jpeg"``, which
     are text. ``quality``, from 1 to 100, is for arrays as JPEG. ``src`` is an address or encoded
     bytes. Raises FileNotFoundError for a path that leads nowhere, ImportError without Pillow,
-    TypeError and ValueError for what cannot be encoded, OSError for what is no picture.
+    TypeError and ValueError for what cannot be encoded, OSError for a file that is not an image.
     """
 
     tag = "Img"

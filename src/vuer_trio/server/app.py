@@ -51,7 +51,7 @@ class Vuer:
     client, served at the same port. ``backend`` is the library of `start`. ``floats="single"``
     halves the size of floats, as the reference does.
 
-    Raises TypeError and ValueError for options that cannot be.
+    Raises TypeError and ValueError for invalid options.
     """
 
     def __init__(
@@ -131,9 +131,8 @@ class Vuer:
     ) -> Any:
         """Call ``fn(event, session)``, sync or async, for each event of a type.
 
-        With ``fn`` it returns a function that takes it back, twice is harmless; as a decorator it
-        returns the function. The handlers of a session run one after another, in the order of its
-        events; ``concurrent`` ones at once. ``once``: for the first such event of any session.
+        With ``fn`` it returns a function that removes it; as a decorator it returns the function.
+        The handlers of a session run one after another, in the order of its events; ``concurrent`` ones at once. ``once``: for the first such event of any session.
         What a handler raises is logged, and ends nothing.
         """
         return register(self.handlers, etype, fn, once=once, concurrent=concurrent)
@@ -187,7 +186,7 @@ class Vuer:
         """Serve until cancelled: ``server = await nursery.start(app.serve)``.
 
         ``server`` has ``uri`` and ``port``. Raises OSError if it cannot listen, ssl.SSLError for
-        a certificate that cannot be. Cancelled: every session is closed with 1001, within a
+        an invalid certificate. Cancelled: every session is closed with 1001, within a
         second more than ``close_timeout``.
         """
         await self.serve_at(None, None, task_status=task_status)
@@ -224,7 +223,7 @@ class Vuer:
 
 class _Ignored:
     def started(self, value: Any = None) -> None:
-        """Nobody wants to know."""
+        """Nobody waits for this value."""
 
 
 @protected_block

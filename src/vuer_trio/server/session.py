@@ -220,13 +220,13 @@ class VuerSession(Verbs):
         raise CallTimeout(f"no {etype} from {self.peer} within {timeout:g} s")
 
     def observer(self, fn: Observer) -> Callable[[], None]:
-        """Call ``fn(direction, messages)`` for all that is on the wire: payloads, in order.
+        """Call ``fn(direction, messages)`` for everything on the wire: payloads, in order.
 
         ``direction`` is "received", when they are read, or "sent", just before they are written.
         The INIT that opened the session comes first, now, if it has been read; in the first step
         of a `Vuer.spawn` function, so does what was read behind it. ``fn`` is sync, and must
-        neither wait nor keep the sequence. What it raises is logged. Returns what takes it back,
-        twice is harmless.
+        neither wait nor keep the sequence. What it raises is logged. Returns a function that
+        removes ``fn``; calling it twice is harmless.
         """
         init, early = self._dispatcher.init, self._dispatcher.early
         if init is not None:

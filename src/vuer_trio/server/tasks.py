@@ -64,7 +64,7 @@ async def guarded(
 
 
 def check_function(verb: str, fn: object) -> None:
-    """Raises TypeError for what cannot be called."""
+    """Raises TypeError unless it can be called."""
     if not callable(fn):
         if inspect.iscoroutine(fn):
             fn.close()  # or it would warn that nobody awaited it
@@ -139,7 +139,7 @@ class SessionTask:
         return bool(self._done.is_set())
 
     def cancel(self) -> None:
-        """Cancel it. Twice is harmless."""
+        """Cancel it. Calling it twice is harmless."""
         self._scope.cancel()
 
     async def wait(self) -> None:

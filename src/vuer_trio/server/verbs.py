@@ -30,8 +30,8 @@ _FREEZES: Final = "root"
 class Verbs:
     """Offers the verbs. Each enqueues one event at the call, and returns None.
 
-    They raise TypeError for what is no element, scene or key, ValueError for a key that the page
-    cannot take, and what sending raises.
+    They raise TypeError for what is not an element, a scene or a key, ValueError for a key that
+    the page cannot take, and what sending raises.
     """
 
     def _send(self, event: ServerEvent) -> None:

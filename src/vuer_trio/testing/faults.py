@@ -58,7 +58,7 @@ class Split(Fault):
 
 @dataclass(frozen=True)
 class Stall(Fault):
-    """Nothing passes for so many seconds, or for ever, once ``at`` bytes have passed."""
+    """Nothing passes for so many seconds, or forever, once ``at`` bytes have passed."""
 
     at: int
     seconds: float = math.inf
@@ -73,7 +73,7 @@ class Cut(Fault):
 
 @dataclass(frozen=True)
 class HalfClose(Fault):
-    """After ``at`` bytes this direction ends in order; the other one goes on."""
+    """After ``at`` bytes this direction ends cleanly; the other one continues."""
 
     at: int
 
@@ -125,7 +125,7 @@ def random_faults(seed: int, *, within: int = 4096) -> list[Fault]:
 
 
 class _Ended(Exception):
-    """This direction has ended in order."""
+    """This direction has ended cleanly."""
 
 
 class _Way:

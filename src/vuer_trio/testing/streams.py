@@ -46,7 +46,7 @@ class Plain(Protocol):
         """Send all. Cancelled: an unknown part has gone."""
 
     async def send_eof(self) -> None:
-        """Nothing more will be sent; receiving goes on."""
+        """Nothing more will be sent; receiving continues."""
 
     async def aclose(self) -> None:
         """Close both directions. Idempotent, and done even if cancelled."""

@@ -19,7 +19,7 @@ _MOST = 1 << 17
 
 
 class Unreadable(Exception):
-    """What was received is no JSON, or more than can be read. The text is for the sender."""
+    """What was received is not JSON, or more than can be read. The text is for the sender."""
 
 
 def read_json(text: str) -> Any:
