@@ -132,8 +132,9 @@ class Vuer:
         """Call ``fn(event, session)``, sync or async, for each event of a type.
 
         With ``fn`` it returns a function that removes it; as a decorator it returns the function.
-        The handlers of a session run one after another, in the order of its events; ``concurrent`` ones at once. ``once``: for the first such event of any session.
-        What a handler raises is logged, and ends nothing.
+        The handlers of a session run one after another, in the order of its events; ``concurrent``
+        ones at once. ``once``: for the first such event of any session. What a handler raises is
+        logged, and ends nothing.
         """
         return register(self.handlers, etype, fn, once=once, concurrent=concurrent)
 
