@@ -50,19 +50,20 @@ class VuerClient(ClientBase):
 
     ``uri``, ``max_size`` (bytes) and ``ssl_verify`` fall back to the environment's
     ``VUER_CLIENT_URI`` (``ws://localhost:8012``), ``WEBSOCKET_MAX_SIZE`` (2**28) and
-    ``VUER_SSL_VERIFY`` (true). ``headers`` may be a callable, asked at each dial. ``proxy`` is an
-    ``http://`` or ``https://`` URL, or True for the environment's. ``stream`` is an open byte
-    stream, used as it is. Timeouts are seconds, `math.inf` switches one off: ``connect_timeout``
-    for the whole of opening; ``close_timeout`` for the time without progress while the outbox
-    drains, and for the peer's answer to the close; ``heartbeat`` for a silence before a ping, and
-    as much again before the link is lost. ``reconnect``, True or a `Backoff`, dials again after
-    every end that this side did not ask for; until it gives up, sending follows the room in the
-    outbox, and what waits goes on waiting. ``floats="single"`` halves the size of floats, as the
-    reference does. ``mirror_scene`` keeps `scene`. ``checkpoints="every"`` yields to other tasks
-    at every call. ``inbox`` and ``outbox`` are delivery policies: `Fifo` waits when it is full,
-    `DropOldest`, `Latest` and `Discard` never do and count what they drop. The default inbox is a
-    ``Fifo(1024)`` that waits for its first receiver no longer than 1 s after it was full: until
-    there is one, it then keeps the newest, counts the rest, and says so in a warning.
+    ``VUER_SSL_VERIFY`` (true). ``headers`` may be a callable, called for each connection attempt.
+    ``proxy`` is an ``http://`` or ``https://`` URL, or True for the environment's. ``stream`` is an
+    open byte stream, used as it is. Timeouts are in seconds, `math.inf` disables one:
+    ``connect_timeout`` for the whole of opening; ``close_timeout`` for the time without progress
+    while the outbox drains, and for the peer's answer to the close; ``heartbeat`` for a silence
+    before a ping, and as much again before the link is lost. ``reconnect``, True or a `Backoff`,
+    reconnects after every end that this side did not ask for; until it gives up, sending works as
+    long as the outbox has room, and calls that wait keep waiting. ``floats="single"`` halves the
+    size of floats, as the reference does. ``mirror_scene`` keeps `scene`. ``checkpoints="every"``
+    yields to other tasks at every call. ``inbox`` and ``outbox`` are delivery policies: `Fifo`
+    waits when it is full, `DropOldest`, `Latest` and `Discard` never do and count what they drop.
+    The default inbox is a ``Fifo(1024)`` that waits for its first receiver for at most 1 s after it
+    filled up: from then until there is one, it keeps the newest, counts the rest, and logs a
+    warning.
 
     Raises TypeError and ValueError for invalid options.
     """
@@ -129,7 +130,7 @@ class VuerClient(ClientBase):
 
     @property
     def uri(self) -> str:
-        """Where it connects to, without what may be secret: a password, what its query says."""
+        """Where it connects to, without anything secret: no password, no values of its query."""
         return self._options.address.shown
 
     def statistics(self) -> Statistics:
@@ -286,10 +287,10 @@ class VuerClient(ClientBase):
     ) -> Any:
         """Call ``fn(event)``, sync or async, for each event of a type; `recv` gets it as well.
 
-        With ``fn`` it returns a function that removes it; as a decorator it returns the
-        function. Handlers run one after another, in the order of the events; ``concurrent``
-        ones at once. Events that wait for a handler have the policy of the inbox; under `Discard`
-        the newest 1,024 wait. What a handler raises is logged, and ends nothing.
+        With ``fn`` it returns a function that removes it; as a decorator it returns the function.
+        Handlers run one after another, in the order of the events; ``concurrent`` ones at once.
+        Events that wait for a handler have the policy of the inbox; under `Discard` the newest
+        1,024 wait. What a handler raises is logged, and does not end anything.
         """
         return self._register(etype, fn, once=once, concurrent=concurrent)
 

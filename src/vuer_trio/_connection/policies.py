@@ -28,7 +28,7 @@ class Policy:
     lossless: ClassVar[bool] = False
 
     def open(self, rt: Runtime | None, *, has_consumer: bool = True) -> Queue[Any]:
-        """A box that keeps this policy. ``attended``: whether anybody takes from it."""
+        """A queue with this policy. ``has_consumer``: whether anybody takes from it."""
         raise NotImplementedError
 
     def key_function(self, default: Callable[[Any], Hashable]) -> Callable[[Any], Hashable] | None:
@@ -44,8 +44,8 @@ class Policy:
 class Fifo(Policy):
     """Keep everything, in order; the sender waits while the queue is full.
 
-    ``capacity`` in messages, ``max_bytes`` in bytes of payload. One message may overshoot the
-    bytes, so that none is too large forever.
+    ``capacity`` in messages, ``max_bytes`` in bytes of payload. One message may exceed the limit in
+    bytes, so that none is too large to be sent.
     """
 
     lossless = True
@@ -65,7 +65,7 @@ class DropOldest(Policy):
     """Keep the newest, in order; nobody waits, and what is dropped is counted.
 
     ``capacity`` in messages, ``max_bytes`` in bytes of payload, of what waits: what is being
-    written is beyond both, and is never dropped. The newest message is kept whatever its size.
+    written does not count, and is never dropped. The newest message is kept whatever its size.
     """
 
     capacity: int = 1024

@@ -21,11 +21,11 @@ __all__ = ["Recording", "open_recording"]
 
 
 class Recording:
-    """``for entry in open_recording("run.mcap"):`` goes through a recording, in log-time order.
+    """``for entry in open_recording("run.mcap"):`` iterates a recording, in log-time order.
 
-    It can be gone through many times, each time from the file; nothing is held open in between.
-    A recording whose recorder was killed is read up to its last whole chunk, and a DamagedRecording
-    warning says what is lost. So does one for a chunk that is damaged, where the others are read.
+    It can be iterated many times, each time from the file; nothing is held open in between. A
+    recording whose recorder was killed is read up to its last whole chunk, and a DamagedRecording
+    warning says what is lost. A damaged chunk gives such a warning too, and the others are read.
     ``max_chunk_size`` is how many bytes a chunk may unpack to; None allows 64 MiB, or four times
     its size in the file up to 512 MiB. A larger one counts as damaged.
 

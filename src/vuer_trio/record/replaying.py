@@ -29,13 +29,14 @@ async def replay(
     """Send the events of a script at their times; returns how many.
 
     ``script`` iterates pairs of a delay in seconds and an event, as `Recording.script` does; a
-    `Recording` stands for what its client has sent. ``send`` is sync or async, ``client.send`` as a
-    rule. Each event has a deadline, counted from the first, so that no delay adds up: what is late
-    is sent at once. ``speed`` 2 is twice as fast; at `math.inf` only the order is left. ``loop``
-    begins again at the end, and ends only by a cancellation, or if nothing is left to send.
+    `Recording` stands for what its client has sent. ``send`` is sync or async, usually
+    ``client.send``. Each event has a deadline, counted from the first, so that delays do not add
+    up: a late event is sent immediately. ``speed`` 2 is twice as fast; at `math.inf` only the order
+    is left. ``loop`` starts over at the end, and ends only by a cancellation, or if there is
+    nothing to send.
 
-    Raises what ``send`` raises, TypeError and ValueError for invalid arguments. Cancelled:
-    no event is cut; ``send`` says what becomes of the one on its way.
+    Raises what ``send`` raises, TypeError and ValueError for invalid arguments. Cancelled: no event
+    is truncated; ``send`` says what becomes of the one on its way.
     """
     _check_speed(speed)
     events = script.script() if isinstance(script, Recording) else script

@@ -22,8 +22,8 @@ log = logging.getLogger("vuer_trio.record")
 class Script:
     """Iterates pairs of a delay, in seconds since the one before, and an event.
 
-    The delay of the first is 0. It can be gone through many times. What cannot be decoded is left
-    out, and logged.
+    The delay of the first is 0. It can be iterated many times. What cannot be decoded is left out,
+    and logged.
     """
 
     def __init__(

@@ -204,8 +204,8 @@ class AsyncClient(ReentrantContextManager):
         In the block of the client, or in ``nursery``, its tasks belong to that; elsewhere to a
         system task, until `disconnect`. ``token`` is the same as ``session_token``.
 
-        Raises AuthenticationError for a token or a session that is not accepted, or for want of
-        both; ConnectionError for everything else; ClientError while it is connected. Cancelled:
+        Raises AuthenticationError for a token or a session that is not accepted, or if both are
+        missing; ConnectionError for everything else; ClientError while it is connected. Cancelled:
         nothing is left open; the token may be used up.
         """
         if token is not None and session_token is not None:
@@ -287,8 +287,8 @@ class AsyncClient(ReentrantContextManager):
         """Send a message to all devices of this user.
 
         Returns ``{"status": "ok", "message_id", "timestamp"}``, or ``{"error", "code"}``: 400 for
-        what the server does not take, 408 without its acknowledgement within 5 s, 413 for more
-        than it takes. Raises ConnectionError if it is not connected, or not any more. Cancelled:
+        what the server does not accept, 408 without its acknowledgement within 5 s, 413 for more
+        than it accepts. Raises ConnectionError if it is not, or no longer, connected. Cancelled:
         the message may have been sent.
         """
         if not isinstance(content, str):

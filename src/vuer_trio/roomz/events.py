@@ -26,7 +26,7 @@ class ConnectionState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RoomzEvent:
-    """One event, as ``async for event in client`` gives it.
+    """One event, as ``async for event in client`` returns it.
 
     ``name`` and ``data`` are what a handler is registered for, and called with.
     ``dropped_before`` counts the events that were dropped before this one.

@@ -33,23 +33,23 @@ B = TypeVar("B", bound=Callable[[VuerSession], AsyncGenerator[Any, None]])
 class Vuer:
     """A Vuer server: what it does for its clients, and where it listens.
 
-    ``host`` None listens on every interface; ``port`` falls back to ``VUER_PORT`` (8012), 0 is
-    any free one; ``max_size`` (bytes of one received message) to ``WEBSOCKET_MAX_SIZE`` (2**24).
-    ``inbox`` and ``outbox`` are the delivery policies of each session. ``max_sessions`` refuses
-    more with 503, ``max_sessions_per_host`` (a quarter of them) more from one address; those
-    without an INIT give way. ``max_buffered`` (bytes) is what the messages of all sessions take
-    together: beyond it the session that holds the most ends with 1013. Times are seconds:
-    ``handshake_timeout`` for TLS and the opening request, ``init_timeout`` for INIT, ``heartbeat``
-    for a silence before a ping, and as much again before a session is lost, ``close_timeout`` for
-    the time without progress while a session is closed. A session of which nothing that waits for
-    it is taken for ``stall_timeout`` ends with 1008, whatever it sends meanwhile. ``origins`` are
-    the web pages that may connect, beside those of this server and of localhost; None lets all.
-    ``hosts`` are the names of this server, ``"*.example.com"`` for all under one, beside its
-    addresses, localhost and ``*.local``: a browser that asks for another is refused, unless TLS
-    vouches for it. With ``cert`` and ``key`` (files) it serves TLS, with ``ca_cert`` only clients
-    whose certificate that authority has signed. ``client_root`` is the folder of a built web
-    client, served at the same port. ``backend`` is the library of `start`. ``floats="single"``
-    halves the size of floats, as the reference does.
+    ``host`` None listens on every interface; ``port`` falls back to ``VUER_PORT`` (8012), 0 means
+    any free port; ``max_size`` (bytes of one received message) to ``WEBSOCKET_MAX_SIZE`` (2**24).
+    ``inbox`` and ``outbox`` are the delivery policies of each session. Connections over
+    ``max_sessions``, or over ``max_sessions_per_host`` (a quarter of that) from one address, are
+    refused with 503; those without an INIT give way. ``max_buffered`` (bytes) limits what the
+    messages of all sessions take together: above it the session that holds the most is closed with
+    1013. Times are seconds: ``handshake_timeout`` for TLS and the opening request, ``init_timeout``
+    for INIT, ``heartbeat`` for a silence before a ping, and as much again before a session is lost,
+    ``close_timeout`` for the time without progress while a session is closed. A session that takes
+    nothing of what waits for it for ``stall_timeout`` is closed with 1008, whatever it sends
+    meanwhile. ``origins`` are the web pages that may connect, in addition to those of this server
+    and of localhost; None allows all. ``hosts`` are the names of this server, ``"*.example.com"``
+    for all under one, in addition to its addresses, localhost and ``*.local``: a browser that uses
+    any other name is refused, unless over TLS. With ``cert`` and ``key`` (files) it serves TLS,
+    with ``ca_cert`` only to clients with a certificate signed by that authority. ``client_root`` is
+    the folder of a built web client, served at the same port. ``backend`` is the library of
+    `start`. ``floats="single"`` halves the size of floats, as the reference does.
 
     Raises TypeError and ValueError for invalid options.
     """
@@ -134,7 +134,7 @@ class Vuer:
         With ``fn`` it returns a function that removes it; as a decorator it returns the function.
         The handlers of a session run one after another, in the order of its events; ``concurrent``
         ones at once. ``once``: for the first such event of any session. What a handler raises is
-        logged, and ends nothing.
+        logged, and does not end anything.
         """
         return register(self.handlers, etype, fn, once=once, concurrent=concurrent)
 
@@ -147,7 +147,8 @@ class Vuer:
 
         ``filters`` are patterns for keys of INIT's value, ``client="browser"``; the first function
         whose filters match runs. When it returns, what it sent is delivered and the session closed
-        with 1000; what it raises is logged, and closes with 1011. ``start``: then `start`.
+        with 1000; what it raises is logged, and closes with 1011. ``start``: call `start` right
+        away.
         """
 
         def decorate(fn: S) -> S:
@@ -165,8 +166,8 @@ class Vuer:
     def bind(self, fn: Any = None, *, start: bool = False) -> Any:
         """Send what the async generator ``fn(session)`` yields, from the handshake on.
 
-        It yields events, and ``Frame(event, frame_rate=60)``, which sends its event and lasts
-        1/60 s. Handlers and receiving go on beside it. Its end is that of a `spawn` function.
+        It yields events, and ``Frame(event, frame_rate=60)``, which sends its event and lasts 1/60
+        s. Handlers and receiving run alongside it. It ends as a `spawn` function does.
         """
 
         def decorate(fn: B) -> B:
@@ -178,7 +179,7 @@ class Vuer:
         return decorate if fn is None else decorate(fn)
 
     def program_for(self, info: object) -> SessionHandler | None:
-        """What runs for a client that tells so of itself."""
+        """What runs for a client with this info."""
         return next((program for program in self.programs if program.matches(info)), None)
 
     # ---- where it runs
@@ -233,8 +234,8 @@ async def open_vuer_server(
 ) -> AsyncGenerator[Serving, None]:
     """``async with open_vuer_server(app, port=0) as server:`` serves while the block runs.
 
-    ``server`` has ``uri``, ``port`` and ``sessions``. ``host`` and ``port`` are instead of the
-    app's. Raises as `Vuer.serve`. When the block ends, every session is closed with 1001.
+    ``server`` has ``uri``, ``port`` and ``sessions``. ``host`` and ``port`` override those of the
+    app. Raises as `Vuer.serve`. When the block ends, every session is closed with 1001.
     """
     async with background_service(runtime(), app.serve_at, host, port) as server:
         yield server

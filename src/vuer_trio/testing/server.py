@@ -105,8 +105,8 @@ async def open_memory_server(
     """``async with open_memory_server(app) as server:`` serves while the block runs.
 
     ``open_vuer_client(server.uri)`` connects through memory, any number of times; reconnecting
-    works. ``wrap`` makes of the client's end of each connection what the client gets: `faulty`
-    streams, say. When the block ends, every session is closed with 1001.
+    works. ``wrap`` wraps the client's end of each connection, in a `faulty` stream for example.
+    When the block ends, every session is closed with 1001.
     """
     server = MemoryServer(app, wrap)
     async with background_service(server.rt, server.run):
