@@ -200,7 +200,7 @@ async def test_a_pair_and_its_misuse(new_server, vuer_server, vuer_client, vuer_
         await client.flush()
         assert server.sessions == app.sessions
         assert len(app.sessions) == 1
-        with pytest.raises(RuntimeError, match="is serving already"):
+        with pytest.raises(RuntimeError, match="is already serving"):
             async with vuer_server(app):
                 pass
         await app.sessions[0].aclose(1012)

@@ -798,7 +798,7 @@ async def test_a_port_in_use_says_so(new_server):
         with pytest.raises(OSError, match=r"(?i)in use"):
             async with open_vuer_server(other, port=server.port):
                 pass
-        with pytest.raises(RuntimeError, match="is serving already"):
+        with pytest.raises(RuntimeError, match="is already serving"):
             async with open_vuer_server(app):
                 pass
 

@@ -121,7 +121,7 @@ def test_record_never_overwrites(server, path):
     path.write_bytes(b"precious")
     done = run("record", server.uri, str(path))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"vuer-trio: {path} is there already; choose another name\n"
+    assert done.stderr == f"vuer-trio: {path} already exists; choose another name\n"
     assert path.read_bytes() == b"precious"
 
 

@@ -110,7 +110,7 @@ def test_each_error_is_clear(terminal, server):
     terminal.enter(f"/token {server.token_after(before)}")
     terminal.expect("Connected as")
     terminal.enter("/token again")
-    terminal.expect("You are connected already")
+    terminal.expect("You are already connected")
     terminal.type("\x04")  # Ctrl-D
     terminal.expect("Bye.")
     assert terminal.wait() == 0

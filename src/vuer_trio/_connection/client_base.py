@@ -162,7 +162,7 @@ class ClientBase(ReentrantContextManager):
 
     async def _open(self, nursery: Any, *, shielded: bool) -> Connection:
         if self._alive:
-            raise RuntimeError(f"{self!r} is connected already; close it first")
+            raise RuntimeError(f"{self!r} is already connected; close it first")
         rt = runtime()
         self._warn()
         previous = self._connection

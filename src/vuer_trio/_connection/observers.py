@@ -30,9 +30,7 @@ Observers: TypeAlias = list[Observer]
 def add_observer(observers: Observers, observer: Observer) -> Callable[[], None]:
     """Show it everything from now on; the function returned removes it, even if called twice."""
     if not callable(observer):
-        raise TypeError(
-            must_be("the witness", "a function of the direction and the messages", observer)
-        )
+        raise TypeError(must_be("fn", "a function of the direction and the messages", observer))
     entry = partial(observer)  # the same function may be a witness twice
     observers.append(entry)
 

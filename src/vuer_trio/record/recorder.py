@@ -138,7 +138,7 @@ class Recorder(ReentrantContextManager):
     @asynccontextmanager
     async def _in_block(self) -> AsyncIterator[None]:
         if self._block is not None:
-            raise RuntimeError(f"{self!r} is recording already")
+            raise RuntimeError(f"{self!r} is already recording")
         rt = runtime()
         self._now = rt.clock()
         self._told = False

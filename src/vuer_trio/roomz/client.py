@@ -213,7 +213,7 @@ class AsyncClient(ReentrantContextManager):
         given = _token(token if session_token is None else session_token)
         state = self.connection_state
         if state is not ConnectionState.DISCONNECTED:
-            raise ClientError(f"{self!r} is {state.value} already; disconnect() first")
+            raise ClientError(f"{self!r} is already {state.value}; disconnect() first")
         load_codec()  # before the token is used up
         needed("httpx2")
         rt = runtime()
@@ -264,7 +264,7 @@ class AsyncClient(ReentrantContextManager):
     @asynccontextmanager
     async def _in_block(self) -> AsyncIterator[None]:
         if self._nursery is not None or self.connection_state is not ConnectionState.DISCONNECTED:
-            raise ClientError(f"{self!r} is in use already; disconnect() first")
+            raise ClientError(f"{self!r} is already in use; disconnect() first")
         try:
             async with open_plain_nursery(runtime()) as self._nursery:
                 if self._account.known():

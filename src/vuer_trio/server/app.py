@@ -198,7 +198,7 @@ class Vuer:
     ) -> None:
         """As `serve`, somewhere else if ``host`` or ``port`` say so."""
         if self._serving is not None and not self._serving.home.forked:
-            raise RuntimeError(f"{self!r} is serving already")
+            raise RuntimeError(f"{self!r} is already serving")
         options = self._options
         if host is not None:
             options = replace(options, host=host)

@@ -162,7 +162,7 @@ class Subscription:
         store = self._store
         # From here on there is no await, so no change falls between the scene and the first one.
         if id(self._session) in self._subscriptions or self._rt is not None:
-            raise RuntimeError(f"{self._session!r} is subscribed to this store already")
+            raise RuntimeError(f"{self._session!r} is already subscribed to this store")
         if not self._subscriptions:
             store._home = Home(rt, "this SceneStore, with its subscribers,")
         assert store._home is not None

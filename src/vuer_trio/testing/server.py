@@ -57,7 +57,7 @@ class MemoryServer:
     async def run(self, *, task_status: Any) -> None:
         """Serve until cancelled; every session is closed with 1001 then."""
         if self.app._serving is not None:
-            raise RuntimeError(f"{self.app!r} is serving already")
+            raise RuntimeError(f"{self.app!r} is already serving")
         self.app._serving = self.serving
         try:
             with self.scope, host_inside(self.host, self.open_stream):
