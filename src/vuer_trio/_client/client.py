@@ -352,7 +352,7 @@ class VuerClient(ClientBase):
         """
         if self._scene is None:
             raise RuntimeError(
-                "this client keeps no scene: open it with open_vuer_client(..., mirror_scene=True)"
+                "this client has no scene; open it with open_vuer_client(..., mirror_scene=True)"
             )
         return self._scene
 

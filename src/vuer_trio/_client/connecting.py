@@ -132,7 +132,7 @@ def received(item: Any) -> ServerEvent:
         return ReceivedServerEvent(decode(item))
     if kind is Text:
         raise ProtocolError(
-            f"a text frame of {len(item)} bytes, where the wire has only binary ones",
+            f"a text frame of {len(item)} bytes, but only binary frames are allowed",
             frame=bytes(item),
         )
     event: ServerEvent | ProtocolError = item.event  # decoded when it was read

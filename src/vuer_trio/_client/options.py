@@ -207,7 +207,7 @@ class Options:
         if checked or self.ssl_context is not None or self.stream is not None:
             return ""
         return (
-            f"the certificate of {address.host} is not checked ({because}): whoever is on the way "
+            f"the certificate of {address.host} is not checked ({because}): anybody on the way "
             "can read and change everything; trust it with ssl_context= instead"
         )
 

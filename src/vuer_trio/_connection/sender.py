@@ -165,7 +165,9 @@ class Permit(Generic[E]):
             outbox.home.check()
         outbox, self._outbox = self._outbox, None
         if outbox is None:
-            raise RuntimeError("a permit is good for one event: `await client.send` for another")
+            raise RuntimeError(
+                "a permit is good for one event; use `await client.send` for another"
+            )
         outbox.put_reserved((payload,))
 
     def release(self) -> None:

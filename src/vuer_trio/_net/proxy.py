@@ -121,4 +121,4 @@ async def open_tunnel(stream: ByteStream, address: Address, proxy: Proxy) -> Non
         hint = "write its user and password into the URL: http://user:password@host:port"
         raise Rejected(f"{exc}; {hint}", status=exc.status) from None
     if reply.rest:  # a server that is asked first has nothing to say yet
-        raise Rejected("the proxy sent something behind its answer, before it was asked for more")
+        raise Rejected("the proxy sent something after its answer, before it was asked for more")

@@ -96,7 +96,7 @@ def parse_message(data: bytes | bytearray) -> ARCMessage:
     if not isinstance(fields, dict):
         kind = type(fields).__name__
         raise ProtocolError(
-            f"the relay sent a JSON {kind}, where messages are objects", frame=bytes(data)
+            f"the relay sent a JSON {kind}, but messages are objects", frame=bytes(data)
         )
     return ARCMessage(fields)
 

@@ -90,7 +90,7 @@ class Recording:
         limit, count = limit_for(place.size, self._max_chunk_size), 0
         try:
             if place.size > limit:
-                raise DamagedChunk(f"it has {place.size:,} bytes, and {limit:,} are allowed")
+                raise DamagedChunk(f"it has {place.size:,} bytes, but only {limit:,} are allowed")
             stream.seek(place.offset)
             for message in messages_of(unpack_chunk(stream.read(place.size), limit), channels):
                 count += 1

@@ -168,7 +168,7 @@ class Dispatcher:
 def _decode(message: Any) -> ClientEvent:
     if type(message) is Text:
         raise ProtocolError(
-            "a text frame, where the wire has only binary ones", frame=bytes(message)
+            "a text frame, but only binary frames are allowed", frame=bytes(message)
         )
     return received_client_event(message, _MOST_VALUES)
 
