@@ -57,7 +57,7 @@ class Handlers:
         return bool(self._table)
 
     def add(self, etype: str, handler: Handler) -> Callable[[], None]:
-        """Register, and return a function that unregisters; calling it twice is harmless."""
+        """Register; returns what takes it back, twice is harmless."""
         if not isinstance(etype, str):
             raise TypeError(must_be("etype", "a str, 'SET'", etype))
         if not callable(handler.fn):
