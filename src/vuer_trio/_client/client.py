@@ -287,10 +287,10 @@ class VuerClient(ClientBase):
     ) -> Any:
         """Call ``fn(event)``, sync or async, for each event of a type; `recv` gets it as well.
 
-        With ``fn`` it returns a function that removes it; as a decorator it returns the function.
-        Handlers run one after another, in the order of the events; ``concurrent`` ones at once.
-        Events that wait for a handler have the policy of the inbox; under `Discard` the newest
-        1,024 wait. What a handler raises is logged, and does not end anything.
+        With ``fn`` it returns a function that takes it back; as a decorator it returns the
+        function. Handlers run one after another, in the order of the events; ``concurrent``
+        ones at once. Events that wait for a handler have the policy of the inbox; under `Discard`
+        the newest 1,024 wait. What a handler raises is logged, and ends nothing.
         """
         return self._register(etype, fn, once=once, concurrent=concurrent)
 
@@ -301,8 +301,8 @@ class VuerClient(ClientBase):
     def answer(self, etype: str, fn: Callable[[ServerEvent], object] | None = None) -> Any:
         """Answer a server's request: ``value = await fn(event)`` goes back under its ``rtype``.
 
-        An answered request does not reach `recv`. Requests are answered concurrently; one
-        whose ``fn`` raises is logged and not answered. Returns as `on`.
+        An answered request does not reach `recv`. Requests are answered at once, beside each
+        other; one whose ``fn`` raises is logged and not answered. Returns as `on`.
         """
         return self._register(etype, fn, answers=True)
 
@@ -331,7 +331,7 @@ class VuerClient(ClientBase):
             )
 
     def observer(self, fn: Observer) -> Callable[[], None]:
-        """Call ``fn(direction, messages)`` for everything on the wire: payloads, in order.
+        """Call ``fn(direction, messages)`` for all that is on the wire: payloads, in order.
 
         ``direction`` is "received", when they are read, or "sent", just before they are written;
         INIT is among them if ``fn`` is there when the connection opens. ``fn`` is sync, and must

@@ -131,10 +131,10 @@ class Vuer:
     ) -> Any:
         """Call ``fn(event, session)``, sync or async, for each event of a type.
 
-        With ``fn`` it returns a function that removes it; as a decorator it returns the function.
-        The handlers of a session run one after another, in the order of its events; ``concurrent``
-        ones at once. ``once``: for the first such event of any session. What a handler raises is
-        logged, and does not end anything.
+        With ``fn`` it returns a function that takes it back, twice is harmless; as a decorator it
+        returns the function. The handlers of a session run one after another, in the order of its
+        events; ``concurrent`` ones at once. ``once``: for the first such event of any session.
+        What a handler raises is logged, and ends nothing.
         """
         return register(self.handlers, etype, fn, once=once, concurrent=concurrent)
 
@@ -147,8 +147,7 @@ class Vuer:
 
         ``filters`` are patterns for keys of INIT's value, ``client="browser"``; the first function
         whose filters match runs. When it returns, what it sent is delivered and the session closed
-        with 1000; what it raises is logged, and closes with 1011. ``start``: call `start` right
-        away.
+        with 1000; what it raises is logged, and closes with 1011. ``start``: then `start`.
         """
 
         def decorate(fn: S) -> S:
@@ -166,8 +165,8 @@ class Vuer:
     def bind(self, fn: Any = None, *, start: bool = False) -> Any:
         """Send what the async generator ``fn(session)`` yields, from the handshake on.
 
-        It yields events, and ``Frame(event, frame_rate=60)``, which sends its event and lasts 1/60
-        s. Handlers and receiving run alongside it. It ends as a `spawn` function does.
+        It yields events, and ``Frame(event, frame_rate=60)``, which sends its event and lasts
+        1/60 s. Handlers and receiving go on beside it. Its end is that of a `spawn` function.
         """
 
         def decorate(fn: B) -> B:
@@ -179,7 +178,7 @@ class Vuer:
         return decorate if fn is None else decorate(fn)
 
     def program_for(self, info: object) -> SessionHandler | None:
-        """What runs for a client with this info."""
+        """What runs for a client that tells so of itself."""
         return next((program for program in self.programs if program.matches(info)), None)
 
     # ---- where it runs

@@ -221,7 +221,7 @@ class VuerSession(Verbs):
         raise CallTimeout(f"no {etype} from {self.peer} within {timeout:g} s")
 
     def observer(self, fn: Observer) -> Callable[[], None]:
-        """Call ``fn(direction, messages)`` for everything on the wire: payloads, in order.
+        """Call ``fn(direction, messages)`` for all that is on the wire: payloads, in order.
 
         ``direction`` is "received", when they are read, or "sent", just before they are written.
         The INIT that opened the session comes first, now, if it has been read; in the first step of
