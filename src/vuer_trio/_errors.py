@@ -52,7 +52,7 @@ class VuerError(Exception):
 
 
 class ConnectionFailed(VuerError, ConnectionError):
-    """No connection could be opened to ``uri``; ``__cause__`` is what stood in the way.
+    """No connection could be opened to ``uri``; ``__cause__`` is the underlying error.
 
     ``status`` is the HTTP status of a server that answered, but not with a WebSocket.
     """
@@ -83,7 +83,7 @@ class ConnectionClosed(VuerError, trio.BrokenResourceError, ConnectionError):
 
     @property
     def normal(self) -> bool:
-        """Whether the peer ended it in order: close code 1000 or 1001."""
+        """Whether the peer ended it cleanly: close code 1000 or 1001."""
         return self.code in (1000, 1001)
 
 
@@ -95,7 +95,7 @@ class ClientClosed(VuerError, trio.ClosedResourceError, ConnectionError):
 
 
 class RecvTimeout(VuerError, trio.TooSlowError, TimeoutError):
-    """Nothing arrived within ``recv(timeout=...)``. The connection is as it was."""
+    """Nothing arrived within ``recv(timeout=...)``. The connection is unaffected."""
 
 
 class CallTimeout(VuerError, trio.TooSlowError, TimeoutError):
@@ -121,7 +121,7 @@ class Stale(VuerError, trio.TooSlowError, TimeoutError):
 class ProtocolError(VuerError, ValueError):
     """A peer sent what the protocol does not allow. ``frame`` holds the bytes.
 
-    ``too_large``: it may be well-formed, and holds more values than this side builds.
+    ``too_large``: it may be well-formed, but holds more values than this side accepts.
     """
 
     frame: bytes

@@ -244,7 +244,7 @@ def _open_image(value: Any) -> Image:
         except ValueError as error:
             raise ValueError(f"the event's value is not base64: {error}") from error
     if not isinstance(value, (bytes, bytearray, memoryview)):
-        raise ValueError(f"the event holds no image, but {type(value).__name__}")
+        raise ValueError(f"the value of the event must be an image, got {type(value).__name__}")
     try:
         from PIL import Image
     except ImportError as error:
@@ -253,5 +253,5 @@ def _open_image(value: Any) -> Image:
         image = Image.open(BytesIO(value))
         image.load()
     except Exception as error:  # Pillow raises many kinds for bytes that are no image
-        raise ValueError(f"the event's {len(value)} bytes are no image: {error}") from error
+        raise ValueError(f"the event's {len(value)} bytes are not an image: {error}") from error
     return image

@@ -121,7 +121,7 @@ def without_bytes(fault: object) -> str:
 
 
 def must_be(name: str, what: str, value: object, do: str = "", *, secret: bool = False) -> str:
-    """``max_size must be an int, got 'q'; write bytes``. Of a ``secret`` only its type is told."""
+    """``max_size must be an int, got 'q'; use bytes``. Of a ``secret`` only its type is told."""
     if secret:
         got = type(value).__name__
     else:

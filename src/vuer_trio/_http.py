@@ -54,7 +54,7 @@ async def ask(
     """Ask ``http://...`` or ``https://...``. No redirect is followed, and no cookie is kept.
 
     A body is JSON. ``proxy`` True is that of the environment. Who asks sets the deadline. Raises
-    OSError, ValueError for a proxy that cannot be, and ImportError without ``httpx2``. Cancelled:
+    OSError, ValueError for an invalid proxy, and ImportError without ``httpx2``. Cancelled:
     the server may have got the request.
     """
     import httpx2

@@ -1,6 +1,6 @@
 """Whether every key of every map is a string, told without a look at each number.
 
-msgpack packs keys of any type, and the reference server ends a session for one that is no string.
+msgpack packs keys of any type; the reference server ends a session for one that is not a string.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def check_key(key: Any) -> None:
     if not isinstance(key, str):
         name = type(key).__name__
         article = "an" if name[:1].lower() in "aeio" else "a"
-        raise TypeError(f"a map key must be a string, not {article} {name}")
+        raise TypeError(f"a map key must be a string, got {article} {name}")
 
 
 # A frame of the interpreter for each level, of which msgpack packs 511, and no more: it has a

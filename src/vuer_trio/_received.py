@@ -99,12 +99,12 @@ def _restore(cls: type[_Received], raw: dict[str, Any], ts: float, dropped: int)
 
 
 def is_time(ts: Any) -> TypeGuard[float]:
-    """Whether a ``ts`` that is no int can be a time: neither infinite nor beyond 64 bits."""
+    """Whether a ``ts`` that is not an int can be a time: neither infinite nor beyond 64 bits."""
     return type(ts) is float and -_LATEST / 1000 < ts < _LATEST
 
 
 def seconds(ts: Any) -> float:
-    """A ``ts`` that is no int, in seconds since the epoch; now, if it is no time."""
+    """A ``ts`` that is not an int, in seconds since the epoch; now, if it is not a time."""
     if is_time(ts):
         return ts / 1000 if ts > _MILLISECONDS else ts
     return time()

@@ -196,7 +196,7 @@ def run(backend: str, fn: Callable[[], Coroutine[Any, Any, None]]) -> None:
     except sniffio.AsyncLibraryNotFoundError:
         pass
     else:
-        raise RuntimeError(f"{name} is running already")
+        raise RuntimeError(f"{name} is already running")
     if backend == "trio":
         trio.run(fn)
     else:

@@ -72,7 +72,7 @@ class Node:
         return not isinstance(children, list) or not children
 
     def items(self, slot: str) -> list[Any]:
-        """What hangs in a slot: nodes, and what else a peer has put there, as text."""
+        """What hangs in a slot: nodes, and anything else a peer has put there, as text."""
         items = self.props.get(slot)
         return items if type(items) is list else []
 

@@ -13,7 +13,7 @@ TransportName: TypeAlias = Literal["auto", "trio-websocket", "websockets", "wspr
 def choose_transport(runtime: str, wanted: TransportName, installed: bool) -> str:
     """What ``wanted`` comes to; ``installed`` says whether the ``websockets`` package is there.
 
-    Raises ValueError for one that cannot be had.
+    Raises ValueError for one that is not available.
     """
     if wanted == "auto":
         bare = "trio-websocket" if runtime == "trio" else "wsproto"

@@ -106,7 +106,7 @@ def make_encoder(
     If it is told the name of the events that are ``expected``, it packs those instead of maps.
     """
     if floats not in ("double", "single"):
-        raise ValueError(f'floats must be "double" or "single", not {floats!r}')
+        raise ValueError(f'floats must be "double" or "single", got {floats!r}')
     single = floats == "single"
 
     # A Packer that is used again from inside its own `default` mixes the two messages without a
@@ -196,7 +196,7 @@ def _converted(obj: Any) -> Any:
 def _encode_error(wire: Any, error: Exception, single: bool) -> EncodeError:
     """Search ``wire`` for what made the packer fail with ``error``; only done after a failure."""
     if not isinstance(wire, dict):
-        return EncodeError(f"a message is a map, not {_a(type(wire).__name__)}")
+        return EncodeError(f"a message must be a map, got {_a(type(wire).__name__)}")
     deep: list[str] = []
     try:
         found = _find(wire, (), single, deep)
@@ -339,7 +339,7 @@ def _why(frame: bytes, error: Exception | None, kind: type) -> str:
         case KeyError():
             return "the map has no etype"
         case TypeError():  # it did decode, but not into a map
-            return f"not a map but {_a(kind.__name__)}"
+            return f"expected a map, got {_a(kind.__name__)}"
     reason = str(error)
     if "map key" in reason:
         return f"holds a map key that is not a string: {reason}"

@@ -153,9 +153,9 @@ class HapticActuatorPulse(ServerEvent):
 
 
 class Frame(ServerEvent):
-    """Tells the server's ``bind`` to send ``data``, an event, and to pause for 1/``frame_rate`` s.
+    """Tell the server's ``bind`` to send ``data``, an event, and to pause for 1/``frame_rate`` s.
 
-    Never goes out itself. Raises ValueError for a rate that is not above 0.
+    It is never sent itself. Raises ValueError unless the rate is above 0.
     """
 
     etype = "FRAME"

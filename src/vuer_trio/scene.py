@@ -45,8 +45,8 @@ class Scene:
           else it appends. Without a key it finds the root, and overwrites it; so does UPDATE.
         - REMOVE takes away one node for each key, siblings first, and then all empty groups.
 
-        Other events are ignored. What is malformed does nothing: a node that is no map, whose key
-        is no string or number, or that holds itself is left out, and the others are applied.
+        Other events are ignored. What is malformed does nothing: a node that is not a map, whose
+        key is not a string or number, or that holds itself is left out; the others are applied.
         Raises only what an element's own ``_serialize`` raises, before anything is changed.
         """
         if isinstance(event, Mapping):
@@ -73,7 +73,7 @@ class Scene:
     def to_set(self) -> dict[str, Any]:
         """The data of a SET event that makes any page equal to this scene.
 
-        That is `to_dict`, and what else the root was given, ``frameloop`` for one.
+        That is `to_dict`, and anything else that the root was given, ``frameloop`` for one.
         """
         whole: dict[str, Any] = _out(self._tree.root)
         return whole

@@ -81,7 +81,7 @@ class Portal(Forkable):
         return answer.unwrap()
 
     def stop(self, *, wait: bool = True) -> None:
-        """End what runs in the loop, then the loop, then the thread. Twice is harmless."""
+        """End what runs in the loop, then the loop, then the thread. May be called twice."""
         if self.forked:
             return  # the thread, and the connection, are the other process's
         self._loop.stop()
@@ -276,7 +276,7 @@ class BlockingVuerClient:
     def connect(self) -> Self:
         """Open the connection, and keep it open until `close`. Raises ConnectionFailed."""
         if self._portal is not None and self._client.connected:
-            raise RuntimeError(f"{self!r} is connected already; close it first")
+            raise RuntimeError(f"{self!r} is already connected; close it first")
         portal = self._portal
         if portal is None or portal.forked:
             portal = Portal(f"vuer-trio {self.uri}")

@@ -912,7 +912,7 @@ async def test_no_log_shows_what_a_strange_relay_sends(open_agent, caplog):
                     tasks.start_soon(client.listen, handler)
                 await client.broadcast(secret)
                 await eventually(lambda: client.generation == generation + 1)  # noqa: B023
-    for said in ("of the handler", "reports an error", "no JSON", "dialling again"):
+    for said in ("of the handler", "reports an error", "invalid JSON", "dialling again"):
         assert said in caplog.text
     for word in (secret, "tok_in_the_query"):
         assert word not in caplog.text

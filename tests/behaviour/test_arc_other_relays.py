@@ -198,7 +198,7 @@ async def test_what_is_no_message_is_raised_where_its_turn_is(open_agent, caplog
 
                 tasks.start_soon(client.listen, handler)
             assert seen == [1, 2]
-            assert caplog.text.count("where messages are objects") == 3
+            assert caplog.text.count("but messages are objects") == 3
 
 
 @pytest.mark.parametrize(

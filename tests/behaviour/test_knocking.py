@@ -457,7 +457,7 @@ async def test_a_header_that_is_none_is_a_value_error(leg, headers):
     raised = []
 
     async def greet(server, incoming):
-        with pytest.raises(ValueError, match="is no header") as error:
+        with pytest.raises(ValueError, match="not a valid header") as error:
             await incoming.answer(200, headers, b"")
         raised.append(error.value)
         await incoming.answer(500, (), b"")

@@ -173,9 +173,9 @@ async def test_a_proxy_whose_certificate_is_not_known(open_client, open_agent):
 @pytest.mark.parametrize(
     ("proxy", "expected"),
     [
-        ("proxy.lab:3128", "got 'proxy.lab:3128': it has no scheme; write http://host:port"),
-        ("socks5h://me:pw@h:1", "got 'socks5h://me:***@h:1': SOCKS is not spoken here; write"),
-        ("ftp://h:1", "got 'ftp://h:1': that scheme is not spoken here; write"),
+        ("proxy.lab:3128", "got 'proxy.lab:3128': it has no scheme; use http://host:port"),
+        ("socks5h://me:pw@h:1", "got 'socks5h://me:***@h:1': SOCKS is not supported; use"),
+        ("ftp://h:1", "got 'ftp://h:1': that scheme is not supported; use"),
         ("http://me:p/w@h:1", "got 'http://***@h:1': its port is not a number below 65536; in a"),
     ],
 )

@@ -53,9 +53,14 @@ async def test_arguments_that_can_not_be(new_server, open_client):
             await session.rpc(Noop())
         with pytest.raises(TypeError, match="etype must be a str"):
             await session.till(ClientEvent)
-        with pytest.raises(TypeError, match=r"start_soon\(.*pass an async function and its arg"):
+        with pytest.raises(
+            TypeError,
+            match=r"for start_soon must be an async function, got .*; pass it uncalled",
+        ):
             session.start_soon(anyio.sleep(1))
-        with pytest.raises(TypeError, match=r"start\(5\): pass an async function and its arg"):
+        with pytest.raises(
+            TypeError, match=r"the function for start must be an async function, got 5; pass"
+        ):
             await session.start(5)
         for code, reason, error in [
             (99_999, "", ValueError),

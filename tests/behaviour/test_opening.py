@@ -183,5 +183,5 @@ async def test_compression_is_refused_where_it_can_not_be(leg, open_client):
 
 @pytest.mark.parametrize("uri", ["localhost:8012", "http://x", "ws://", "ws://h:99999", "ws://a b"])
 async def test_a_wrong_uri_is_refused_at_once(open_client, uri):
-    with pytest.raises(ValueError, match=r"no WebSocket URI.*write ws://host:port"):
+    with pytest.raises(ValueError, match=r"uri must be a WebSocket URI.*use ws://host:port"):
         open_client(uri)

@@ -149,7 +149,7 @@ async def test_a_proxy_that_speaks_before_it_is_asked_is_refused(leg, open_clien
             proxy=f"http://127.0.0.1:{proxy.port}",
             reconnect=None,
         )
-        assert "the proxy sent something behind its answer" in str(error)
+        assert "the proxy sent something after its answer" in str(error)
 
 
 # ---- what lets a client in
@@ -246,7 +246,7 @@ async def test_a_reply_may_be_cut_anywhere(leg, open_client, end):
 WRONG = {
     "another key's": (
         lambda request: switching(request, accept="AAAA"),
-        "the handshake failed: the server's Sec-WebSocket-Accept does not fit the key",
+        "the handshake failed: the server's Sec-WebSocket-Accept does not match the key",
     ),
     "no key's": (
         lambda request: re.sub(rb"Sec-W[^\r]*\r\n", b"", switching(request)),
@@ -254,7 +254,7 @@ WRONG = {
     ),
     "two keys'": (
         lambda request: switching(request, "Sec-WebSocket-Accept: AAAA"),
-        "the handshake failed: the server's Sec-WebSocket-Accept does not fit the key",
+        "the handshake failed: the server's Sec-WebSocket-Accept does not match the key",
     ),
     "no upgrade": (
         lambda request: switching(request).replace(b"Upgrade: websocket\r\n", b""),

@@ -384,7 +384,7 @@ async def test_two_connects_at_once_are_one(client_at):
                 tasks.start_soon(connect, client)
         assert client.connected
         assert len(failures) == 2
-        assert "connecting already" in str(failures[0])
+        assert "already connecting" in str(failures[0])
         assert len(peer.connections) == 1
         await client.disconnect()
 

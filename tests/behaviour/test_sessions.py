@@ -412,7 +412,7 @@ async def test_a_spawned_task_can_be_cancelled_by_itself(new_server, open_client
         never_begun = session.spawn_task(anyio.sleep(100))
         never_begun.cancel()
         await never_begun.wait()
-        with pytest.raises(TypeError, match="pass an async function"):
+        with pytest.raises(TypeError, match="must be an async function"):
             session.spawn_task(5)
         session @ Noop()
         await session.forever()
@@ -798,7 +798,7 @@ async def test_a_port_in_use_says_so(new_server):
         with pytest.raises(OSError, match=r"(?i)in use"):
             async with open_vuer_server(other, port=server.port):
                 pass
-        with pytest.raises(RuntimeError, match="is serving already"):
+        with pytest.raises(RuntimeError, match="is already serving"):
             async with open_vuer_server(app):
                 pass
 

@@ -133,7 +133,7 @@ def test_the_form_for_notebooks(server):
     client = open_vuer_client(server.uri)
     for _ in range(2):
         assert client.connect() is client
-        with pytest.raises(RuntimeError, match="connected already"):
+        with pytest.raises(RuntimeError, match="already connected"):
             client.connect()
         client.send @ Number(value=1)
         assert client.recv(timeout=5).data == 1

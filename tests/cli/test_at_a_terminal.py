@@ -105,7 +105,7 @@ def test_a_remark_is_shown_above_the_rates(serve):
     with terminal("listen", serve(stutters).uri) as it:
         it.expect("rate")
         steps.append("a frame")
-        it.expect("a frame that is no event: ")
+        it.expect("a frame that is not an event: ")
         it.expect("rate")
         steps.append("the end")
         it.expect("1 frame was no event")

@@ -124,8 +124,8 @@ def test_the_address_of_the_environment(server):
 @pytest.mark.parametrize(
     ("uri", "what", "advice"),
     [
-        ("http://localhost:8012", "http:// is no WebSocket's", "is at ws://localhost:8012"),
-        ("https://a.test/x", "https:// is no WebSocket's", "is at wss://a.test/x"),
+        ("http://localhost:8012", "http:// is not a WebSocket scheme", "is at ws://localhost:8012"),
+        ("https://a.test/x", "https:// is not a WebSocket scheme", "is at wss://a.test/x"),
         ("ws://", "it has no host", "Write ws://host:port"),
         ("ws://a b", "white space", "Write ws://host:port"),
     ],
@@ -318,7 +318,7 @@ def test_another_protocol(portal):
                 task_status.started((listener.socket.getsockname()[1], scope))
 
     _, (port, scope) = portal.start_task(serve)
-    for scheme, what in [("ws", "is no HTTP server"), ("wss", "speaks no TLS")]:
+    for scheme, what in [("ws", "is not an HTTP server"), ("wss", "speaks no TLS")]:
         status, steps, advice = doctor(f"{scheme}://127.0.0.1:{port}")
         assert status == FAILED
         assert f"what answers {what}: 'SSH-2.0-Open\\x1bSSH_9.9'" in steps[-1]
@@ -363,7 +363,11 @@ async def returns(conn: PeerConnection) -> None:
     [
         (deaf, "INIT: the server took INIT, and has not answered a ping", "loop is blocked"),
         (echoes, "first event: the server sends back what it gets", "not a Vuer server"),
-        (chats, "first event: the first message is no event: a text frame", "not a Vuer server"),
+        (
+            chats,
+            "first event: the first message is not an event: a text frame",
+            "not a Vuer server",
+        ),
         (fails, "the server closed the connection with 1011: no paint", "its output says why"),
         (returns, "the server closed the connection with 1000", "await session.forever()"),
     ],

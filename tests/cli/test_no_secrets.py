@@ -105,9 +105,9 @@ def test_of_arguments_that_can_not_be(arguments):
 def test_of_an_environment_that_can_not_be():
     done = clean(run("ping", VUER_CLIENT_URI=f"ws://me:a/{PASSWORD}@host"))
     assert done.returncode == 2
-    assert "'ws://***@host' is no WebSocket URI" in done.stderr
+    assert "uri must be a WebSocket URI, got 'ws://***@host'" in done.stderr
     done = clean(run("doctor", VUER_CLIENT_URI=f"ws://me:a/{PASSWORD}@host"))
-    assert "'ws://***@host' is no WebSocket URI" in done.stdout
+    assert "uri must be a WebSocket URI, got 'ws://***@host'" in done.stdout
 
 
 def test_a_certificate_that_is_not_checked_is_said(serve):

@@ -84,15 +84,18 @@ def test_a_help_that_nobody_reads_to_its_end():
     ("arguments", "said"),
     [
         (("lisen",), "invalid choice: 'lisen'"),
-        (("listen", "ftp://x"), "the scheme is 'ftp'; write ws://host:port"),
-        (("listen", "--count", "0"), "'0': write a positive number"),
-        (("listen", "--seconds", "-1"), "'-1': write positive seconds"),
-        (("ping", "--interval", "nan"), "'nan': write positive seconds"),
-        (("ping", "--header", "no colon"), "there is no colon, or no name before it"),
-        (("ping", "--header", "A: b\nc"), "a header holds printable ASCII"),
+        (("listen", "ftp://x"), "the scheme is 'ftp'; use ws://host:port"),
+        (("listen", "--count", "0"), "--count: must be an integer of at least 1, got '0'"),
+        (("listen", "--seconds", "-1"), "--seconds: must be more than 0 seconds, got '-1'"),
+        (("ping", "--interval", "nan"), "must be more than 0 seconds, got 'nan'"),
+        (
+            ("ping", "--header", "no colon"),
+            "must be a name and a value, got no colon, or no name before it",
+        ),
+        (("ping", "--header", "A: b\nc"), "the header 'A' must be printable ASCII"),
         (("ping", "--ca-cert", "/nowhere"), "--ca-cert /nowhere: No such file or directory"),
-        (("ping", "--ca-cert", __file__), "no certificate in PEM"),
-        (("serve", "--port", "99999"), "--port must be below 65536, got 99999"),
+        (("ping", "--ca-cert", __file__), "not a certificate in PEM format"),
+        (("serve", "--port", "99999"), "--port must be from 0 to 65535, got 99999"),
         (("serve", "--cert", "a"), "--cert and --key go together"),
         (
             ("serve", "--web-client", "/nowhere"),
@@ -236,7 +239,7 @@ def test_listen_goes_on_after_what_is_no_event(serve):
         assert "A" in first
         assert "B" in second
         assert "DEEP" in third
-        assert "a frame that is no event: holds a byte that msgpack does not use" in done.stderr
+        assert "a frame that is not an event: holds a byte that msgpack does not use" in done.stderr
         assert "1 frame was no event" in done.stderr
 
 
@@ -380,13 +383,13 @@ def test_each_line_is_sent_when_it_comes(server):
         (("POSE", "[1,\n 2,\n x]"), "", "the JSON, line 3, column 2: Expecting value"),
         (("POSE", "hello"), "", "a string needs its own quotes: '\"hello\"'"),
         (("POSE", "{'a': 1}"), "", "strings have double quotes in JSON"),
-        (("POSE", '{"a": [{"$bytes": "?"}]}'), "", "the JSON: a[0].$bytes: no base64"),
+        (("POSE", '{"a": [{"$bytes": "?"}]}'), "", "the JSON: a[0].$bytes: not base64"),
         (("POSE", '{"a": [1, 18446744073709551616]}'), "", "the JSON: value.a[1]: the integer"),
         (("POSE", "-"), "1\n2\n[3\n4\n", "stdin, line 3, column 3: Expecting"),
-        (("-",), '{"etype": "POSE"}\n{"value": 1}\n', 'stdin, line 2: it has no "etype"'),
-        (("-",), "7\n", "stdin, line 1: an event is an object"),
-        (("-",), '{"etype": "A", "ts": "now"}\n', 'stdin, line 1: "ts" is to be a number'),
-        (("-", "1"), "", "`send -` takes whole events from stdin"),
+        (("-",), '{"etype": "POSE"}\n{"value": 1}\n', 'stdin, line 2: "etype" must be a string'),
+        (("-",), "7\n", "stdin, line 1: an event must be an object"),
+        (("-",), '{"etype": "A", "ts": "now"}\n', 'stdin, line 1: "ts" must be a number'),
+        (("-", "1"), "", "`send -` reads whole events from stdin"),
     ],
 )
 def test_errors_name_the_place_in_the_json(server, arguments, stdin, said):

@@ -121,7 +121,7 @@ def test_record_never_overwrites(server, path):
     path.write_bytes(b"precious")
     done = run("record", server.uri, str(path))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"vuer-trio: {path} is there already; choose another name\n"
+    assert done.stderr == f"vuer-trio: {path} already exists; choose another name\n"
     assert path.read_bytes() == b"precious"
 
 
@@ -241,7 +241,7 @@ def test_replay_of_an_unfinished_recording_says_what_is_lost(server, poses):
 def test_replay_of_what_can_not_be_read(tmp_path, server):
     other = tmp_path / "other.mcap"
     other.write_bytes(b"hello")
-    for path, said in [(other, "is no recording"), (tmp_path / "no.mcap", "No such file")]:
+    for path, said in [(other, "is not a recording"), (tmp_path / "no.mcap", "No such file")]:
         done = run("replay", str(path), server.uri)
         assert (done.returncode, done.stdout) == (1, "")
         assert said in done.stderr
@@ -292,7 +292,7 @@ def test_replay_as_a_server_where_there_is_one(poses):
     assert "try --port 0" in done.stderr
     done = run("replay", str(poses), "--serve", "--port", "99999")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--port must be below 65536, got 99999" in done.stderr
+    assert "--port must be from 0 to 65535, got 99999" in done.stderr
 
 
 def test_what_was_recorded_is_what_is_replayed(server, serve, path):

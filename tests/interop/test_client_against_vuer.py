@@ -247,7 +247,7 @@ async def test_the_documents_manual_form(open_client, reference_server):
     await client.connect()
     assert client.connected
     assert await ask(client, "ECHO", "manual") == "manual"
-    with pytest.raises(RuntimeError, match="is connected already"):
+    with pytest.raises(RuntimeError, match="is already connected"):
         await client.connect()
     await client.close()
     assert (client.connected, client.close_code) == (False, 1000)

@@ -110,7 +110,7 @@ def test_each_error_is_clear(terminal, server):
     terminal.enter(f"/token {server.token_after(before)}")
     terminal.expect("Connected as")
     terminal.enter("/token again")
-    terminal.expect("You are connected already")
+    terminal.expect("You are already connected")
     terminal.type("\x04")  # Ctrl-D
     terminal.expect("Bye.")
     assert terminal.wait() == 0
@@ -203,7 +203,7 @@ def test_through_a_pipe_there_are_no_colours(server):
 def test_wrong_arguments_and_a_server_that_is_not_there():
     done = subprocess.run([*COMMAND, "-s", "ftp://x"], capture_output=True, text=True, timeout=20)
     assert done.returncode == 2
-    assert "write http://host:port" in done.stderr
+    assert "use http://host:port" in done.stderr
     done = subprocess.run(
         [*COMMAND, "-s", "http://127.0.0.1:1"],
         input="/login a@b.test\n/quit\n",

@@ -68,7 +68,7 @@ def test_all_methods(server):
     assert client.connected
     assert client.connection_state is ConnectionState.CONNECTED
     assert client.user["email"] == client.me()["email"] == email
-    with pytest.raises(ClientError, match="connected already"):
+    with pytest.raises(ClientError, match="already connected"):
         client.connect()
     assert client.send("hello")["status"] == "ok"
     assert client.set_display_name("A") == {"status": "ok", "display_name": "A"}

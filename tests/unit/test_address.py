@@ -85,7 +85,7 @@ def test_a_password_is_read_and_never_shown(uri, user, shown):
     ],
 )
 def test_what_is_wrong_with_an_address_is_said(uri, what):
-    with pytest.raises(ValueError, match=f"(?s)is no WebSocket URI: .*{what}") as error:
+    with pytest.raises(ValueError, match=f"(?s)uri must be a WebSocket URI, got .*{what}") as error:
         parse_address(uri)
     assert "ws://host:port" in str(error.value)
 

@@ -103,7 +103,7 @@ def test_forms_of_a_url(url, uri, base, next_base):
     "url", ["http://", "ftp://h", "http://h:x", "http://h h", "http://h#a", ""]
 )
 def test_what_is_no_url(url):
-    with pytest.raises(ValueError, match="is no relay's URL"):
+    with pytest.raises(ValueError, match="relay_url must be the URL of a relay, got"):
         parse_relay_url(url)
 
 

@@ -90,9 +90,9 @@ async def test_an_offer_does_not_overtake_who_waits_for_room():
 
 
 async def test_a_policy_without_room_for_a_message_is_refused():
-    with pytest.raises(ValueError, match="at least one message"):
+    with pytest.raises(ValueError, match="must be at least 1, got 0"):
         Fifo(0)
-    with pytest.raises(ValueError, match="at least one message"):
+    with pytest.raises(ValueError, match="must be at least 1, got 0"):
         Fifo(1, 0)
 
 

@@ -75,12 +75,12 @@ def test_what_json_lacks():
         ('{"a":\n\n }', "here, line 3, column 2: Expecting value"),
         ("[" * 100_000, "here: nested too deeply"),
         ("1" * 5000, "here: Exceeds the limit"),
-        ('{"$bytes": 5}', "here: $bytes: this is to be base64 in a string"),
-        ('{"a": {"$float": "big"}}', 'here: a.$float: this is to be "nan", "inf" or "-inf"'),
-        ('[{"$ext": [1]}]', "here: [0].$ext: this is to be a number and base64"),
+        ('{"$bytes": 5}', "here: $bytes must be base64 in a string"),
+        ('{"a": {"$float": "big"}}', 'here: a.$float must be "nan", "inf" or "-inf"'),
+        ('[{"$ext": [1]}]', "here: [0].$ext must be a number and base64"),
         ('{"$ext": [-1, "AA=="]}', "here: $ext: "),
         ('{"$ext": [500, "AA=="]}', "here: $ext: "),
-        ('{"$map": [["a"]]}', "here: $map: this is to be a list of pairs"),
+        ('{"$map": [["a"]]}', "here: $map must be a list of pairs"),
     ],
 )
 def test_text_that_is_not_right(text, said):

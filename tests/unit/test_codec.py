@@ -154,17 +154,17 @@ BAD = [
     ({"k": Node(ZeroDivisionError("oh"))}, "value.k", "ZeroDivisionError"),
     ({"k": Node(TypeError("oh"))}, "value.k", "TypeError('oh')"),
     ({"k": Node({"deep": [{1}]})}, "value.k.deep[0]", "a set"),
-    ({"k": Node({1: 2})}, "value.k[1]", "not an int"),
-    (Node({"a": {1: 2}}), "value.a[1]", "not an int"),
-    ({1: 2}, "value[1]", "not an int"),
-    ({"a": {"b": {2: 1}}}, "value.a.b[2]", "not an int"),
-    ([{1: 2}], "value[0][1]", "not an int"),
-    ([{"a": 1}, {b"b": 2}], "value[1][b'b']", "not a bytes"),
-    ({None: 1}, "value[None]", "not a NoneType"),
-    ({(1, 2): 1}, "value[(1, 2)]", "not a tuple"),
+    ({"k": Node({1: 2})}, "value.k[1]", "got an int"),
+    (Node({"a": {1: 2}}), "value.a[1]", "got an int"),
+    ({1: 2}, "value[1]", "got an int"),
+    ({"a": {"b": {2: 1}}}, "value.a.b[2]", "got an int"),
+    ([{1: 2}], "value[0][1]", "got an int"),
+    ([{"a": 1}, {b"b": 2}], "value[1][b'b']", "got a bytes"),
+    ({None: 1}, "value[None]", "got a NoneType"),
+    ({(1, 2): 1}, "value[(1, 2)]", "got a tuple"),
     ({"m": memoryview(b"abcd")[::2], "s": {1}}, "value.s", "a set"),
-    ({"m": memoryview(b"abcd")[::2], 1: 1}, "value[1]", "not an int"),
-    ({"v": {1: 1}, "m": memoryview(b"abcd")[::2]}, "value.v[1]", "not an int"),
+    ({"m": memoryview(b"abcd")[::2], 1: 1}, "value[1]", "got an int"),
+    ({"v": {1: 1}, "m": memoryview(b"abcd")[::2]}, "value.v[1]", "got an int"),
     ("\ud800", "value", "surrogates"),
     ({"\ud800": 1}, "value['\\ud800']", "surrogates"),
     (nest(2000), "value[0][0][0][0][0][0][0]...", "deep"),
@@ -312,7 +312,7 @@ def test_keys_of_a_str_subclass_go_out() -> None:
 
 @pytest.mark.parametrize("wire", [[1], ["etype"], None, "text"])
 def test_a_message_is_a_map(wire: Any) -> None:
-    with pytest.raises(EncodeError, match="a message is a map"):
+    with pytest.raises(EncodeError, match="a message must be a map, got"):
         double(wire)
 
 
@@ -395,14 +395,14 @@ def messages() -> Iterator[tuple[str, bytes, str]]:
     yield "cut", b"\x82\xa5etype\xa1X", "truncated"
     yield "more", b"\x81\xa5etype\xa1X\xc0\xc0", "2 trailing bytes"
     yield "0xc1", b"\xc1", "a byte that msgpack does not use"
-    yield "list", b"\x91\x01", "not a map but a list"
-    yield "int", b"\x05", "not a map but an int"
-    yield "nil", b"\xc0", "not a map but a NoneType"
-    yield "str", b"\xa1X", "not a map but a str"
-    yield "bin", b"\xc4\x01X", "not a map but a bytes"
-    yield "ext", b"\xd4\x05X", "not a map but an ExtType"
-    yield "timestamp", b"\xd6\xff\x00\x00\x00\x01", "not a map but a Timestamp"
-    yield "undefined", b"\xd4\x00\x00", "not a map but a NoneType"
+    yield "list", b"\x91\x01", "expected a map, got a list"
+    yield "int", b"\x05", "expected a map, got an int"
+    yield "nil", b"\xc0", "expected a map, got a NoneType"
+    yield "str", b"\xa1X", "expected a map, got a str"
+    yield "bin", b"\xc4\x01X", "expected a map, got a bytes"
+    yield "ext", b"\xd4\x05X", "expected a map, got an ExtType"
+    yield "timestamp", b"\xd6\xff\x00\x00\x00\x01", "expected a map, got a Timestamp"
+    yield "undefined", b"\xd4\x00\x00", "expected a map, got a NoneType"
     yield "no etype", b"\x81\xa1a\x01", "no etype"
     yield "etype nil", b"\x81\xa5etype\xc0", "etype is not a string"
     yield "etype bin", b"\x81\xa5etype\xc4\x01X", "etype is not a string"

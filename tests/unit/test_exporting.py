@@ -94,7 +94,11 @@ def test_an_unfinished_recording_is_printed_with_a_warning_and_status_3(path):
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(None, "No such file or directory"), (b"hello", "is no recording"), (b"", "is no recording")],
+    [
+        (None, "No such file or directory"),
+        (b"hello", "is not a recording"),
+        (b"", "is not a recording"),
+    ],
 )
 def test_what_can_not_be_read(tmp_path, content, said):
     path = tmp_path / "other.mcap"

@@ -401,7 +401,7 @@ async def test_a_lease_is_for_one_block_at_a_time_and_may_be_used_again(autojump
     async with connected() as (client, _):
         lease = client.lease("POSE", max_age=1)
         with lease:
-            with pytest.raises(RuntimeError, match="in use already"):
+            with pytest.raises(RuntimeError, match="already in use"):
                 lease.__enter__()
         assert await expires(lease) == 1
         assert await expires(lease) == 1

@@ -190,7 +190,7 @@ def test_a_page_is_not_given_by_the_name_of_a_stranger(host):
 @pytest.mark.parametrize("host", ["", " ", "a b", "evil@localhost", "localhost:x", '"><script>'])
 def test_a_host_that_is_none_gets_no_page(host):
     for secure in (False, True):
-        assert "no host" in refusal(None, host, ws=False, secure=secure)
+        assert "not a host name" in refusal(None, host, ws=False, secure=secure)
 
 
 def test_without_a_host_it_is_no_browser():
@@ -283,13 +283,19 @@ def test_a_page_that_was_let_in_may_read_the_answer_and_no_other():
 @pytest.mark.parametrize(
     ("origins", "message"),
     [
-        ("https://a.example", r"write a list, \['https://a.example'\]"),
-        ([5], "origins: 5: write strings"),
-        (["a.example"], "write scheme, host and port only"),
-        (["https://a.example/"], "write scheme, host and port only"),
-        (["https://u@a.example"], "write scheme, host and port only"),
-        (["https://a.example:99999"], "write scheme, host and port only"),
-        (["*"], "write scheme, host and port only"),
+        (
+            "https://a.example",
+            r"origins must be a list of str, got .*; use \['https://a.example'\]",
+        ),
+        ([5], "each of origins must be a str, got 5"),
+        (["a.example"], "each of origins must be a scheme, a host and perhaps a port"),
+        (["https://a.example/"], "each of origins must be a scheme, a host and perhaps a port"),
+        (["https://u@a.example"], "each of origins must be a scheme, a host and perhaps a port"),
+        (
+            ["https://a.example:99999"],
+            "each of origins must be a scheme, a host and perhaps a port",
+        ),
+        (["*"], "each of origins must be a scheme, a host and perhaps a port"),
     ],
 )
 def test_origins_that_cannot_be(origins, message):
@@ -303,12 +309,12 @@ def test_origins_that_cannot_be(origins, message):
         ("robot", "hosts must be a list of names, got 'robot'"),
         (None, "hosts must be a list of names, got None"),
         (5, "hosts must be a list of names, got 5"),
-        ([5], "hosts must be names, got 5"),
+        ([5], "each of hosts must be a str, got 5"),
         (["https://robot"], "without scheme, port and path, got 'https://robot'"),
         (["robot:8012"], "got 'robot:8012'"),
         (["robot/x"], "got 'robot/x'"),
         (["a.*.b"], r"got 'a\.\*\.b'"),
-        (["**"], "write 'robot.example'"),
+        (["**"], "use 'robot.example'"),
         ([""], "got ''"),
     ],
 )

@@ -218,11 +218,11 @@ def test_image(value: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "says"),
     [
-        (None, "holds no image, but NoneType"),
-        ([1], "holds no image, but list"),
-        ({"width": 4}, "holds no image, but NoneType"),
-        (b"none", "4 bytes are no image"),
-        (jpeg()[:-40], "are no image"),
+        (None, "must be an image, got NoneType"),
+        ([1], "must be an image, got list"),
+        ({"width": 4}, "must be an image, got NoneType"),
+        (b"none", "4 bytes are not an image"),
+        (jpeg()[:-40], "are not an image"),
         ("a", "not base64"),
         ("ü", "not base64"),
         ("data:text/plain,hello", "no"),

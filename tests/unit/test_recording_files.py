@@ -341,7 +341,7 @@ def test_no_flipped_byte_does_more_than_warn(path):
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"\x89MCAP0\r", b"{}" * 100])
 def test_what_is_no_recording_is_refused(path, content):
     path.write_bytes(content)
-    with pytest.raises(NotARecording, match="no recording") as caught:
+    with pytest.raises(NotARecording, match="not a recording") as caught:
         open_recording(path)
     assert isinstance(caught.value, ValueError)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)

@@ -110,6 +110,6 @@ def test_a_password_is_not_shown():
     server = parse_server("http://alice:secret@a.test:8000")
     assert "secret" not in server.shown
     assert "secret" not in server.key
-    with pytest.raises(ValueError, match="write http") as wrong:
+    with pytest.raises(ValueError, match="use http") as wrong:
         parse_server("ftp://alice:secret@a.test")
     assert "secret" not in str(wrong.value)

@@ -215,7 +215,7 @@ async def test_a_subscriber_that_changes_the_store_reorders_nothing():
 async def test_a_session_is_subscribed_once():
     store, session = SceneStore(), Session()
     async with store.subscribe(session) as subscription:
-        with pytest.raises(RuntimeError, match="subscribed to this store already"):
+        with pytest.raises(RuntimeError, match="already subscribed to this store"):
             async with store.subscribe(session):
                 pass
         with pytest.raises(RuntimeError, match="already"):

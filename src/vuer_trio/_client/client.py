@@ -51,21 +51,22 @@ class VuerClient(ClientBase):
 
     ``uri``, ``max_size`` (bytes) and ``ssl_verify`` fall back to the environment's
     ``VUER_CLIENT_URI`` (``ws://localhost:8012``), ``WEBSOCKET_MAX_SIZE`` (2**28) and
-    ``VUER_SSL_VERIFY`` (true). ``headers`` may be a callable, asked at each dial. ``proxy`` is an
-    ``http://`` or ``https://`` URL, or True for the environment's. ``stream`` is an open byte
-    stream, used as it is. Timeouts are seconds, `math.inf` switches one off: ``connect_timeout``
-    for the whole of opening; ``close_timeout`` for the time without progress while the outbox
-    drains, and for the peer's answer to the close; ``heartbeat`` for a silence before a ping, and
-    as much again before the link is lost. ``reconnect``, True or a `Backoff`, dials again after
-    every end that this side did not ask for; until it gives up, sending follows the room in the
-    outbox, and what waits goes on waiting. ``floats="single"`` halves the size of floats, as the
-    reference does. ``mirror_scene`` keeps `scene`. ``checkpoints="every"`` yields to other tasks
-    at every call. ``inbox`` and ``outbox`` are delivery policies: `Fifo` waits when it is full,
-    `DropOldest`, `Latest` and `Discard` never do and count what they drop. The default inbox is a
-    ``Fifo(1024)`` that waits for its first receiver no longer than 1 s after it was full: until
-    there is one, it then keeps the newest, counts the rest, and says so in a warning.
+    ``VUER_SSL_VERIFY`` (true). ``headers`` may be a callable, called for each connection attempt.
+    ``proxy`` is an ``http://`` or ``https://`` URL, or True for the environment's. ``stream`` is an
+    open byte stream, used as it is. Timeouts are in seconds, `math.inf` disables one:
+    ``connect_timeout`` for the whole of opening; ``close_timeout`` for the time without progress
+    while the outbox drains, and for the peer's answer to the close; ``heartbeat`` for a silence
+    before a ping, and as much again before the link is lost. ``reconnect``, True or a `Backoff`,
+    reconnects after every end that this side did not ask for; until it gives up, sending works as
+    long as the outbox has room, and calls that wait keep waiting. ``floats="single"`` halves the
+    size of floats, as the reference does. ``mirror_scene`` keeps `scene`. ``checkpoints="every"``
+    yields to other tasks at every call. ``inbox`` and ``outbox`` are delivery policies: `Fifo`
+    waits when it is full, `DropOldest`, `Latest` and `Discard` never do and count what they drop.
+    The default inbox is a ``Fifo(1024)`` that waits for its first receiver for at most 1 s after it
+    filled up: from then until there is one, it keeps the newest, counts the rest, and logs a
+    warning.
 
-    Raises TypeError and ValueError for options that cannot be.
+    Raises TypeError and ValueError for invalid options.
     """
 
     def __init__(
@@ -131,7 +132,7 @@ class VuerClient(ClientBase):
 
     @property
     def uri(self) -> str:
-        """Where it connects to, without what may be secret: a password, what its query says."""
+        """Where it connects to, without anything secret: no password, no values of its query."""
         return self._options.address.shown
 
     def statistics(self) -> Statistics:
@@ -204,9 +205,10 @@ class VuerClient(ClientBase):
     async def flush(self, timeout: float | None = None) -> None:
         """Wait until the server has read everything enqueued so far.
 
-        It answers a WebSocket ping sent behind it. Raises CallTimeout after ``timeout`` seconds,
-        InboxFull if a full inbox keeps the answer from being read: at once, but where the default
-        inbox has never been received from, which gives way after 1 s. Cancelled: nothing is undone.
+        The server answers a WebSocket ping that is sent after it. Raises CallTimeout after
+        ``timeout`` seconds, InboxFull if a full inbox keeps the answer from being read:
+        immediately, or after 1 s with the default inbox if nothing has ever been received.
+        Cancelled: nothing is undone.
         """
         if self._connection is None:
             raise renew(self.send.outbox.closed or ClientClosed())
@@ -223,8 +225,8 @@ class VuerClient(ClientBase):
         """Wait for the next event.
 
         Raises RecvTimeout after ``timeout`` seconds, ConnectionClosed when everything has been
-        received and the connection has ended (in order, too), ClientClosed after a local close,
-        ProtocolError for a frame that cannot be decoded, after which the next call goes on.
+        received and the connection has ended (cleanly, too), ClientClosed after a local close,
+        ProtocolError for a frame that cannot be decoded, after which the next call continues.
         It yields to other tasks at least every 0.25 ms. Cancelled: nothing has been taken.
         """
         if timeout is None:
@@ -236,7 +238,7 @@ class VuerClient(ClientBase):
         return self._receiver.recv_nowait()
 
     async def recv_many(self, limit: int | None = None) -> list[ServerEvent]:
-        """Wait for one event; all that are there then, up to ``limit``. Raises as `recv`."""
+        """Wait for one event, and return all that are there, up to ``limit``. Raises as `recv`."""
         return await self._receiver.recv_many(limit)
 
     def __aiter__(self) -> Self:
@@ -265,8 +267,8 @@ class VuerClient(ClientBase):
     def receive_channel(self) -> ReceiveEnd[ServerEvent]:
         """The receiving end, as a ``trio.abc.ReceiveChannel``; each access makes a new one.
 
-        Under asyncio it is an ``anyio.abc.ObjectReceiveStream``, with anyio's exceptions. Who has
-        one is going to receive: the default inbox waits for it as long as it takes.
+        Under asyncio it is an ``anyio.abc.ObjectReceiveStream``, with anyio's exceptions. Taking
+        it counts as receiving: from then on the default inbox waits as long as it takes.
         """
         rt = runtime()
         self._receiver.take()
@@ -350,8 +352,8 @@ class VuerClient(ClientBase):
 
         ``direction`` is "received", when they are read, or "sent", just before they are written;
         INIT is among them if ``fn`` is there when the connection opens. ``fn`` is sync, and must
-        neither wait nor keep the sequence. What it raises is logged. Returns what takes it back,
-        twice is harmless.
+        neither wait nor keep the sequence. What it raises is logged. Returns a function that
+        removes ``fn``; calling it twice is harmless.
         """
         return add_observer(self._observers, fn)
 
@@ -359,15 +361,15 @@ class VuerClient(ClientBase):
 
     @property
     def scene(self) -> Scene:
-        """The server's scene, as a browser would have it by now: of all that has been read.
+        """The server's scene, as a browser would show it after everything that has been read.
 
-        It is one object for the client's life, to be read only. Each link starts it from nothing,
-        as each page does; between two links it is what the last one left. It grows with what the
-        server adds. Raises RuntimeError without ``mirror_scene=True``.
+        It is one read-only object for the life of the client. Each link starts with an empty
+        scene, as each page does; between links it stays as the last one left it. It grows with
+        what the server adds. Raises RuntimeError without ``mirror_scene=True``.
         """
         if self._scene is None:
             raise RuntimeError(
-                "this client keeps no scene: open it with open_vuer_client(..., mirror_scene=True)"
+                "this client has no scene; open it with open_vuer_client(..., mirror_scene=True)"
             )
         return self._scene
 
@@ -379,7 +381,7 @@ class VuerClient(ClientBase):
     # ---- staleness
 
     def latest(self, etype: str, *, max_age: float | None = None) -> ServerEvent:
-        """The newest event of a type, whoever has received it.
+        """The newest event of a type, whether or not it has been received.
 
         Raises Stale if there is none, or if it was read more than ``max_age`` seconds ago.
 
@@ -392,12 +394,12 @@ class VuerClient(ClientBase):
         return self._freshness.latest(etype, max_age)
 
     def lease(self, etype: str, *, max_age: float) -> Lease:
-        """``with client.lease("POSE", max_age=0.1) as lease:`` goes on while events keep coming.
+        """``with client.lease("POSE", max_age=0.1) as lease:`` runs while events keep coming.
 
         The block is a cancel scope, ``lease.scope``. Its deadline is ``max_age`` seconds after
         the newest event of the type, or after the entry if that one is older or there is none;
         each one that is read moves it on. At the deadline the block is cancelled, and leaving it
-        raises Stale. The end of the connection is no end of the lease: it runs out.
+        raises Stale. The end of the connection does not end the lease: it runs out.
         """
         self._heed(self._connection)
         self._freshness.begin()

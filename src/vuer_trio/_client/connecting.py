@@ -71,7 +71,7 @@ async def _dial_now(
 def connection_failed(uri: str, exc: Exception, what: str = "a Vuer server") -> Exception:
     """What opening raises for what the dial failed with."""
     if isinstance(exc, VuerError | TypeError) or type(exc) is ValueError:
-        return exc  # a fault of the caller's
+        return exc  # the caller's mistake
     why = say_why(exc, what, secure=uri.startswith("wss:"))
     status = getattr(exc, "status", None)
     return ConnectionFailed(
@@ -109,7 +109,7 @@ def received(item: Any) -> ServerEvent:
         return ReceivedServerEvent(decode(item))
     if kind is Text:
         raise ProtocolError(
-            f"a text frame of {len(item)} bytes, where the wire has only binary ones",
+            f"a text frame of {len(item)} bytes, but only binary frames are allowed",
             frame=bytes(item),
         )
     event: ServerEvent | ProtocolError = item.event  # decoded when it was read

@@ -162,7 +162,7 @@ class Lease:
 
     def __enter__(self) -> Self:
         if self._held:
-            raise RuntimeError(f"{self!r} is in use already; take another one")
+            raise RuntimeError(f"{self!r} is already in use; create another one")
         rt = runtime()
         now = rt.current_time()
         self._clock = rt.current_time

@@ -139,9 +139,7 @@ class Options:
 
     def _check(self) -> None:
         if not isinstance(self.uri, str):
-            raise TypeError(
-                must_be("uri", "a str", self.uri, f"write {DEFAULT_URI!r}", secret=True)
-            )
+            raise TypeError(must_be("uri", "a str", self.uri, f"use {DEFAULT_URI!r}", secret=True))
         parse_address(self.uri)
         check_size("max_size", self.max_size)
         check_seconds(self, _SECONDS)
@@ -178,7 +176,7 @@ class Options:
         if self.stream is not None and self.reconnect:
             raise ValueError("stream= cannot be opened again; leave reconnect= out")
         if self.backoff is not None and self.backoff.replay and not self.outbox.lossless:
-            raise ValueError("replay=True keeps what is not confirmed; write outbox=Fifo(...)")
+            raise ValueError("replay=True keeps what is not confirmed; use outbox=Fifo(...)")
         if not isinstance(self.mirror_scene, bool):
             raise TypeError(must_be("mirror_scene", "True or False", self.mirror_scene))
         check_context("ssl_context", self.ssl_context)
@@ -209,7 +207,7 @@ class Options:
         if checked or self.ssl_context is not None or self.stream is not None:
             return ""
         return (
-            f"the certificate of {address.host} is not checked ({because}): whoever is on the way "
+            f"the certificate of {address.host} is not checked ({because}): anybody on the way "
             "can read and change everything; trust it with ssl_context= instead"
         )
 
@@ -226,19 +224,19 @@ def _header(pair: Any) -> tuple[str, str]:
         raise TypeError(must_be("a header", "a pair of a name and a value", pair, secret=True))
     name, value, *more = (*pair, None, None)
     if len(more) != 2:
-        raise TypeError(f"a header must be a pair of a name and a value, got {len(more)} things")
+        raise TypeError(f"a header must be a pair of a name and a value, got {len(more)} items")
     if not isinstance(name, str):
         raise TypeError(must_be("the name of a header", "a str", name, secret=True))
     if not isinstance(value, str):
         header = f"the value of the header {shown(name, 64)!r}"
         raise TypeError(must_be(header, "a str", value, secret=True))
     if not (name and name.isascii()) or any(c in "\r\n\0" for c in name + value):
-        raise ValueError(f"headers: {shown(name, 64)!r} holds what HTTP cannot carry")
+        raise ValueError(f"the header {shown(name, 64)!r} holds characters that HTTP cannot carry")
     try:
         value.encode("latin-1")
     except UnicodeEncodeError:
         raise ValueError(
-            f"the value of the header {shown(name, 64)!r} must be ASCII or Latin-1; write other "
+            f"the value of the header {shown(name, 64)!r} must be ASCII or Latin-1; send other "
             "characters in percent-encoding or base64"
         ) from None
     return name, value
@@ -263,9 +261,9 @@ def check_size(name: str, value: object) -> None:
 def check_port(value: object) -> None:
     """Where to listen."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(must_be("port", "an int", value, "write 0 for any that is free"))
+        raise TypeError(must_be("port", "an int", value, "use 0 for any free port"))
     if not 0 <= value < 65_536:
-        raise ValueError(must_be("port", "below 65536", value, "write 0 for any that is free"))
+        raise ValueError(must_be("port", "from 0 to 65535", value, "use 0 for any free port"))
 
 
 def check_context(name: str, value: object, *, server: bool = False) -> None:
@@ -302,10 +300,12 @@ def check_seconds(
     for name in names:
         value = getattr(options, name)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise TypeError(must_be(name, "a number of seconds", value, "math.inf is no limit"))
+            raise TypeError(
+                must_be(name, "a number of seconds", value, "use math.inf for no limit")
+            )
         if not value >= 0 or (value == 0 and name in positive):
             what = "more than 0" if name in positive else "0 or more"
-            raise ValueError(must_be(name, f"{what} seconds", value, "math.inf is no limit"))
+            raise ValueError(must_be(name, f"{what} seconds", value, "use math.inf for no limit"))
 
 
 def check_policies(options: object) -> None:
@@ -313,7 +313,7 @@ def check_policies(options: object) -> None:
     for name in ("inbox", "outbox"):
         policy = getattr(options, name)
         if not isinstance(policy, Policy):
-            raise TypeError(must_be(name, "a policy", policy, "write Fifo(1024)"))
+            raise TypeError(must_be(name, "a policy", policy, "use Fifo(1024)"))
 
 
 def environment_int(name: str, default: int) -> int:

@@ -18,7 +18,7 @@ class ThreadsafeSender(Generic[E]):
 
     The event is encoded in the calling thread, which then waits until the loop has taken it. Raises
     what ``send @ event`` raises in the loop, OutboxFull among it. A loop that waits for the calling
-    thread waits for ever.
+    thread waits forever.
     """
 
     def __init__(self, sender: Sender[E]) -> None:

@@ -16,11 +16,11 @@ class Backoff:
     """Redial with growing delays: ``initial``, twice that, ... up to ``maximum`` seconds, each
     ``jitter`` (a share) shorter or longer.
 
-    ``attempts``: give up after so many failed dials in a row, None for never. ``first``: the first
-    dial is retried as well. ``replay``: send again what no pong has confirmed, so that nothing is
-    lost and something may arrive twice; the peer must answer pings in reading order (aiohttp's
-    servers do, those of websockets do not). The delay starts anew after a connection that lived
-    longer than ``maximum``.
+    ``attempts``: give up after this many failed attempts in a row, None for never. ``first``: the
+    first attempt is retried as well. ``replay``: send again what no pong has confirmed, so that
+    nothing is lost, but a message may arrive twice; the peer must answer pings in reading order
+    (servers on aiohttp do, those on websockets do not). The delay is reset after a connection that
+    lasted longer than ``maximum``.
     """
 
     initial: float = 0.5

@@ -141,7 +141,7 @@ class ClientBase(ReentrantContextManager):
     async def run(self, *, task_status: Any = None) -> None:
         """Carry a connection: ``client = await nursery.start(VuerClient(...).run)``.
 
-        Returns when it is closed by `close` or, in order and for good, by the server. Raises
+        Returns when it is closed by `close` or, cleanly and for good, by the server. Raises
         ConnectionFailed, and ConnectionClosed on a loss. Cancelled: leaves at once.
         """
         async with self:
@@ -163,7 +163,7 @@ class ClientBase(ReentrantContextManager):
 
     async def _open(self, nursery: Any, *, shielded: bool) -> Connection:
         if self._alive:
-            raise RuntimeError(f"{self!r} is connected already; close it first")
+            raise RuntimeError(f"{self!r} is already connected; close it first")
         rt = runtime()
         self._warn()
         previous = self._connection

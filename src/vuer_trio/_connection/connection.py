@@ -37,7 +37,7 @@ log = logging.getLogger("vuer_trio.link")
 
 @protected_methods
 class Connection:
-    """`run` is its life; `aclose` ends it in order, `abort` at once.
+    """`run` is its life; `aclose` ends it cleanly, `abort` at once.
 
     ``handler`` is how the layer above takes part, and the only way. ``observers`` are shown all
     that is read and written; whoever gave the list may add to it. ``stopped_by`` are the queues
@@ -345,7 +345,7 @@ class Connection:
         return self._link if self.state is State.OPEN else None
 
     def fail(self, code: int, reason: str) -> None:
-        """End it for a fault of the peer's: the close frame goes out before all that waits."""
+        """End it for a protocol error by the peer: the close frame goes before all that waits."""
         if self.open_link is not None:
             self.open_link.fail(code, reason)
 

@@ -55,7 +55,7 @@ class LinkHandler(Protocol):
 
 @protected_methods
 class Link:
-    """`run` is its life; `leave` ends it in order."""
+    """`run` is its life; `leave` ends it cleanly."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class Link:
             tasks.cancel_scope.cancel()
 
     def _report(self, what: str, exc: BaseException, task: object) -> None:
-        """A fault of ours, or of a stream of the user's: told to the user as what it is."""
+        """A bug of ours, or in a stream of the user's: told to the user as what it is."""
         if has_failed(exc, self.rt, task):
             log_failure(log, exc, "%s of %s failed", what, self.uri)
             self._end(CloseInfo("loss", 1006, f"{what} failed: {describe(exc, repr)}", exc))
@@ -178,7 +178,7 @@ class Link:
         self._reading.cancel()
 
     def fail(self, code: int, reason: str) -> None:
-        """The link ends for a fault of the peer's."""
+        """The link ends for a protocol error by the peer."""
         assert self.transport is not None
         self.transport.fail(code, reason)
 

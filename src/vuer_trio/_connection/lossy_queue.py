@@ -105,7 +105,7 @@ class LossyQueue(Queue[T]):
         self.dropped_since += 1
 
     def _pop_oldest(self) -> T:
-        """Remove the oldest item that is no ping."""
+        """Remove the oldest item that is not a ping."""
         items = self.items
         place = next(n for n, item in enumerate(items) if type(item) is not Ping)
         item = items[place]

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Literal, TypeAlias
 
 from .._failures import contain
+from .._formatting import must_be
 from .._websocket.transport import Message, Ping
 
 __all__ = ["Direction", "Observer", "Observers", "add_observer", "call_observer", "tell_observers"]
@@ -27,11 +28,9 @@ Observers: TypeAlias = list[Observer]
 
 
 def add_observer(observers: Observers, observer: Observer) -> Callable[[], None]:
-    """Show it everything from now on; returns what takes it back, twice is harmless."""
+    """Show it everything from now on; the function returned removes it, even if called twice."""
     if not callable(observer):
-        raise TypeError(
-            f"observe({observer!r}): write a function of the direction and the messages"
-        )
+        raise TypeError(must_be("fn", "a function of the direction and the messages", observer))
     entry = partial(observer)  # the same function may observe twice
     observers.append(entry)
 

@@ -28,7 +28,7 @@ class Policy:
     lossless: ClassVar[bool] = False
 
     def open(self, rt: Runtime | None, *, has_consumer: bool = True) -> Queue[Any]:
-        """A box that keeps this policy. ``attended``: whether anybody takes from it."""
+        """A queue with this policy. ``has_consumer``: whether anybody takes from it."""
         raise NotImplementedError
 
     def key_function(self, default: Callable[[Any], Hashable]) -> Callable[[Any], Hashable] | None:
@@ -42,10 +42,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Fifo(Policy):
-    """Keep everything, in order; whoever fills a full box waits.
+    """Keep everything, in order; the sender waits while the queue is full.
 
-    ``capacity`` in messages, ``max_bytes`` in bytes of payload. One message may overshoot the
-    bytes, so that none is too large for ever.
+    ``capacity`` in messages, ``max_bytes`` in bytes of payload. One message may exceed the limit in
+    bytes, so that none is too large to be sent.
     """
 
     lossless = True
@@ -54,7 +54,7 @@ class Fifo(Policy):
     max_bytes: int = 64 * _MIB
 
     def __post_init__(self) -> None:
-        _check_room(self, self.capacity, self.max_bytes)
+        _check_room(capacity=self.capacity, max_bytes=self.max_bytes)
 
     def open(self, rt: Runtime | None, *, has_consumer: bool = True) -> Queue[Any]:
         return Queue(rt, self, has_consumer=has_consumer)
@@ -65,14 +65,14 @@ class DropOldest(Policy):
     """Keep the newest, in order; nobody waits, and what is dropped is counted.
 
     ``capacity`` in messages, ``max_bytes`` in bytes of payload, of what waits: what is being
-    written is beyond both, and is never dropped. The newest message is kept whatever its size.
+    written does not count, and is never dropped. The newest message is kept whatever its size.
     """
 
     capacity: int = 1024
     max_bytes: int = 64 * _MIB
 
     def __post_init__(self) -> None:
-        _check_room(self, self.capacity, self.max_bytes)
+        _check_room(capacity=self.capacity, max_bytes=self.max_bytes)
 
     def open(self, rt: Runtime | None, *, has_consumer: bool = True) -> Queue[Any]:
         return LossyQueue(rt, self, has_consumer=has_consumer)
@@ -96,7 +96,7 @@ class Latest(Policy):
     def __post_init__(self) -> None:
         if self.key is not None and not callable(self.key):
             raise TypeError(must_be("key", "a function of an event, or None", self.key))
-        _check_room(self, self.max_keys, self.max_bytes)
+        _check_room(max_keys=self.max_keys, max_bytes=self.max_bytes)
 
     @property
     def capacity(self) -> int:
@@ -114,7 +114,7 @@ class Latest(Policy):
 class Discard(Policy):
     """Keep nothing: each message is counted and thrown away.
 
-    For an inbox that nobody wants. Handlers, `latest` and `lease` still see every event, and
+    For an inbox that nobody reads. Handlers, `latest` and `lease` still see every event, and
     `recv` waits until the connection ends. An outbox that discards still flushes.
     """
 
@@ -135,20 +135,24 @@ class Discard(Policy):
         return DropOldest()
 
 
-def _check_room(policy: Policy, capacity: int, max_bytes: int) -> None:
-    if capacity < 1 or max_bytes < 1:
-        raise ValueError(f"{policy}: a box needs room for at least one message")
+def _check_room(**room: object) -> None:
+    """A queue needs room for at least one message."""
+    for name, value in room.items():
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(must_be(name, "an int", value))
+        if value < 1:
+            raise ValueError(must_be(name, "at least 1", value))
 
 
-#: the inbox of who has chosen none; it is told from an equal one by identity
+#: the inbox of a client that has chosen none; told from an equal one by identity
 DEFAULT_INBOX = Fifo(1024)
 
 
 def open_inbox(rt: Runtime, policy: Policy) -> Queue[Any]:
-    """A box for what a client reads.
+    """A queue for what a client reads.
 
-    One that was chosen keeps its policy from the first byte. The default stops the reader as any
-    `Fifo`, but a program that only sends must not hang itself: see `Standstill`.
+    One that was chosen keeps its policy from the first byte. The default stops the reader like any
+    `Fifo`, but a program that only sends must not hang: see `Standstill`.
     """
     box = policy.open(rt, has_consumer=policy is not DEFAULT_INBOX)
     box.stops = True

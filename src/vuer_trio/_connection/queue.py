@@ -57,7 +57,7 @@ class Bounds(Protocol):
 class Queue(Generic[T]):
     """There is room while ``count < capacity`` and ``bytes < max_bytes``.
 
-    One item may overshoot the bytes, so that none is too large for ever. The hot paths read the
+    One item may overshoot the bytes, so that none is too large forever. The hot paths read the
     attributes themselves; only the box changes them. The boxes of ``dropping.py`` are never full.
     """
 

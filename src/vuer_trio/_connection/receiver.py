@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Any, Generic, TypeVar
 
 from .._errors import ConnectionClosed, InboxEmpty, ProtocolError, RecvTimeout, renew
+from .._formatting import must_be
 from .._runtime import Runtime
 from .checkpoints import CheckpointThrottle
 from .queue import Queue
@@ -97,13 +98,13 @@ class Receiver(Generic[E]):
         return self._take()
 
     async def recv_many(self, limit: int | None) -> list[E]:
-        """Wait for one event; all that are there then, up to ``limit``.
+        """Wait for one event, and return all that are there, up to ``limit``.
 
         What cannot be decoded ends the list, and is raised by the call whose first it is.
         Cancelled: nothing has been taken.
         """
         if limit is not None and limit < 1:
-            raise ValueError(f"limit={limit}: recv_many returns at least one event")
+            raise ValueError(must_be("limit", "at least 1, or None", limit))
         inbox = self.inbox
         inbox.has_consumer = True
         if inbox.items:

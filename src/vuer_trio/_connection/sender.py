@@ -165,11 +165,13 @@ class Permit(Generic[E]):
             outbox.home.check()
         outbox, self._outbox = self._outbox, None
         if outbox is None:
-            raise RuntimeError("a permit is good for one event: `await client.send` for another")
+            raise RuntimeError(
+                "a permit is good for one event; use `await client.send` for another"
+            )
         outbox.put_reserved((payload,))
 
     def release(self) -> None:
-        """Give the slot back. Twice is harmless."""
+        """Give the slot back. Calling it twice is harmless."""
         outbox, self._outbox = self._outbox, None
         if outbox is not None:
             outbox.give_back()

@@ -18,6 +18,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from .._formatting import must_be
+
 if TYPE_CHECKING:
     from .._net.http_request import HttpRequest
 
@@ -146,14 +148,14 @@ class Origins:
                     return None
                 return _unknown(page.host)
         return (
-            f"pages of {shown(origin)} may not talk to this server; if they are to, write "
+            f"pages of {shown(origin)} may not talk to this server; to allow them, use "
             f"origins=[{shown(origin)}]"
         )
 
     def _refuse_name(self, host: str, secure: bool) -> str | None:
         called = parse_authority(host)
         if called is None:
-            return f"Host: {shown(host)} is no host"
+            return f"Host: {shown(host)} is not a host name"
         return None if secure or self._knows(called[0]) else _unknown(called[0])
 
     def _knows(self, name: str) -> bool:
@@ -171,7 +173,7 @@ class Origins:
 def _unknown(name: str) -> str:
     return (
         f"this server does not know itself by the name {shown(name)}, and any web site could lead "
-        f"its own name here; if it is a name of this server's, write hosts=[{shown(name)}]"
+        f"its own name here; if it is a name of this server, use hosts=[{shown(name)}]"
     )
 
 
@@ -203,25 +205,25 @@ def check_origins(origins: Iterable[str] | None) -> None:
     if origins is None:
         return
     if isinstance(origins, str):
-        raise TypeError(f"origins={origins!r}: write a list, [{origins!r}]")
+        raise TypeError(must_be("origins", "a list of str", origins, f"use [{origins!r}]"))
     for origin in origins:
         if not isinstance(origin, str):
-            raise TypeError(f"origins: {origin!r}: write strings, 'https://example.com'")
-        if parse_origin(origin) is None:
-            raise ValueError(
-                f"origins: {origin!r}: write scheme, host and port only, 'https://example.com'"
+            raise TypeError(
+                must_be("each of origins", "a str", origin, "use 'https://example.com'")
             )
+        if parse_origin(origin) is None:
+            what = "a scheme, a host and perhaps a port"
+            raise ValueError(must_be("each of origins", what, origin, "use 'https://example.com'"))
 
 
 def check_hosts(hosts: Iterable[str]) -> None:
     """Raises TypeError and ValueError."""
     if isinstance(hosts, str) or not isinstance(hosts, Iterable):
-        raise TypeError(f"hosts must be a list of names, got {hosts!r}: write ['robot.example']")
+        raise TypeError(must_be("hosts", "a list of names", hosts, "use ['robot.example']"))
     for host in hosts:
         if not isinstance(host, str):
-            raise TypeError(f"hosts must be names, got {host!r}: write 'robot.example'")
+            raise TypeError(must_be("each of hosts", "a str", host, "use 'robot.example'"))
         if not _PATTERN.fullmatch(host):
-            raise ValueError(
-                f"hosts must be names without scheme, port and path, got {host!r}: write "
-                "'robot.example', '*.example.com' for all under it, or '*' for any"
-            )
+            what = "a name without scheme, port and path"
+            hint = "use 'robot.example', '*.example.com' for all under it, or '*' for any"
+            raise ValueError(must_be("each of hosts", what, host, hint))

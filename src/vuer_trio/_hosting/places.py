@@ -71,7 +71,7 @@ class Places(Generic[T]):
         self._new.pop(who, None)
 
     def leave(self, who: T) -> None:
-        """Give the place back, twice is harmless."""
+        """Give the place back; calling it twice is harmless."""
         self._new.pop(who, None)
         where = self._inside.pop(who, None)
         if where is not None:
@@ -80,7 +80,7 @@ class Places(Generic[T]):
                 del self._counts[where]
 
     async def watch(self, timeout: float, end: Callable[[T], None]) -> None:
-        """Call ``end`` for each newcomer that has been one for ``timeout`` seconds, for ever.
+        """Call ``end`` for each newcomer that has been one for ``timeout`` seconds, forever.
 
         It stays in until it leaves.
         """
@@ -100,7 +100,7 @@ class Places(Generic[T]):
 def network(host: str | None) -> str | None:
     """What an address counts as: itself, or in IPv6 its /64, all of which one customer has.
 
-    None for this machine, where proxies and tunnels are, and for what is no address.
+    None for this machine, where proxies and tunnels are, and for what is not an address.
     """
     if host is None:
         return None

@@ -27,8 +27,8 @@ async def end_stalled(
     """Until cancelled: end each connection with 1008 that has had something to be written for
     ``timeout`` seconds, of which no byte has left. `math.inf`: none.
 
-    What the peer sends meanwhile is no sign of life here. One task looks after all connections, so
-    that an idle one costs nothing: a look is one of Python's loops over them, once a second.
+    What the peer sends meanwhile is not a sign of life here. One task looks after all
+    connections, so that an idle one costs nothing: a look is one loop over them, once a second.
     """
     if timeout == math.inf:
         await rt.Event().wait()

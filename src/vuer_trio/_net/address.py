@@ -62,7 +62,7 @@ def split(uri: str) -> tuple[SplitResult, int | None]:
         parts = urlsplit(uri)
     except ValueError:
         what = "its [ and ] are not around an IPv6 address" if "[" in uri or "]" in uri else ""
-        raise ValueError((what or "its host is none") + hint) from None
+        raise ValueError((what or "its host is not valid") + hint) from None
     try:
         return parts, parts.port
     except ValueError:
@@ -80,7 +80,9 @@ def parse_address(uri: str) -> Address:
     """Take ``ws://`` or ``wss://`` apart. Raises ValueError that says what is wrong with it."""
 
     def wrong(what: str) -> ValueError:
-        return ValueError(f"{shown_uri(uri)!r} is no WebSocket URI: {what}; write ws://host:port")
+        return ValueError(
+            f"uri must be a WebSocket URI, got {shown_uri(uri)!r}: {what}; use ws://host:port"
+        )
 
     try:
         parts, port = split(uri)

@@ -40,7 +40,7 @@ class ConnectOptions:
         return f"<Dialing {self.address.shown}>"
 
     def find_proxy(self) -> Proxy | None:
-        """The proxy to go through, if any. Raises ValueError for one that cannot be."""
+        """The proxy to go through, if any. Raises ValueError for an invalid one."""
         if self.proxy is True:
             return find_proxy(self.address)
         return None if self.proxy is None else parse_proxy(self.proxy)

@@ -91,7 +91,7 @@ class ReplyParser:
         self._interim = 0
 
     def feed(self, data: bytes) -> None:
-        """Some bytes. Raises Rejected for what is no reply, while there is no status."""
+        """Some bytes. Raises Rejected for what is not a reply, as long as there is no status."""
         position = 0
         while not self.reply.whole and position < len(data):
             end = data.find(b"\n", position)
@@ -288,7 +288,7 @@ def plain_switching(request: bytes, reply: Reply) -> bytes:
         raise failed("the server's answer has no Sec-WebSocket-Accept; is it a WebSocket server?")
     if told != [accept]:
         raise failed(
-            "the server's Sec-WebSocket-Accept does not fit the key that was sent: the answer is "
+            "the server's Sec-WebSocket-Accept does not match the key that was sent: the answer is "
             "to another request, perhaps out of a cache"
         )
     lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]

@@ -17,7 +17,7 @@ LIMIT = 65_536
 
 
 class BadRequest(Exception):
-    """What was received is no request that can be answered otherwise than with ``status``."""
+    """What was received can only be answered with ``status``."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)

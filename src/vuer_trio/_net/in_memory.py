@@ -22,7 +22,7 @@ def host_inside(name: str, open_stream: Open) -> Iterator[None]:
     ValueError for a name that another host has.
     """
     if _hosts.setdefault(name, open_stream) is not open_stream:
-        raise ValueError(f"there is a host {name!r} in this process already")
+        raise ValueError(f"the host {name!r} already exists in this process")
     try:
         yield
     finally:

@@ -78,7 +78,7 @@ def parse_proxy(proxy: str, source: str = "proxy") -> Proxy:
     def wrong(why: str) -> ValueError:
         what = "an http:// or https:// URL of a proxy that speaks CONNECT"
         return ValueError(
-            f"{source} must be {what}, got {shown_uri(proxy)!r}: {why}; write http://host:port"
+            f"{source} must be {what}, got {shown_uri(proxy)!r}: {why}; use http://host:port"
         )
 
     scheme, slashes, _ = proxy.partition("://")
@@ -86,9 +86,9 @@ def parse_proxy(proxy: str, source: str = "proxy") -> Proxy:
     if not slashes:
         raise wrong("it has no scheme")
     if scheme.startswith("socks"):
-        raise wrong("SOCKS is not spoken here")
+        raise wrong("SOCKS is not supported")
     if scheme not in ("http", "https"):
-        raise wrong("that scheme is not spoken here")
+        raise wrong("that scheme is not supported")
     try:
         parts, port = split(proxy)
     except ValueError as exc:
@@ -121,4 +121,4 @@ async def open_tunnel(stream: ByteStream, address: Address, proxy: Proxy) -> Non
         hint = "write its user and password into the URL: http://user:password@host:port"
         raise Rejected(f"{exc}; {hint}", status=exc.status) from None
     if reply.rest:  # a server that is asked first has nothing to say yet
-        raise Rejected("the proxy sent something behind its answer, before it was asked for more")
+        raise Rejected("the proxy sent something after its answer, before it was asked for more")

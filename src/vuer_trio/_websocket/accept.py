@@ -51,7 +51,7 @@ async def listen(
     beside the connections, and are cancelled when they are, whatever for: a ``greet`` that shields
     itself hears of the end by one of them.
 
-    Raises OSError if it cannot bind, ValueError for a transport that cannot be had. Nothing that
+    Raises OSError if it cannot bind, ValueError for a transport that is not available. Nothing that
     one connection does ends it or another: failures of a handshake are logged (DEBUG), those of
     ``greet`` with their traceback (ERROR). A stream is closed when ``greet`` returns. Cancelled:
     the listening sockets are closed first; nothing is left open.

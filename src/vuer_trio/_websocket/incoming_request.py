@@ -83,7 +83,7 @@ class IncomingRequest:
         """Send a whole reply, and wait a moment for the peer to leave: the stream ends here.
 
         To a HEAD request the body is left out. Raises OSError (TimeoutError when nothing of the
-        reply was taken for ``handshake_timeout``) and, for a header that is none, ValueError.
+        reply was taken for ``handshake_timeout``) and, for an invalid header, ValueError.
         Cancelled: the reply may be cut.
         """
         head = response(status, headers, len(body))

@@ -57,7 +57,7 @@ class WebSocketProtocol(Protocol):
     pongs: list[bytes]
     #: frames to be written: pongs, a close
     out: list[bytes]
-    #: how the peer, or a fault of the peer's, ended the connection
+    #: how the peer, or a protocol error by the peer, ended the connection
     close_info: CloseInfo | None
 
     @property
@@ -80,10 +80,10 @@ class WebSocketProtocol(Protocol):
         """Bytes of frames; whether more may follow."""
 
     def close(self, code: int, reason: str) -> None:
-        """Queue a close frame. Twice is harmless."""
+        """Queue a close frame. Calling it twice is harmless."""
 
     def fail(self, code: int, reason: str) -> None:
-        """End it for a fault of the peer's that this side has found."""
+        """End it for a protocol error by the peer that this side has found."""
 
     def encode(self, payload: bytes) -> bytes:
         """One message, compressed. Raises ConnectionResetError when no message may follow."""

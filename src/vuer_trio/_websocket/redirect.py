@@ -45,7 +45,7 @@ def follow(options: ConnectOptions, rejected: Rejected, count: int) -> ConnectOp
         raise _final(rejected, "it does not say where to, in one Location")
     there = _target(here, rejected)
     if rejected.status not in _FOLLOWED:
-        raise _final(rejected, there, "with this status it is for people to choose")
+        raise _final(rejected, there, "with this status the choice is left to the user")
     if count >= REDIRECTS:
         raise _final(rejected, there, f"{REDIRECTS} redirects were followed: is it a loop?")
     if here.secure and not there.secure:

@@ -30,7 +30,7 @@ class TextCheck:
         self.seen = 0  # bytes of its payload so far
 
     def begin(self, first: int, fragmented: bool) -> None:
-        """A frame that is no control frame, by its first byte. ``fragmented``: within a message."""
+        """A frame other than a control frame, by its first byte. ``fragmented``: in a message."""
         opcode = first & _OPCODE
         self.seen = 0
         self._last = bool(first & _FIN)

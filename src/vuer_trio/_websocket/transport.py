@@ -75,8 +75,8 @@ Outgoing: TypeAlias = bytes
 class CloseInfo:
     """How a connection ended.
 
-    ``by`` is "peer" for a close frame received, "us" for a fault of the peer's that made this side
-    fail the connection, "loss" for an end without a close frame (``code`` 1006).
+    ``by`` is "peer" for a close frame received, "us" for a protocol error by the peer that made
+    this side fail the connection, "loss" for an end without a close frame (``code`` 1006).
     """
 
     by: Literal["peer", "us", "loss"]
@@ -171,7 +171,7 @@ class Transport(Protocol):
         """Queue the close frame before all data."""
 
     def fail(self, code: int, reason: str) -> None:
-        """This side ends it, for a fault of the peer's as a rule. Queue the close frame before
+        """This side ends it, usually for a protocol error by the peer. Queue the close frame before
         all data; `read` returns if this is called in `Sink.deliver`, else it is to be cancelled.
         """
 

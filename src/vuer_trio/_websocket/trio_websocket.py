@@ -5,10 +5,10 @@ frame. So it is given a `BufferedStream`: a stream whose ``send_all`` only appen
 which the one writer empties. Data, pongs and close frames pass through it in the order in which
 the package made them, each whole.
 
-What the package leaves to its users, and is seen to here: its handshake waits for ever when the
+What the package leaves to its users, and is seen to here: its handshake waits forever when the
 stream ends before the reply, its reader raises into the nursery when the server refuses, a lost
-connection leaves its ``ping()`` waiting, it reports a fault of the peer's as a close frame of the
-peer's, and it can offer no extension.
+connection leaves its ``ping()`` waiting, it reports a protocol error by the peer as a close frame
+from the peer, and it can offer no extension.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ class PackagedWebSocket:
             self._hosted.set()
 
     async def _watch_handshake(self) -> None:
-        """The package waits for ever for a reply that the end of the stream has overtaken."""
+        """The package waits forever for a reply that the end of the stream has overtaken."""
         await self._cork.ended.wait()
         if not self._settled.is_set():
             self._scope.cancel()
@@ -273,7 +273,7 @@ class PackagedWebSocket:
             text = str(cause) if cause else "the stream ended without a close frame"
             return CloseInfo("loss", 1006, text, cause)
         if not self._cork.close_sent:
-            # A fault of the peer's; the package shows it as the peer's close, and sends nothing.
+            # A protocol error by the peer: the package shows it as a close, and sends nothing.
             self.fail(code, reason)
             return CloseInfo("us", code, reason)
         return CloseInfo("peer", code, reason)
@@ -288,7 +288,7 @@ class PackagedWebSocket:
             pass
 
     def _join_parts(self) -> None:
-        """The package keeps each fragment of a message by itself, and empty ones for ever: a list
+        """The package keeps each fragment of a message by itself, and empty ones forever: a list
         of the smallest is a hundred times as large as they are."""
         parts: list[Any] | None = getattr(self._socket, "_message_parts", None)
         if parts is None or len(parts) < _PARTS:

@@ -1,6 +1,6 @@
 """A WebSocket server's connection on the ``trio-websocket`` package.
 
-The package reads a request of its own, and waits for ever for a good one. So it is given one that
+The package reads a request of its own, and waits forever for a good one. So it is given one that
 is known to be good, and then nothing until it has answered: what came behind the real request is a
 client's first frames.
 """

@@ -72,7 +72,7 @@ def plain_request(request: HttpRequest) -> bytes:
 def response(status: int, headers: Fields, size: int) -> bytes:
     """The head of a reply with a body of ``size`` bytes, after which the stream ends.
 
-    Raises ValueError for a header that is none.
+    Raises ValueError for an invalid header.
     """
     fields = [("date", formatdate(usegmt=True))]
     if status >= 200 and status not in (204, 304):
@@ -93,6 +93,6 @@ def _head(status: int, headers: Fields) -> bytes:
     lines = [f"HTTP/1.1 {status} {phrase}"]
     for name, value in headers:
         if not name or any(c <= " " or c == ":" for c in name) or any(c in "\r\n\0" for c in value):
-            raise ValueError(f"{name!r}: {value!r} is no header")
+            raise ValueError(f"not a valid header: {name!r}: {value!r}")
         lines.append(f"{name}: {value}")
     return "\r\n".join([*lines, "", ""]).encode("latin-1")

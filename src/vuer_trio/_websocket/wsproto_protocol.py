@@ -74,7 +74,7 @@ class WsprotoProtocol:
             if self._protocol.state is ConnectionState.REMOTE_CLOSING:
                 self.out.append(bytes(self._protocol.send(event.response())))
             elif self._protocol.state is ConnectionState.OPEN:
-                # A fault of the peer's: the package shows it as a close, and sends nothing.
+                # A protocol error by the peer: the package shows it as a close, and sends nothing.
                 self._fail(int(event.code), event.reason or "")
                 return
             self.close_info = CloseInfo("peer", int(event.code), event.reason or "")

@@ -41,4 +41,4 @@ def check_token(token: object, name: str = "token") -> None:
     if not isinstance(token, str):
         raise TypeError(must_be(name, "a str", token, secret=True))
     if not token or not token.isascii() or any(c <= " " or c == "\x7f" for c in token):
-        raise ValueError(f"{name} must be printable ASCII without spaces, got something else")
+        raise ValueError(f"{name} must be printable ASCII without spaces")

@@ -29,10 +29,13 @@ def parse_relay_url(url: str) -> RelayAddress:
     Raises TypeError, and ValueError that says what is wrong with it.
     """
     if not isinstance(url, str):
-        raise TypeError(must_be("relay_url", "a str", url, f"write {DEFAULT_URL!r}", secret=True))
+        raise TypeError(must_be("relay_url", "a str", url, f"use {DEFAULT_URL!r}", secret=True))
 
     def wrong(what: str) -> ValueError:
-        return ValueError(f"{shown_uri(url)!r} is no relay's URL: {what}; write {DEFAULT_URL}")
+        return ValueError(
+            f"relay_url must be the URL of a relay, got {shown_uri(url)!r}: {what}; "
+            f"use {DEFAULT_URL}"
+        )
 
     full = url if "://" in url else f"http://{url}"
     try:
@@ -63,13 +66,13 @@ def parse_relay_url(url: str) -> RelayAddress:
 def parse_register_url(url: str) -> str:
     """Where to register: the URL as it is, with ``/register`` if it has no path."""
     if not isinstance(url, str):
-        hint = f"write {DEFAULT_URL + '/register'!r}"
+        hint = f"use {DEFAULT_URL + '/register'!r}"
         raise TypeError(must_be("register_url", "a str", url, hint, secret=True))
     wrong = must_be(
         "register_url",
         "an http:// or https:// URL without a user",
         shown_uri(url),
-        "write http://host:port",
+        "use http://host:port",
     )
     if not url.startswith(("http://", "https://")):
         raise ValueError(wrong)

@@ -37,7 +37,7 @@ class Agent(MessageTypes):
 
     @property
     def agent_id(self) -> str | None:
-        """Who this agent is; None until the relay has said it, if it was to choose."""
+        """The id of this agent; None until the relay has chosen one."""
         raise NotImplementedError
 
     @property
@@ -60,9 +60,9 @@ class Agent(MessageTypes):
 
         Waits for its turn in ``rate_limit``, then for room. ``payload`` is anything that JSON has;
         ``extra`` are further fields, which a relay may leave out. No relay confirms a message, and
-        one to an agent that is not there is lost. Raises EncodeError, TypeError and ValueError for
-        what cannot be sent, ConnectionClosed, ClientClosed. Cancelled: it has not been sent, and
-        will not be.
+        one to an agent that is not connected is lost. Raises EncodeError, TypeError and ValueError
+        for what cannot be sent, ConnectionClosed, ClientClosed. Cancelled: it has not been sent,
+        and will not be.
         """
         there = self._there
         names = check_names("to", to, '["*"]')
@@ -96,7 +96,7 @@ class Agent(MessageTypes):
         await self.send([target_id], payload, message_type)
 
     async def flush(self, timeout: float | None = None) -> None:
-        """Wait until the relay has read everything enqueued so far: it answers a ping behind it.
+        """Wait until the relay has read everything enqueued so far, by a ping.
 
         Raises CallTimeout after ``timeout`` seconds, and what ends the connection.
         """
@@ -110,7 +110,7 @@ class Agent(MessageTypes):
     async def subscribe(self, agent_ids: Sequence[str]) -> None:
         """Subscribe to what these agents send, and wait for the relay's confirmation.
 
-        Every later connection subscribes anew. Raises CallTimeout after ``reply_timeout``,
+        Every later connection subscribes again. Raises CallTimeout after ``reply_timeout``,
         ConnectionClosed, ClientClosed. Cancelled: the relay may have got it.
         """
         await self._there.command("subscribe", check_names("agent_ids", agent_ids, '["agent-1"]'))
@@ -218,8 +218,8 @@ class Agent(MessageTypes):
 
         Raises RecvTimeout after ``timeout`` seconds, ConnectionClosed when everything has been
         received and the connection has ended, AuthenticationError if the token was the reason,
-        ClientClosed after a local close, ProtocolError for a frame that is no JSON object, after
-        which the next call goes on. Cancelled: nothing has been taken.
+        ClientClosed after a local close, ProtocolError for a frame that is not a JSON object, after
+        which the next call continues. Cancelled: nothing has been taken.
         """
         receiver = self._there.receiver
         return receiver.recv() if timeout is None else receiver.recv_within(timeout)
@@ -243,11 +243,10 @@ class Agent(MessageTypes):
     ) -> None:
         """Call ``handler(message)``, sync or async, for each message; print them without one.
 
-        What it raises is logged, and the loop goes on; so is a frame that cannot be read. With
-        ``filter`` it gets only what that lets through; the rest, and what that fails for, is
-        received, and dropped. Returns
-        on a normal close, raises ConnectionClosed on any other. Cancelled: nothing is lost but what
-        the handler was doing.
+        What it raises is logged, and the loop continues; so is a frame that cannot be read. With
+        ``filter`` it gets only what passes; the rest, and what the filter raises for, is received
+        and dropped. Returns on a normal close, raises ConnectionClosed on any other. Cancelled:
+        nothing is lost except what the handler was doing.
         """
         handler = show if handler is None else handler
         rt = runtime()

@@ -39,23 +39,23 @@ class ARCClient(Agent, ClientBase):
     """An agent at a relay.
 
     ``async with ARCClient(url) as client`` registers if it has no token, connects, waits for the
-    relay's welcome (a relay may say none: ``welcome_timeout``), and closes at the end of the block.
-    `register`, `connect` and `close` are the same by hand.
+    relay's welcome (a relay may send none: ``welcome_timeout``), and closes at the end of the
+    block. `register`, `connect` and `close` are the same by hand.
 
     ``relay_url`` (``ARC_RELAY_URL``, ``http://localhost:8080``) is ``http(s)://``, ``ws(s)://`` or
     a bare host. ``token`` falls back to ``ARC_TOKEN``; it goes into a header, or, if the relay does
-    not see that, into the query. ``register_url`` is the relay's own origin, and the next port
-    when that answers 404 or 426; ``register_secret`` is for a relay that asks for one.
-    ``rate_limit`` makes `send` wait, so that never more than 100 messages leave in any 60 s; None
-    switches it off. ``filter``, a `Filter` or any function of a message, keeps others out. Commands
-    wait ``reply_timeout`` seconds for the relay.
+    not see that, into the query. ``register_url`` is the relay's own origin, and the next port when
+    that answers 404 or 426; ``register_secret`` is for a relay that requires one. ``rate_limit``
+    makes `send` wait, so that never more than 100 messages leave in any 60 s; None disables it.
+    ``filter``, a `Filter` or any function of a message, keeps others out. Commands wait
+    ``reply_timeout`` seconds for the relay.
 
-    ``reconnect``, True or a `Backoff`, dials again after every end that this side did not ask for,
-    subscribes anew, and checks after ``check_every`` seconds of silence that the relay still
+    ``reconnect``, True or a `Backoff`, reconnects after every end that this side did not ask for,
+    subscribes again, and checks after ``check_every`` seconds of silence that the relay still
     delivers. A refused token is final, unless ``reregister`` gets a new one for the same agent id.
     All other options are those of `VuerClient`.
 
-    Raises TypeError and ValueError for options that cannot be.
+    Raises TypeError and ValueError for invalid options.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class ARCClient(Agent, ClientBase):
     ) -> None:
         address = parse_relay_url(relay_url or os.environ.get("ARC_RELAY_URL") or DEFAULT_URL)
         if isinstance(outbox, Latest):
-            raise ValueError("outbox must not be Latest(...): messages of agents replace none")
+            raise ValueError(must_be("outbox", "Fifo(...) or DropOldest(...)", outbox))
         if agent_id is not None and not isinstance(agent_id, str):
             raise TypeError(must_be("agent_id", "a str, or None for the relay's choice", agent_id))
         token = token if token is not None else os.environ.get("ARC_TOKEN") or None
@@ -143,12 +143,12 @@ class ARCClient(Agent, ClientBase):
 
     @property
     def agent_id(self) -> str | None:
-        """Who this agent is; None until the relay has said it, if it was to choose."""
+        """The id of this agent; None until the relay has chosen one."""
         return self._account.agent_id
 
     @property
     def token(self) -> str | None:
-        """What proves it. Keep it to come back as the same agent."""
+        """The proof of its id. Keep it to reconnect as the same agent."""
         return self._account.token
 
     @property

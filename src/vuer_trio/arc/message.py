@@ -91,12 +91,12 @@ def parse_message(data: bytes | bytearray) -> ARCMessage:
         raise error from None
     except ValueError as exc:
         raise ProtocolError(
-            f"the relay sent what is no JSON: {_short(exc)}", frame=bytes(data)
+            f"the relay sent invalid JSON: {_short(exc)}", frame=bytes(data)
         ) from None
     if not isinstance(fields, dict):
         kind = type(fields).__name__
         raise ProtocolError(
-            f"the relay sent a JSON {kind}, where messages are objects", frame=bytes(data)
+            f"the relay sent a JSON {kind}, but messages are objects", frame=bytes(data)
         )
     return ARCMessage(fields)
 
@@ -111,17 +111,15 @@ def _short(exc: ValueError) -> str:
 def check_names(what: str, names: Any, example: str) -> list[str]:
     """A list of agent ids, at least one. Raises TypeError, ValueError."""
     if isinstance(names, str):
-        raise TypeError(must_be(what, "a list of agent ids", names, f"write {[names]!r:.80}"))
+        raise TypeError(must_be(what, "a list of agent ids", names, f"use {[names]!r:.80}"))
     if not isinstance(names, Sequence | set | frozenset):
-        raise TypeError(must_be(what, "a list of agent ids", names, f"write {example}"))
+        raise TypeError(must_be(what, "a list of agent ids", names, f"use {example}"))
     wanted = list(names)
     for name in wanted:
         if not isinstance(name, str):
             raise TypeError(must_be(f"each of {what}", "a str", name))
     if not wanted:
-        raise ValueError(
-            must_be(what, "a list of at least one agent id", names, f"write {example}")
-        )
+        raise ValueError(must_be(what, "a list of at least one agent id", names, f"use {example}"))
     return wanted
 
 
@@ -144,9 +142,9 @@ def encode_message(
     fields["payload"] = payload
     for name, value in extra.items():
         if name in _RESERVED:
-            raise TypeError(f"{name}= is the relay's to say: leave it out")
+            raise TypeError(f"{name}= is set by the relay; leave it out")
         if name in _KNOWN:
-            raise TypeError(f"{name}= is no further field; a type is message_type=")
+            raise TypeError(f"{name}= cannot be an extra field; use message_type= for the type")
         fields[name] = value
     return encode_fields(fields)
 

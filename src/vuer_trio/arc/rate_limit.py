@@ -27,11 +27,13 @@ class RateLimit:
 
     def __post_init__(self) -> None:
         if isinstance(self.count, bool) or not isinstance(self.count, int) or self.count < 1:
-            what = "a number of messages, at least 1"
-            raise ValueError(must_be("RateLimit's count", what, self.count))
+            what = "an int of at least 1"
+            raise ValueError(must_be("count", what, self.count))
+        if isinstance(self.per, bool) or not isinstance(self.per, int | float):
+            raise TypeError(must_be("per", "a number of seconds", self.per))
         if not 0 < self.per < math.inf:
-            what = "seconds, more than 0 and finite"
-            raise ValueError(must_be("RateLimit's per", what, self.per))
+            what = "more than 0 seconds, and finite"
+            raise ValueError(must_be("per", what, self.per))
 
 
 @protected_methods

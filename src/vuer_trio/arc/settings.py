@@ -35,7 +35,7 @@ class Settings:
         check_seconds(self, _SECONDS, positive=_SECONDS)
         if self.welcome_timeout == math.inf:
             raise ValueError(
-                "welcome_timeout must be finite, got inf; a relay need not say welcome"
+                "welcome_timeout must be finite, got inf; a relay need not send a welcome"
             )
         if not isinstance(self.reregister, bool):
             raise TypeError(must_be("reregister", "True or False", self.reregister))

@@ -129,7 +129,7 @@ class Checkup:
         if slashes and scheme.lower() in ("http", "https"):
             there = shown_uri(f"{'wss' if scheme.lower() == 'https' else 'ws'}://{rest}")
             advice = f"That is the address of a page; its WebSocket is at {there}"
-            raise _Failed(Found(f"{scheme}:// is no WebSocket's scheme", advice))
+            raise _Failed(Found(f"{scheme}:// is not a WebSocket scheme", advice))
         try:
             self._address = parse_address(with_scheme(text))
         except ValueError as exc:
@@ -242,7 +242,7 @@ class Checkup:
             raise _Failed(closed(exc.code, exc.reason), outcome) from None
         except ProtocolError as exc:
             raise _Failed(
-                no_vuer(f"the first message is no event: {printable(str(exc))}")
+                no_vuer(f"the first message is not an event: {printable(str(exc))}")
             ) from None
         if event.etype == "INIT":
             raise _Failed(no_vuer("the server sends back what it gets"))

@@ -100,7 +100,7 @@ def tls_context(args: argparse.Namespace) -> ssl.SSLContext | None:
             context.load_verify_locations(args.ca_cert)
         except OSError as exc:  # an ssl.SSLError, too
             of_ssl = isinstance(exc, ssl.SSLError)
-            what = "no certificate in PEM" if of_ssl else exc.strerror
+            what = "not a certificate in PEM format" if of_ssl else exc.strerror
             raise CommandFailed(f"--ca-cert {args.ca_cert}: {what}", Status.USAGE) from exc
     if args.insecure:
         context.check_hostname = False
@@ -120,7 +120,7 @@ def uri(text: str) -> str:
     """The address of a server."""
     if any(c.isspace() for c in text):  # not shown: it may be what belongs to another option
         raise argparse.ArgumentTypeError(
-            "it has white space, and so is no URI; write ws://host:port"
+            "must be a URI, got one with white space; use ws://host:port"
         )
     try:
         parse_address(with_scheme(text))
@@ -136,14 +136,14 @@ def seconds(text: str) -> float:
     except ValueError:
         value = 0.0
     if not value > 0:  # a NaN is not
-        raise argparse.ArgumentTypeError(f"{text!r}: write positive seconds")
+        raise argparse.ArgumentTypeError(f"must be more than 0 seconds, got {text!r}")
     return value
 
 
 def count(text: str) -> int:
     """How many, from 1."""
     if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: write a positive number")
+        raise argparse.ArgumentTypeError(f"must be an integer of at least 1, got {text!r}")
     return int(text)
 
 
@@ -153,8 +153,8 @@ def header(text: str) -> tuple[str, str]:
     if not colon or not name.strip():
         # Not shown: it may be a token.
         raise argparse.ArgumentTypeError(
-            "there is no colon, or no name before it: write 'NAME: VALUE'"
+            "must be a name and a value, got no colon, or no name before it; use 'NAME: VALUE'"
         )
     if not (text.isascii() and text.isprintable()):
-        raise argparse.ArgumentTypeError(f"{shown(name, 64)!r}: a header holds printable ASCII")
+        raise argparse.ArgumentTypeError(f"the header {shown(name, 64)!r} must be printable ASCII")
     return name.strip(), value.strip()

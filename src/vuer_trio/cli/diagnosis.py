@@ -189,7 +189,7 @@ def handshake_failed(
                 f"the server hung up: {printable(failure)}",
                 "It does not speak HTTP at this port, or has failed; look at its output.",
             )
-        return Found(f"what answers is no HTTP server: {_beginning(reply)}", _ELSEWHERE)
+        return Found(f"what answers is not an HTTP server: {_beginning(reply)}", _ELSEWHERE)
     if at_root:
         here = with_address(address, resource="/")
         return Found(
@@ -230,7 +230,7 @@ def _refused(address: Address, reply: Reply) -> Found:
             return Found(
                 what,
                 f"Neither {shown_path(address.resource)} nor / has a WebSocket: an HTTP server "
-                "that is no Vuer server, or another path. A Vuer server's is /.",
+                "that is not a Vuer server, or another path. A Vuer server's is /.",
             )
         case 429:
             return Found(what, "It has had too many requests: wait, and try again.")
@@ -254,11 +254,11 @@ def _refused(address: Address, reply: Reply) -> Found:
 _CODES = {
     1001: "the server is going away, or being restarted",
     1002: "it takes what it got for broken",
-    1003: "it takes no binary messages: it is no Vuer server",
+    1003: "it takes no binary messages: it is not a Vuer server",
     1006: "the connection broke, without a goodbye: the server has failed, or a proxy cut it",
-    1007: "it takes INIT for broken: it is no Vuer server",
+    1007: "it takes INIT for broken: it is not a Vuer server",
     1008: "it does not allow this client",
-    1009: "INIT is too large for it: it is no Vuer server",
+    1009: "INIT is too large for it: it is not a Vuer server",
     1011: "the server has failed; its output says why",
     1012: "it is being restarted",
     1013: "it is overloaded",

@@ -26,7 +26,7 @@ _TIMESTAMP = -1  # the ext type of msgpack's own timestamps
 
 
 class BadJSON(CommandFailed):
-    """Text that is no JSON, or a mark with something wrong in it; it says where."""
+    """Text that is not JSON, or a mark with something wrong in it; it says where."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, Status.USAGE)
@@ -123,14 +123,14 @@ def _from_mark(mark: str, inside: Any, path: str) -> Any:
         "$ext": "a number and base64 in a string",
         "$map": "a list of pairs",
     }
-    raise ValueError(f"{path}: this is to be {wanted[mark]}")
+    raise ValueError(f"{path} must be {wanted[mark]}")
 
 
 def _bytes(text: str, path: str) -> bytes:
     try:
         return b64decode(text, validate=True)
     except ValueError as exc:
-        raise ValueError(f"{path}: no base64: {exc}") from None
+        raise ValueError(f"{path}: not base64: {exc}") from None
 
 
 # ---- for people

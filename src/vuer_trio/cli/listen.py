@@ -139,7 +139,7 @@ class _Listening:
         except ProtocolError as exc:
             self._broken += 1
             if not self._args.quiet:
-                self._out.remark(f"a frame that is no event: {printable(str(exc))}")
+                self._out.remark(f"a frame that is not an event: {printable(str(exc))}")
         await self._write([event for event in events if self._wants(event)])
 
     def _wants(self, event: ServerEvent) -> bool:

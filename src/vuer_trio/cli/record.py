@@ -77,7 +77,7 @@ async def run(args: argparse.Namespace, out: Output) -> int:
             began = trio.current_time()
             await _until_its_end(args, out, client, recorder, began)
     except FileExistsError:
-        raise CommandFailed(f"{args.file} is there already; choose another name") from None
+        raise CommandFailed(f"{args.file} already exists; choose another name") from None
     except ImportError as exc:
         raise CommandFailed(str(exc)) from exc
     finally:

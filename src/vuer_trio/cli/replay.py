@@ -73,7 +73,7 @@ def speed(text: str) -> float:
     except ValueError:
         value = 0.0
     if not value > 0:  # a NaN is not
-        raise argparse.ArgumentTypeError(f"{text!r}: write a positive number, or inf")
+        raise argparse.ArgumentTypeError(f"must be a number above 0, or inf, got {text!r}")
     return value
 
 
@@ -85,7 +85,7 @@ def endless(args: argparse.Namespace) -> bool:
 async def run(args: argparse.Namespace, out: Output) -> int:
     """See `Command`."""
     if args.serve and args.uri is not None:
-        raise CommandFailed("--serve connects to nobody: leave the URI out", Status.USAGE)
+        raise CommandFailed("--serve listens and does not connect; leave the URI out", Status.USAGE)
     if not args.serve and (args.host, args.port) != (None, None):
         raise CommandFailed("--host and --port are for --serve", Status.USAGE)
     with _damages_told(out):

@@ -37,7 +37,7 @@ class Command(Protocol):
         """Say what it takes."""
 
     def endless(self, args: argparse.Namespace) -> bool:
-        """Whether nothing but Ctrl-C ends it in order."""
+        """Whether only Ctrl-C ends it normally."""
 
     def run(self, args: argparse.Namespace, out: Output) -> Awaitable[int]:
         """Do it. Cancelled when it is to end early."""

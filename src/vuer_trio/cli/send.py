@@ -59,7 +59,7 @@ def endless(args: argparse.Namespace) -> bool:
 async def run(args: argparse.Namespace, out: Output) -> int:
     """See `Command`."""
     if args.etype == "-" and args.json not in (None, "-"):
-        raise BadJSON("`send -` takes whole events from stdin, and no value")
+        raise BadJSON("`send -` reads whole events from stdin; leave the value out")
     if args.etype == "-" or args.json == "-":
         return await _send_lines(args, out)
     where = "the JSON"
@@ -127,12 +127,12 @@ def new_event(etype: str, value: Any) -> ClientEvent:
 def whole_event(value: Any, where: str) -> ClientEvent:
     """The event that an object describes. Raises BadJSON."""
     if not isinstance(value, dict):
-        raise BadJSON(f'{where}: an event is an object, {{"etype": "NAME", "value": ...}}')
+        raise BadJSON(f'{where}: an event must be an object, {{"etype": "NAME", "value": ...}}')
     if not isinstance(value.get("etype"), str):
-        raise BadJSON(f'{where}: it has no "etype", which is a string')
+        raise BadJSON(f'{where}: "etype" must be a string')
     ts = value.get("ts")
     if ts is not None and (isinstance(ts, bool) or not isinstance(ts, int | float)):
-        raise BadJSON(f'{where}: "ts" is to be a number: seconds, or an integer of milliseconds')
+        raise BadJSON(f'{where}: "ts" must be a number: seconds, or an integer of milliseconds')
     return ClientEvent(**value)
 
 

@@ -128,7 +128,7 @@ def web_client() -> Path | None:
 
 
 def _as_options(text: str) -> str:
-    """An error of the server's, in the words of the command line."""
+    """An error from the server, in the words of the command line."""
     text = text.replace("client_root", "web-client")
     text = re.sub(r"^(web-client|cert|key|host|port)(?= must)", r"--\1", text)
     return re.sub(r"\b(web-client|cert|key|host|port)=(?=(\S?))", _option, text)

@@ -1,7 +1,7 @@
 """``python -m vuer_trio.record export --json FILE``: a recording as JSON lines, on the output.
 
 It ends with 0; 1 for a file that cannot be read, or output that nobody reads to its end; 2 for
-arguments that cannot be; 3 if everything that is there was printed, but a part of the recording
+invalid arguments; 3 if everything that is there was printed, but a part of the recording
 is lost.
 """
 

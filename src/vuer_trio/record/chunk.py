@@ -47,7 +47,7 @@ def unpack_chunk(body: bytes, limit: int) -> bytes | memoryview:
     data = read.part(*read.unpack(_LONG))
     if size > limit:
         raise DamagedChunk(
-            f"it would unpack to {size:,} bytes, and {limit:,} are allowed; "
+            f"it would unpack to {size:,} bytes, but only {limit:,} are allowed; "
             "open_recording(..., max_chunk_size=...) allows more"
         )
     try:
@@ -57,9 +57,9 @@ def unpack_chunk(body: bytes, limit: int) -> bytes | memoryview:
     except Exception as exc:  # each compressor has its own, and one may be missing
         raise DamagedChunk(f"{compression} says: {exc}") from exc
     if len(records) != size:
-        raise DamagedChunk(f"it unpacks to {len(records):,} bytes, where it says {size:,}")
+        raise DamagedChunk(f"it unpacks to {len(records):,} bytes, but it says {size:,}")
     if checksum and zlib.crc32(records) != checksum:
-        raise DamagedChunk("its checksum is another one")
+        raise DamagedChunk("its checksum does not match")
     return records
 
 
@@ -72,7 +72,7 @@ def _decompress(compression: str, data: memoryview, size: int) -> bytes | memory
 
         found = zstandard.get_frame_parameters(data).content_size
         if found not in (size, zstandard.CONTENTSIZE_UNKNOWN):  # it would get so much room
-            raise DamagedChunk(f"its frame says {found:,} bytes, where the chunk says {size:,}")
+            raise DamagedChunk(f"its frame says {found:,} bytes, but the chunk says {size:,}")
         return zstandard.decompress(data, size)
     if compression == "lz4":
         from lz4.frame import LZ4FrameDecompressor
@@ -82,7 +82,7 @@ def _decompress(compression: str, data: memoryview, size: int) -> bytes | memory
         if not unpacker.eof and not unpacker.needs_input:
             records += unpacker.decompress(b"", max_length=1)
         if not unpacker.eof:
-            raise DamagedChunk(f"its lz4 frame does not end at {size:,} bytes, where it says so")
+            raise DamagedChunk(f"its lz4 frame does not end at {size:,} bytes, as the chunk says")
         return records
     raise DamagedChunk(f"its compression is unknown: {compression[:20]!r}")
 
@@ -107,7 +107,7 @@ def messages_of(
         # 0 is no kind: there are zeros where records should be.
         if offset > end or not kind or (kind == message and size < _MESSAGE.size):
             where = f"at byte {begin - _HEAD.size:,} of its records"
-            raise DamagedChunk(f"a record {where} cannot be: kind {kind}, {size:,} bytes")
+            raise DamagedChunk(f"a record {where} is invalid: kind {kind}, {size:,} bytes")
         if kind == message:
             number, _, log_time, publish_time = _MESSAGE.unpack_from(data, begin)
             yield number, log_time, publish_time, bytes(data[begin + _MESSAGE.size : offset])

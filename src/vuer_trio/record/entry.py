@@ -53,7 +53,7 @@ class Entry:
 
     @property
     def etype(self) -> str:
-        """The type of the event; empty for a message that is none."""
+        """The type of the event; empty for a message that is not an event."""
         if self._etype is None:
             from .layout import glance
 

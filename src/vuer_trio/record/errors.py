@@ -1,7 +1,7 @@
 """What can be wrong with a recording.
 
 VuerError
-└── NotARecording      the file is none of ours         ValueError
+└── NotARecording      not a file of a Recorder         ValueError
 UserWarning
 └── DamagedRecording   a part of it cannot be read; says which
 """
@@ -14,7 +14,7 @@ __all__ = ["DamagedRecording", "NotARecording", "needed"]
 
 
 class NotARecording(VuerError, ValueError):
-    """The file is no MCAP file, or none that a `Recorder` has written."""
+    """The file is not an MCAP file, or was not written by a `Recorder`."""
 
 
 class DamagedRecording(UserWarning):

@@ -10,7 +10,7 @@ on one line, for each message. What JSON lacks is an object with one key that be
     {"$ext": [5, "AAA="]}         another type of msgpack's: its number, its bytes
     {"$map": [["$bytes", 1]]}     a map that would be taken for one of these
 
-An array of numpy's is a list on the wire already, and stays one. A message that is no event has an
+A numpy array is already a list on the wire, and stays one. A message that is not an event has an
 empty etype, ``"event": null``, and its bytes in ``"payload"``.
 """
 

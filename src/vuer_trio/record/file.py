@@ -200,7 +200,7 @@ class RecordingFile:
                 self._write()
 
     def finish(self) -> None:
-        """Write what waits, then the end of the file. Raises nothing; twice is harmless."""
+        """Write what waits, then the end of the file. Raises nothing; may be called twice."""
         with self._lock:
             if self._finished:
                 return

@@ -43,7 +43,7 @@ _LATEST = (2**64 - 1) // 10**9
 def glance(payload: bytes | bytearray | memoryview) -> tuple[str | None, Any]:
     """``etype`` and ``ts`` of a message, the rest of it not looked at.
 
-    The etype is None if there is none, or if the message is no map.
+    The etype is None if there is none, or if the message is not a map.
     """
     etype = ts = None
     unpacker = Unpacker(max_buffer_size=0)  # no limit: the transport has one
@@ -75,8 +75,8 @@ def nanoseconds(ts: Any) -> int | None:
 def address_of(direction: Direction, etype: str | None) -> tuple[str, str, dict[str, str]]:
     """Topic, message encoding and metadata of the channel for an etype.
 
-    None stands for what is no event. The part behind an ``@`` is the number of one request, and
-    makes no channel of its own: then the metadata have no ``etype``.
+    None stands for a message that is not an event. The part behind an ``@`` is the
+    number of one request, and makes no channel of its own: then the metadata have no ``etype``.
     """
     metadata: dict[str, str] = {"direction": direction}
     if etype is None:

@@ -58,10 +58,10 @@ def outline(path: Path) -> Outline:
     with open(path, "rb") as stream:
         found = Outline(size=os.fstat(stream.fileno()).st_size)
         if stream.read(len(MAGIC)) != MAGIC:
-            raise NotARecording(f"{path} is no recording: it does not begin as an MCAP file does")
+            raise NotARecording(f"{path} is not a recording: it does not begin like an MCAP file")
         _go_through(stream, found, path)
     if not found.about:
-        raise NotARecording(f"{path} is an MCAP file, but no recording of vuer-trio's")
+        raise NotARecording(f"{path} is an MCAP file, but not a recording by vuer-trio")
     if found.about.get("format") != FORMAT:
         raise NotARecording(
             f"{path} has the format {found.about.get('format')!r}; this version reads {FORMAT!r}"

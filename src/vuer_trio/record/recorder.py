@@ -48,17 +48,17 @@ class Recorder(ReentrantContextManager):
     Worker threads write the file, a chunk at a time: at least every ``interval`` seconds, and
     whenever ``chunk_size`` bytes wait. A process that is killed loses no more than that. What waits
     for a slow disk takes ``max_bytes``, and what was read or written in one step may overshoot it.
-    Then what is new is dropped, counted in `dropped`, logged once, and noted in the file.
-    ``etypes`` are the only event types to record. Only the file's owner can read it (mode 0600):
-    it holds all that was said; not the password or the query of the client's URI.
+    Beyond that, new messages are dropped, counted in `dropped`, logged once, and noted in the file.
+    ``etypes`` are the only event types to record. Only the file's owner can read it (mode 0600): it
+    holds the whole traffic, but not the password or the query of the client's URI.
 
-    Leaving the block writes what waits, and finishes the file. Cancelled, it does so too, but
-    waits for the disk no more than 5 s; even then the file can be read. If the disk fails the
-    block goes on, what comes is dropped, and leaving the block raises the OSError, unless it was
+    Leaving the block writes what waits, and finishes the file. Cancelled, it does so too, but waits
+    for the disk no more than 5 s; even then the file can be read. If the disk fails, the block
+    continues, further messages are dropped, and leaving the block raises the OSError, unless it was
     left by an exception.
 
-    Raises FileExistsError on entry, unless ``overwrite``; TypeError and ValueError for arguments
-    that cannot be; ImportError without the package ``mcap``.
+    Raises FileExistsError on entry, unless ``overwrite``; TypeError and ValueError for invalid
+    arguments; ImportError without the package ``mcap``.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class Recorder(ReentrantContextManager):
     @asynccontextmanager
     async def _in_block(self) -> AsyncIterator[None]:
         if self._block is not None:
-            raise RuntimeError(f"{self!r} is recording already")
+            raise RuntimeError(f"{self!r} is already recording")
         rt = runtime()
         self._now = rt.clock()
         self._told = False

@@ -21,16 +21,16 @@ __all__ = ["Recording", "open_recording"]
 
 
 class Recording:
-    """``for entry in open_recording("run.mcap"):`` goes through a recording, in log-time order.
+    """``for entry in open_recording("run.mcap"):`` iterates a recording, in log-time order.
 
-    It can be gone through many times, each time from the file; nothing is held open in between.
-    A recording whose recorder was killed is read up to its last whole chunk, and a DamagedRecording
-    warning says what is lost. So does one for a chunk that is damaged, where the others are read.
+    It can be iterated many times, each time from the file; nothing is held open in between. A
+    recording whose recorder was killed is read up to its last whole chunk, and a DamagedRecording
+    warning says what is lost. A damaged chunk gives such a warning too, and the others are read.
     ``max_chunk_size`` is how many bytes a chunk may unpack to; None allows 64 MiB, or four times
     its size in the file up to 512 MiB. A larger one counts as damaged.
 
     Raises OSError, NotARecording, and ImportError without the package ``mcap``; TypeError and
-    ValueError for a size that cannot be. Whatever is in a file, nothing else is raised.
+    ValueError for an invalid size. Whatever is in a file, nothing else is raised.
     """
 
     def __init__(self, path: str | PathLike[str], *, max_chunk_size: int | None = None) -> None:
@@ -90,7 +90,7 @@ class Recording:
         limit, count = limit_for(place.size, self._max_chunk_size), 0
         try:
             if place.size > limit:
-                raise DamagedChunk(f"it has {place.size:,} bytes, and {limit:,} are allowed")
+                raise DamagedChunk(f"it has {place.size:,} bytes, but only {limit:,} are allowed")
             stream.seek(place.offset)
             for message in messages_of(unpack_chunk(stream.read(place.size), limit), channels):
                 count += 1

@@ -29,13 +29,14 @@ async def replay(
     """Send the events of a script at their times; returns how many.
 
     ``script`` iterates pairs of a delay in seconds and an event, as `Recording.script` does; a
-    `Recording` stands for what its client has sent. ``send`` is sync or async, ``client.send`` as a
-    rule. Each event has a deadline, counted from the first, so that no delay adds up: what is late
-    is sent at once. ``speed`` 2 is twice as fast; at `math.inf` only the order is left. ``loop``
-    begins again at the end, and ends only by a cancellation, or if nothing is left to send.
+    `Recording` stands for what its client has sent. ``send`` is sync or async, usually
+    ``client.send``. Each event has a deadline, counted from the first, so that delays do not add
+    up: a late event is sent immediately. ``speed`` 2 is twice as fast; at `math.inf` only the order
+    is left. ``loop`` starts over at the end, and ends only by a cancellation, or if there is
+    nothing to send.
 
-    Raises what ``send`` raises, TypeError and ValueError for arguments that cannot be. Cancelled:
-    no event is cut; ``send`` says what becomes of the one on its way.
+    Raises what ``send`` raises, TypeError and ValueError for invalid arguments. Cancelled: no event
+    is truncated; ``send`` says what becomes of the one on its way.
     """
     _check_speed(speed)
     events = script.script() if isinstance(script, Recording) else script
@@ -97,6 +98,8 @@ def _send_to(session: VuerSession) -> Callable[[Event], Awaitable[object]]:
 
 def _check_speed(speed: float) -> None:
     if isinstance(speed, bool) or not isinstance(speed, int | float):
-        raise TypeError(must_be("speed", "a number", speed, "1 is the recorded one"))
+        raise TypeError(must_be("speed", "a number", speed, "use 1 for the recorded speed"))
     if not speed > 0:
-        raise ValueError(must_be("speed", "more than 0", speed, "math.inf is without waiting"))
+        raise ValueError(
+            must_be("speed", "more than 0", speed, "use math.inf to replay without waiting")
+        )

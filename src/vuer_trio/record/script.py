@@ -28,8 +28,8 @@ class Entries(Protocol):
 class Script:
     """Iterates pairs of a delay, in seconds since the one before, and an event.
 
-    The delay of the first is 0. It can be gone through many times. What cannot be decoded is left
-    out, and logged.
+    The delay of the first is 0. It can be iterated many times. What cannot be decoded is left out,
+    and logged.
     """
 
     def __init__(

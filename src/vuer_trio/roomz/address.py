@@ -27,13 +27,13 @@ class Server:
 def parse_server(url: str) -> Server:
     """Take a server's URL apart. Raises TypeError, and ValueError that says what is wrong."""
     if not isinstance(url, str):
-        hint = "write 'http://localhost:8000'"
+        hint = "use 'http://localhost:8000'"
         raise TypeError(must_be("server_url", "a str", url, hint, secret=True))
     scheme, slashes, rest = url.partition("://")
     scheme = scheme.lower()
     if not slashes or scheme not in _SCHEMES:
         what = "an http:// or https:// URL"
-        raise ValueError(must_be("server_url", what, shown_uri(url), "write http://host:port"))
+        raise ValueError(must_be("server_url", what, shown_uri(url), "use http://host:port"))
     if "?" in rest or "#" in rest:
         what = "a URL that ends with the host, the port or a path"
         hint = "in a password, / ? # and @ are written %2F %3F %23 and %40" if "@" in rest else ""

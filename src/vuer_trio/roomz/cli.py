@@ -161,7 +161,7 @@ class Chat:
         if not token:
             return self._complain("Write /token TOKEN, with the token of a magic link.")
         if self._client.connection_state is not ConnectionState.DISCONNECTED:
-            return self._complain("You are connected already; /logout first.")
+            return self._complain("You are already connected; /logout first.")
         await self._client.connect(token, nursery=self._nursery)
 
     async def _name(self, name: str) -> None:

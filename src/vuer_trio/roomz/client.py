@@ -46,7 +46,7 @@ class AsyncClient(ReentrantContextManager):
     in ``session_cache_file``, readable by its owner only, or in memory without one.
     ``transport``: as that of the Vuer client.
 
-    Raises TypeError and ValueError for options that cannot be.
+    Raises TypeError and ValueError for invalid options.
     """
 
     def __init__(
@@ -204,8 +204,8 @@ class AsyncClient(ReentrantContextManager):
         In the block of the client, or in ``nursery``, its tasks belong to that; elsewhere to a
         system task, until `disconnect`. ``token`` is the same as ``session_token``.
 
-        Raises AuthenticationError for a token or a session that is not accepted, or for want of
-        both; ConnectionError for everything else; ClientError while it is connected. Cancelled:
+        Raises AuthenticationError for a token or a session that is not accepted, or if both are
+        missing; ConnectionError for everything else; ClientError while it is connected. Cancelled:
         nothing is left open; the token may be used up.
         """
         if token is not None and session_token is not None:
@@ -213,7 +213,7 @@ class AsyncClient(ReentrantContextManager):
         given = _token(token if session_token is None else session_token)
         state = self.connection_state
         if state is not ConnectionState.DISCONNECTED:
-            raise ClientError(f"{self!r} is {state.value} already; disconnect() first")
+            raise ClientError(f"{self!r} is already {state.value}; disconnect() first")
         load_codec()  # before the token is used up
         needed("httpx2")
         rt = runtime()
@@ -264,7 +264,7 @@ class AsyncClient(ReentrantContextManager):
     @asynccontextmanager
     async def _in_block(self) -> AsyncIterator[None]:
         if self._nursery is not None or self.connection_state is not ConnectionState.DISCONNECTED:
-            raise ClientError(f"{self!r} is in use already; disconnect() first")
+            raise ClientError(f"{self!r} is already in use; disconnect() first")
         try:
             async with open_plain_nursery(runtime()) as self._nursery:
                 if self._account.known():
@@ -287,8 +287,8 @@ class AsyncClient(ReentrantContextManager):
         """Send a message to all devices of this user.
 
         Returns ``{"status": "ok", "message_id", "timestamp"}``, or ``{"error", "code"}``: 400 for
-        what the server does not take, 408 without its acknowledgement within 5 s, 413 for more
-        than it takes. Raises ConnectionError if it is not connected, or not any more. Cancelled:
+        what the server does not accept, 408 without its acknowledgement within 5 s, 413 for more
+        than it accepts. Raises ConnectionError if it is not, or no longer, connected. Cancelled:
         the message may have been sent.
         """
         if not isinstance(content, str):

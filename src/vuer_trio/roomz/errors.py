@@ -41,7 +41,7 @@ class AuthenticationError(ClientError):
 
     ``reason``: "missing_token", "invalid_token" (unknown, used or expired: the server does not
     tell which), "unauthorized" (the address is no longer allowed), "invalid_session" (a session
-    that ended), or another word of the server's.
+    that ended), or another reason given by the server.
     """
 
     reason: str

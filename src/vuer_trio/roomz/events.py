@@ -26,7 +26,7 @@ class ConnectionState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RoomzEvent:
-    """One event, as ``async for event in client`` gives it.
+    """One event, as ``async for event in client`` returns it.
 
     ``name`` and ``data`` are what a handler is registered for, and called with.
     ``dropped_before`` counts the events that were dropped before this one.
@@ -67,7 +67,7 @@ class Handlers:
         self._table[event] = (*self.of(event), handler)
 
     def remove(self, event: str, handler: EventHandler | None) -> None:
-        """Take one handler away, or all of an event. One that is not there is no error."""
+        """Remove one handler, or all of an event; no error if it is not registered."""
         rest = () if handler is None else tuple(h for h in self.of(event) if h != handler)
         self._table[event] = rest
 

@@ -53,7 +53,7 @@ class Settings:
         times = ("reconnect_delay", "connection_timeout")
         check_seconds(self, times, positive=("connection_timeout",))
         if self.reconnect_delay == math.inf:
-            raise ValueError("reconnect_delay must be finite, got inf; write reconnect=False")
+            raise ValueError("reconnect_delay must be finite, got inf; use reconnect=False")
         if not isinstance(self.reconnect, bool):
             raise TypeError(must_be("reconnect", "True or False", self.reconnect))
         if self.max_reconnect_attempts != 0:
@@ -68,7 +68,7 @@ class Settings:
 
 @protected_methods
 class RoomzSession:
-    """`run` is its life; `leave` ends it in order, `abort` at once. It knows no client."""
+    """`run` is its life; `leave` ends it cleanly, `abort` at once. It knows no client."""
 
     def __init__(
         self,

@@ -123,7 +123,7 @@ class Socket(ConnectionHandler):
         if isinstance(failure, OSError | VuerError | Rejected):
             raise unreachable(self.server.shown, failure)
         if failure is not None:
-            raise failure  # a fault of the caller's
+            raise failure  # the caller's mistake
         nursery.start_soon(self._watch, watch)
         try:
             await self._decided.wait()
@@ -178,7 +178,7 @@ class Socket(ConnectionHandler):
             await self.rt.sleep_until(due)
 
     async def close(self) -> None:
-        """Close in order. Calls that wait fail. Cancelled: as `abort`, without waiting."""
+        """Close cleanly. Calls that wait fail. Cancelled: as `abort`, without waiting."""
         self._calls.fail(self._lost())
         try:
             await self.connection.aclose()

@@ -107,7 +107,7 @@ class SyncClient:
         with self._opening:
             if self.connection_state is not ConnectionState.DISCONNECTED:
                 state = self.connection_state.value
-                raise ClientError(f"{self!r} is {state} already; disconnect() first")
+                raise ClientError(f"{self!r} is already {state}; disconnect() first")
             self._stop()  # of a connection that was lost for good
             portal = Portal(f"roomz {self._client._settings.server.shown}")
             try:

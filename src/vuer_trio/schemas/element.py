@@ -89,16 +89,18 @@ def _nodes(parent: Element, children: Iterable[Any]) -> list[Any]:
     Anything else would reach the browser, which has no way to draw it or to say so.
     """
     if not isinstance(children, Iterable):
-        raise TypeError(f"children of {parent!r} is {children!r:.60}: it must be a list")
+        raise TypeError(f"children of {parent!r} must be a list, got {children!r:.60}")
     nodes = []
     for child in children:
         if child is None:
             continue
         if isinstance(child, type):
-            raise TypeError(f"a child of {parent!r} is the class {child.__name__} itself")
+            raise TypeError(
+                f"a child of {parent!r} must be an element, got the class {child.__name__} itself"
+            )
         if not (isinstance(child, (str, Mapping)) or hasattr(child, "_serialize")):
             raise TypeError(
-                f"a child of {parent!r} is {child!r:.60}: it must be an element, a string or a dict"
+                f"a child of {parent!r} must be an element, a string or a dict, got {child!r:.60}"
             )
         nodes.append(plain(child))
     return nodes

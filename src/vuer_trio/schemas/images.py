@@ -37,7 +37,7 @@ class Img(Element):
     in ``format``: ``"png"``, ``"jpeg"`` or, for arrays alone, ``"b64png"`` and ``"b64jpeg"``, which
     are text. ``quality``, from 1 to 100, is for arrays as JPEG. ``src`` is an address or encoded
     bytes. Raises FileNotFoundError for a path that leads nowhere, ImportError without Pillow,
-    TypeError and ValueError for what cannot be encoded, OSError for what is no picture.
+    TypeError and ValueError for what cannot be encoded, OSError for a file that is not an image.
     """
 
     tag = "Img"
@@ -131,7 +131,7 @@ def _encoded(data: Any, format: str, quality: int | None) -> tuple[str | bytes, 
         from PIL import Image
     except ImportError as error:
         raise ImportError(
-            "to encode an image takes Pillow: pip install 'vuer-trio[image]'"
+            "encoding an image needs Pillow: pip install 'vuer-trio[image]'"
         ) from error
     # Whoever holds an array has imported numpy already.
     numpy = sys.modules.get("numpy")
@@ -143,13 +143,13 @@ def _encoded(data: Any, format: str, quality: int | None) -> tuple[str | bytes, 
         try:
             image: PillowImage = Image.open(data)
         except FileNotFoundError as error:
-            complaint = "no such image file; the address of an image is src="
+            complaint = "no such image file; use src= for the address of an image"
             raise FileNotFoundError(errno.ENOENT, complaint, os.fspath(data)) from error
         with image:
             return _saved(image, format), *image.size
     raise TypeError(
-        f"an image is a path, a numpy array or a Pillow image, not {type(data).__name__};"
-        " encoded bytes are src="
+        f"an image must be a path, a numpy array or a Pillow image, got {type(data).__name__};"
+        " use src= for encoded bytes"
     )
 
 
@@ -158,13 +158,13 @@ def _encoded_array(array: Any, format: str, quality: int | None) -> tuple[str | 
 
     kind = format.removeprefix("b64")
     if kind not in ("png", "jpeg"):
-        raise ValueError(f"format must be png, jpeg, b64png or b64jpeg, not {format!r}")
+        raise ValueError(f"format must be png, jpeg, b64png or b64jpeg, got {format!r}")
     if kind == "png" and quality is not None:
-        raise TypeError("quality is for jpeg: png loses nothing")
+        raise TypeError("quality= is for jpeg only: png is lossless")
     if array.ndim not in (2, 3) or not array.size or array.shape[2:] > (_CHANNELS,):
         raise ValueError(
-            "the shape of an image is (height, width), or (height, width, 1 to 4 channels),"
-            f" not {array.shape}"
+            "the shape of an image must be (height, width), or (height, width, 1 to 4 channels),"
+            f" got {array.shape}"
         )
     height, width = array.shape[:2]
     if array.shape[2:] == (1,):  # which Pillow knows by two dimensions
@@ -191,5 +191,5 @@ def _saved(image: PillowImage, format: str) -> bytes:
     try:
         image.save(buffer, format=format)
     except KeyError as error:
-        raise ValueError(f"Pillow knows no image format {format!r}") from error
+        raise ValueError(f"format must be one that Pillow can write, got {format!r}") from error
     return buffer.getvalue()

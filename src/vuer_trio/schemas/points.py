@@ -124,7 +124,7 @@ class InPlaceDepthPointCloud(SceneElement):
 def _array(element: SceneElement, name: str) -> Any:
     array = getattr(element, name)
     if not hasattr(array, "astype"):
-        raise TypeError(f"{name} of {element!r} must be a numpy array, not {type(array).__name__}")
+        raise TypeError(f"{name} of {element!r} must be a numpy array, got {type(array).__name__}")
     return array
 
 
@@ -138,7 +138,7 @@ def _packed_colors(element: SceneElement) -> bytes:
     if colors.dtype.kind not in "uif":
         raise TypeError(
             f"colors of {element!r} must be integers from 0 to 255 as uint8, or numbers from 0"
-            f" to 1, not {colors.dtype.name}"
+            f" to 1, got {colors.dtype.name}"
         )
     if colors.shape[-1:] == (4,):
         colors = colors[..., :3]

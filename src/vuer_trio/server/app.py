@@ -34,25 +34,25 @@ B = TypeVar("B", bound=Callable[[VuerSession], AsyncGenerator[Any, None]])
 class Vuer:
     """A Vuer server: what it does for its clients, and where it listens.
 
-    ``host`` None listens on every interface; ``port`` falls back to ``VUER_PORT`` (8012), 0 is
-    any free one; ``max_size`` (bytes of one received message) to ``WEBSOCKET_MAX_SIZE`` (2**24).
-    ``inbox`` and ``outbox`` are the delivery policies of each session. ``max_sessions`` refuses
-    more with 503, ``max_sessions_per_host`` (a quarter of them) more from one address; those
-    without an INIT give way. ``max_buffered`` (bytes) is what the messages of all sessions take
-    together: beyond it the session that holds the most ends with 1013. Times are seconds:
-    ``handshake_timeout`` for TLS and the opening request, ``init_timeout`` for INIT, ``heartbeat``
-    for a silence before a ping, and as much again before a session is lost, ``close_timeout`` for
-    the time without progress while a session is closed. A session of which nothing that waits for
-    it is taken for ``stall_timeout`` ends with 1008, whatever it sends meanwhile. ``origins`` are
-    the web pages that may connect, beside those of this server and of localhost; None lets all.
-    ``hosts`` are the names of this server, ``"*.example.com"`` for all under one, beside its
-    addresses, localhost and ``*.local``: a browser that asks for another is refused, unless TLS
-    vouches for it. With ``cert`` and ``key`` (files) it serves TLS, with ``ca_cert`` only clients
-    whose certificate that authority has signed. ``client_root`` is the folder of a built web
-    client, served at the same port. ``backend`` is the library of `start`. ``floats="single"``
-    halves the size of floats, as the reference does.
+    ``host`` None listens on every interface; ``port`` falls back to ``VUER_PORT`` (8012), 0 means
+    any free port; ``max_size`` (bytes of one received message) to ``WEBSOCKET_MAX_SIZE`` (2**24).
+    ``inbox`` and ``outbox`` are the delivery policies of each session. Connections over
+    ``max_sessions``, or over ``max_sessions_per_host`` (a quarter of that) from one address, are
+    refused with 503; those without an INIT give way. ``max_buffered`` (bytes) limits what the
+    messages of all sessions take together: above it the session that holds the most is closed with
+    1013. Times are seconds: ``handshake_timeout`` for TLS and the opening request, ``init_timeout``
+    for INIT, ``heartbeat`` for a silence before a ping, and as much again before a session is lost,
+    ``close_timeout`` for the time without progress while a session is closed. A session that takes
+    nothing of what waits for it for ``stall_timeout`` is closed with 1008, whatever it sends
+    meanwhile. ``origins`` are the web pages that may connect, in addition to those of this server
+    and of localhost; None allows all. ``hosts`` are the names of this server, ``"*.example.com"``
+    for all under one, in addition to its addresses, localhost and ``*.local``: a browser that uses
+    any other name is refused, unless over TLS. With ``cert`` and ``key`` (files) it serves TLS,
+    with ``ca_cert`` only to clients with a certificate signed by that authority. ``client_root`` is
+    the folder of a built web client, served at the same port. ``backend`` is the library of
+    `start`. ``floats="single"`` halves the size of floats, as the reference does.
 
-    Raises TypeError and ValueError for options that cannot be.
+    Raises TypeError and ValueError for invalid options.
     """
 
     def __init__(
@@ -179,7 +179,7 @@ class Vuer:
         """Serve until cancelled: ``server = await nursery.start(app.serve)``.
 
         ``server`` has ``uri`` and ``port``. Raises OSError if it cannot listen, ssl.SSLError for
-        a certificate that cannot be. Cancelled: every session is closed with 1001, within a
+        an invalid certificate. Cancelled: every session is closed with 1001, within a
         second more than ``close_timeout``.
         """
         await self._serve_at(None, None, task_status=task_status)
@@ -189,7 +189,7 @@ class Vuer:
     ) -> None:
         """As `serve`, somewhere else if ``host`` or ``port`` say so."""
         if self._serving is not None and not self._serving.home.forked:
-            raise RuntimeError(f"{self!r} is serving already")
+            raise RuntimeError(f"{self!r} is already serving")
         options = self._options
         if host is not None:
             options = replace(options, host=host)
@@ -216,7 +216,7 @@ class Vuer:
 
 class _Ignored:
     def started(self, value: Any = None) -> None:
-        """Nobody wants to know."""
+        """Nobody waits for this value."""
 
 
 @protected_block
@@ -225,8 +225,8 @@ async def open_vuer_server(
 ) -> AsyncGenerator[Serving, None]:
     """``async with open_vuer_server(app, port=0) as server:`` serves while the block runs.
 
-    ``server`` has ``uri``, ``port`` and ``sessions``. ``host`` and ``port`` are instead of the
-    app's. Raises as `Vuer.serve`. When the block ends, every session is closed with 1001.
+    ``server`` has ``uri``, ``port`` and ``sessions``. ``host`` and ``port`` override those of the
+    app. Raises as `Vuer.serve`. When the block ends, every session is closed with 1001.
     """
     async with background_service(runtime(), app._serve_at, host, port) as server:
         yield server

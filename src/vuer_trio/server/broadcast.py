@@ -48,15 +48,16 @@ class Audience(Protocol):
 class Broadcast(Verbs):
     """The verbs of a session, for all sessions; each message is encoded and framed once.
 
-    No session is another one's concern, nor the caller's. One whose outbox is full does not get the
-    message: it is skipped, which its `VuerSession.statistics` counts, and which is logged once
+    A slow session holds up neither the others nor the caller. One whose outbox is full is skipped:
+    it does not get the message, which its `VuerSession.statistics` counts, and which is logged once
     until its outbox is half empty again. ``await broadcast.send(event)`` waits for room first, in
     no session longer than ``stall_timeout``.
 
     What a session gets before its INIT goes out behind that, or with a message of its own.
 
     A session that was skipped may show a scene that is out of date. Where that matters, share the
-    scene by a `SceneStore`: it tells a session that cannot follow, which then gets it whole.
+    scene through a `SceneStore`: it raises in a session that cannot keep up, which can then get the
+    whole scene.
     """
 
     def __init__(self, serving: Callable[[], Audience | None]) -> None:
@@ -92,12 +93,12 @@ class Broadcast(Verbs):
     async def send(self, event: ServerEvent) -> None:
         """Enqueue the event in every session, and wait until all have had room for it.
 
-        It is in the outboxes that have room before anything is waited for, and behind all else in
-        those that have not: every session gets the events of all callers in the order of the calls.
-        A session that has no room within ``stall_timeout`` is skipped, and then is not waited for
-        until its outbox is half empty; one that ends is left out. It yields to other tasks at least
-        every 0.25 ms, or 50 µs for each session. Raises EncodeError. Cancelled: the sessions that
-        had room have got it, the others will not.
+        It is in the outboxes that have room before anything is waited for, and after everything
+        else in those that have not: every session gets the events of all callers in the order of
+        the calls. A session that has no room within ``stall_timeout`` is skipped, and then is not
+        waited for until its outbox is half empty; one that ends is left out. It yields to other
+        tasks at least every 0.25 ms, or 50 µs for each session. Raises EncodeError. Cancelled: the
+        sessions that had room have got it, the others will not.
         """
         serving = self._serving()
         if serving is None:

@@ -144,7 +144,9 @@ class Dispatcher:
     def _refuse(self, error: ProtocolError) -> None:
         self._failed = True
         log.warning(
-            "%s sent what is no event, so its session ends: %s", self._connection.uri, error
+            "%s sent something that is not an event, so its session ends: %s",
+            self._connection.uri,
+            error,
         )
         self._connection.fail(TOO_BIG if error.too_large else INVALID, str(error))
 
@@ -162,7 +164,7 @@ class Dispatcher:
 def _decode(message: Any) -> ClientEvent:
     if type(message) is Text:
         raise ProtocolError(
-            "a text frame, where the wire has only binary ones", frame=bytes(message)
+            "a text frame, but only binary frames are allowed", frame=bytes(message)
         )
     return received_client_event(message, _MOST_VALUES)
 

@@ -40,13 +40,13 @@ log = logging.getLogger("vuer_trio.server")
 
 @protected_methods
 class VuerSession(Verbs):
-    """One client. Handlers and the functions of `Vuer.spawn` and `Vuer.bind` get it.
+    """One client. It is passed to handlers and to the functions of `Vuer.spawn` and `Vuer.bind`.
 
     ``session.set | update | add | upsert | remove`` change the client's scene, ``session @ event``
     sends any event; both enqueue now, and raise OutboxFull when there is no room, EncodeError,
-    ConnectionClosed. What is sent arrives in the order of the calls, requests included.
-    ``async for event in session`` receives; it ends on a normal close. Everything that a session
-    has started ends with it, whatever ends it.
+    ConnectionClosed. What is sent arrives in the order of the calls, requests included. ``async for
+    event in session`` receives; it ends on a normal close. Everything that a session has started
+    ends when the session does.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class VuerSession(Verbs):
 
     @property
     def client_info(self) -> Mapping[str, Any]:
-        """What the client told of itself in INIT; empty before it, or if it was no map."""
+        """What the client reported in INIT; empty before that, or if it was not a map."""
         init = self._dispatcher.init
         value = init.value if init is not None else None
         return value if isinstance(value, dict) else {}
@@ -167,8 +167,8 @@ class VuerSession(Verbs):
     async def flush(self, timeout: float | None = None) -> None:
         """Wait until the client has read everything enqueued so far.
 
-        It answers a WebSocket ping sent behind it. Raises CallTimeout after ``timeout`` seconds,
-        ConnectionClosed. Cancelled: nothing is undone.
+        The client answers a WebSocket ping that is sent after it. Raises CallTimeout after
+        ``timeout`` seconds, ConnectionClosed. Cancelled: nothing is undone.
         """
         if timeout is None:
             return await self._connection.flush()
@@ -181,8 +181,9 @@ class VuerSession(Verbs):
     async def recv(self, timeout: float | None = None) -> ClientEvent:
         """Wait for the next event; handlers see it as well.
 
-        Until the first call the newest 1,024 are kept, and older ones dropped. Raises RecvTimeout
-        after ``timeout`` seconds, ConnectionClosed at the end. Cancelled: nothing has been taken.
+        Until the first call, the newest 1,024 events are kept and older ones are dropped. Raises
+        RecvTimeout after ``timeout`` seconds, ConnectionClosed at the end. Cancelled: nothing has
+        been taken.
         """
         if timeout is None:
             return await self._receiver.recv()
@@ -223,10 +224,10 @@ class VuerSession(Verbs):
         """Call ``fn(direction, messages)`` for all that is on the wire: payloads, in order.
 
         ``direction`` is "received", when they are read, or "sent", just before they are written.
-        The INIT that opened the session comes first, now, if it has been read; in the first step
-        of a `Vuer.spawn` function, so does what was read behind it. ``fn`` is sync, and must
-        neither wait nor keep the sequence. What it raises is logged. Returns what takes it back,
-        twice is harmless.
+        The INIT that opened the session comes first, now, if it has been read; in the first step of
+        a `Vuer.spawn` function, so does what was read after it. ``fn`` is sync, and must neither
+        wait nor keep the sequence. What it raises is logged. Returns a function that removes
+        ``fn``; calling it twice is harmless.
         """
         init, early = self._dispatcher.init, self._dispatcher.early
         if init is not None:
@@ -270,8 +271,8 @@ class VuerSession(Verbs):
     ) -> ClientEvent:
         """An image of the client's canvas: ``.value["frame"]`` is a JPEG's bytes.
 
-        The scene must hold a ``GrabRender(key=...)`` element, or nobody answers. ``quality`` (0
-        to 1) and ``downsample`` are the client's options. Raises as `rpc`.
+        The scene must contain a ``GrabRender(key=...)`` element, or there is no answer. ``quality``
+        (0 to 1) and ``downsample`` are the client's options. Raises as `rpc`.
         """
         return await self.rpc(GrabRender(key=key, **options), ttl)
 
@@ -280,7 +281,7 @@ class VuerSession(Verbs):
     ) -> ClientEvent:
         """What an AR headset has detected: ``.value["meshes"]``. Raises as `rpc`.
 
-        The scene must hold a ``WebXRMesh`` element.
+        The scene must contain a ``WebXRMesh`` element.
         """
         return await self.rpc(GetWebXRMesh(key=key, **options), ttl)
 
@@ -315,7 +316,7 @@ class VuerSession(Verbs):
     def spawn_task(
         self, fn: Callable[..., Awaitable[object]] | Coroutine[Any, Any, object], *args: Any
     ) -> SessionTask:
-        """Run ``await fn(*args)``, or a coroutine, in the session; it can be cancelled by itself.
+        """Run ``await fn(*args)``, or a coroutine, in a task of the session that can be cancelled.
 
         What it raises is logged, and ends only the task. Raises ConnectionClosed, or ClientClosed,
         when the session has ended.
@@ -330,7 +331,7 @@ class VuerSession(Verbs):
         return task
 
     async def forever(self) -> NoReturn:
-        """Never returns: cancelled with the session. After it, ConnectionClosed."""
+        """Wait until cancelled with the session; ConnectionClosed after its end."""
         await self._gone.wait()
         raise self._gone_error()
 
@@ -392,9 +393,10 @@ class VuerSession(Verbs):
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Send what is enqueued, close, wait for the client's answer, and end the session.
 
-        From inside the session, too: the close is out before the caller is cancelled. Raises
-        ConnectionClosed with the number of messages that could not be sent. Cancelled: leaves at
-        once. Raises ValueError and TypeError for what no close frame can say, and stays open.
+        It may be called inside the session: the close is sent before the caller is cancelled.
+        Raises ConnectionClosed with the number of messages that could not be sent. Cancelled:
+        leaves at once. Raises ValueError and TypeError for an invalid code or reason, and stays
+        open.
         """
         check_close(code, reason)
         try:

@@ -31,20 +31,21 @@ class Subscriber(Protocol):
 
 
 class SceneStore(Verbs):
-    """A scene, and the sessions that see it.
+    """A scene that several sessions share.
 
-    ``store.set``, ``update``, ``add``, ``upsert`` and ``remove`` change it, as the same verbs of a
-    session do; ``store @ event`` takes the event itself. A change is made, and is in the outbox of
-    each subscriber, when the call returns: all see all changes in one order. Each is one event,
-    the same object for all, made of plain data: later changes of an element do not reach it. It is
-    encoded and framed once for all sessions of a server, as is the whole scene, for all that begin
-    to see it before it changes.
+    ``store.set``, ``update``, ``add``, ``upsert`` and ``remove`` change it, like the same verbs of
+    a session; ``store @ event`` takes the event itself. A change is made, and is in the outbox of
+    each subscriber, when the call returns: all see all changes in one order. Each is one event, the
+    same object for all, made of plain data: later changes of an element do not reach it. It is
+    encoded and framed once for all sessions of a server, and so is the whole scene for all that
+    join before it changes.
 
-    What cannot be sent is an EncodeError at the call, and changes nothing. What keeps one
-    subscriber from taking a change is raised in its own block, see `subscribe`.
+    What cannot be sent raises EncodeError at the call, and changes nothing. If a subscriber cannot
+    take a change, that is raised in its own block, see `subscribe`.
 
-    Any task of one loop may use it; with subscribers, that is theirs, and a call in another thread
-    is a RuntimeError. ``store.threadsafe`` has the verbs for any thread. It needs no closing.
+    Any task of one loop may use it; with subscribers, that is their loop, and a call in another
+    thread raises RuntimeError. ``store.threadsafe`` has the verbs for any thread. It does not need
+    to be closed.
     """
 
     def __init__(self) -> None:
@@ -70,11 +71,11 @@ class SceneStore(Verbs):
         On entry the session gets the whole scene, as one SET that replaces what it showed; from
         then on every change. It keeps what it shows when the block ends.
 
-        A session that cannot take a change, as its outbox is full or it has ended, would be
-        behind from then on. So it gets nothing more, its block is cancelled, and leaving it
-        raises what was the matter: OutboxFull, ConnectionClosed. A cancellation from outside and
-        what the body raises go first. The others, the store and whoever made the change notice
-        nothing. Entering again starts with the whole scene.
+        A session that cannot take a change, because its outbox is full or it has ended, would be
+        out of date from then on. So it gets nothing more, its block is cancelled, and leaving it
+        raises the reason: OutboxFull or ConnectionClosed. A cancellation from outside and what the
+        body raises take precedence. The other sessions, the store and the caller that made the
+        change are not affected. Entering again starts with the whole scene.
 
         Entering raises what sending the scene raises, and RuntimeError for a session that is
         subscribed already. Cancelled there: nothing was sent.
@@ -85,7 +86,7 @@ class SceneStore(Verbs):
         """``store @ event``: one of SET, UPDATE, ADD, UPSERT and REMOVE."""
         if not isinstance(event, ServerEvent) or event.etype not in _CHANGES:
             raise TypeError(
-                f"a store takes events that change a scene ({', '.join(_CHANGES)}), not {event!r}"
+                f"a store takes events that change a scene ({', '.join(_CHANGES)}), got {event!r}"
             )
         self._send(event)
 
@@ -161,7 +162,7 @@ class Subscription:
         store = self._store
         # From here on there is no await, so no change falls between the scene and the first one.
         if id(self._session) in self._subscriptions or self._rt is not None:
-            raise RuntimeError(f"{self._session!r} is subscribed to this store already")
+            raise RuntimeError(f"{self._session!r} is already subscribed to this store")
         if not self._subscriptions:
             store._home = Home(rt, "this SceneStore, with its subscribers,")
         assert store._home is not None

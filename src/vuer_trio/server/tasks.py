@@ -10,6 +10,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 from .._errors import ClientClosed, ConnectionClosed
 from .._failures import has_failed, log_failure, pass_on, verb
+from .._formatting import must_be
 from .._interrupts import protected, run_unprotected
 from .._runtime import Runtime
 
@@ -72,11 +73,13 @@ async def guarded(
 
 
 def check_function(verb: str, fn: object) -> None:
-    """Raises TypeError for what cannot be called."""
+    """Raises TypeError unless it can be called."""
     if not callable(fn):
         if inspect.iscoroutine(fn):
             fn.close()  # or it would warn that nobody awaited it
-        raise TypeError(f"{verb}({fn!r}): pass an async function and its arguments, uncalled")
+        raise TypeError(
+            must_be(f"the function for {verb}", "an async function", fn, "pass it uncalled")
+        )
 
 
 def _itself(coroutine: T) -> T:
@@ -130,7 +133,8 @@ class SessionTask:
         args: tuple[Any, ...],
     ) -> None:
         if not (callable(fn) or inspect.iscoroutine(fn)) or (args and inspect.iscoroutine(fn)):
-            raise TypeError(f"spawn_task({fn!r}): pass an async function and its arguments")
+            what = "an async function, followed by its arguments"
+            raise TypeError(must_be("the function for spawn_task", what, fn))
         self._session = session
         self._rt = rt
         self._fn = fn
@@ -144,7 +148,7 @@ class SessionTask:
         return bool(self._done.is_set())
 
     def cancel(self) -> None:
-        """Cancel it. Twice is harmless."""
+        """Cancel it. Calling it twice is harmless."""
         self._scope.cancel()
 
     async def wait(self) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, overload
 
+from .._formatting import must_be
 from ..events import Add, Event, Remove, ServerEvent, Set, Update, Upsert
 
 if TYPE_CHECKING:  # a program that has no elements need not load them
@@ -29,8 +30,8 @@ _FREEZES: Final = "root"
 class Verbs:
     """Offers the verbs. Each enqueues one event at the call, and returns None.
 
-    They raise TypeError for what is no element, scene or key, ValueError for a key that the page
-    cannot take, and what sending raises.
+    They raise TypeError for what is not an element, a scene or a key, ValueError for a key that
+    the page cannot take, and what sending raises.
     """
 
     def _send(self, event: ServerEvent) -> None:
@@ -76,10 +77,10 @@ class SetVerb:
 
     def __matmul__(self, scene: _One) -> None:
         if not _is_element(scene):
-            raise TypeError(f"set takes a Scene, not {_what(scene)}: set @ Scene(...)")
+            raise TypeError(f"set takes a Scene, got {_what(scene)}; use set @ Scene(...)")
         if (tag := _given(scene, "tag", "Scene")) != "Scene":
             raise TypeError(
-                f"set takes a Scene, not a {tag}: set @ Scene(...) replaces the scene, and "
+                f"set takes a Scene, got a {tag}: set @ Scene(...) replaces the scene, and "
                 "upsert @ element puts an element into it"
             )
         self._send(Set(scene))
@@ -190,7 +191,8 @@ class RemoveVerb:
             if isinstance(key, bool) or not isinstance(key, str | int):
                 hint = " (an element's is in its .key)" if _is_element(key) else ""
                 raise TypeError(
-                    f"remove takes a key or a list of keys, not {_what(key)}{hint}: remove @ 'box'"
+                    f"remove takes a key or a list of keys, got {_what(key)}{hint}; "
+                    "use remove @ 'box'"
                 )
         self._send(event)
 
@@ -220,13 +222,12 @@ def _check_key(verb: str, key: Any, new: bool) -> None:
     if key is None:
         return
     if not isinstance(key, str | int | float):
-        raise TypeError(f"{verb}: key={key!r}: a key is a string")
+        raise TypeError(must_be(f"the key for {verb}", "a str", key))
     if new and key == _FREEZES:
-        raise ValueError(f"{verb}: the key {_FREEZES!r} freezes the browser's page: use another")
+        raise ValueError(f"{verb}: the key {_FREEZES!r} freezes the page; use another")
     if new and not isinstance(key, str):
-        raise ValueError(
-            f"{verb}: key={key!r}: a number freezes the browser's page: use a string, {str(key)!r}"
-        )
+        hint = f"a number freezes the page, use {str(key)!r}"
+        raise ValueError(must_be(f"the key for {verb}", "a str", key, hint))
 
 
 def _given(thing: Any, name: str, default: Any = None) -> Any:
@@ -244,23 +245,23 @@ def _is_element(thing: Any) -> bool:
 
 def _no_element(verb: str, thing: Any) -> str:
     if isinstance(thing, Event):
-        return f"{verb} takes an element, not an event: `session @ event`"
+        return f"{verb} takes an element, got an event; use `session @ event`"
     return (
-        f"{verb} takes an element, its plain dict, or a list of these, not {_what(thing)}: "
-        f"{verb} @ Box(key='box')"
+        f"{verb} takes an element, its plain dict, or a list of these, got {_what(thing)}; "
+        f"use {verb} @ Box(key='box')"
     )
 
 
 def _some(verb: str, elements: tuple[Any, ...]) -> list[Any]:
     if not elements:
-        raise TypeError(f"{verb} takes an element, or a list of them: {verb}(Box(key='box'))")
+        raise TypeError(f"{verb} takes an element, or a list of them; use {verb}(Box(key='box'))")
     return [e for item in elements for e in (item if isinstance(item, list | tuple) else (item,))]
 
 
 def _checked_place(verb: str, to: Any) -> Any:
     if to is None or (isinstance(to, str | int) and not isinstance(to, bool)):
         return to
-    raise TypeError(f"{verb}: to={to!r}: write the key of a node, or the name of a slot")
+    raise TypeError(must_be(f"to= of {verb}", "the key of a node, or the name of a slot", to))
 
 
 def _what(thing: Any) -> str:

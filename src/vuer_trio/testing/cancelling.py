@@ -30,7 +30,7 @@ async def cancel_everywhere(
     patience: float = PATIENCE,
     limit: int = _LIMIT,
 ) -> int:
-    """Run ``scenario`` again and again, and cancel it one place later each time.
+    """Run ``scenario`` repeatedly, and cancel it one place later each time.
 
     There are two places for each await of any task that really waits: when the task has begun to
     wait, and when what it waited for is there, but the task has not run on. So each await of the
@@ -38,8 +38,8 @@ async def cancel_everywhere(
     first run that the cancellation did not reach. Returns the number of places.
 
     A scenario without a parameter is cancelled as a whole. One that takes a parameter gets a
-    `CancelHere`, and is cancelled only in the block ``async with here:``; it looks behind the block
-    whether all is well::
+    `CancelHere`, and is cancelled only in the block ``async with here:``; it checks after the block
+    that all is well::
 
         async def scenario(here):
             async with vuer_server(app) as server:
@@ -49,9 +49,9 @@ async def cancel_everywhere(
                 assert here.cancelled or event.value in arrived
 
     After each run ``leaks`` asserts that it has left no task, socket or thread behind; what is on
-    its way out has ``patience`` real seconds.
-    ``native``: on asyncio, cancel by one ``task.cancel()``, as `asyncio.timeout` does; otherwise by
-    a cancel scope of anyio's, which cancels every await from then on, as Trio's do.
+    its way out has ``patience`` real seconds. ``native``: on asyncio, cancel by one
+    ``task.cancel()``, as `asyncio.timeout` does; otherwise by an anyio cancel scope, which cancels
+    every await from then on, as Trio's do.
 
     Works under Trio, whatever its clock, and under asyncio. What a run raises is raised, with a
     note that says at which place. Raises AssertionError for what is left behind, for a native

@@ -50,7 +50,7 @@ class Delay(Fault):
 
 @dataclass(frozen=True)
 class Split(Fault):
-    """Pieces of ``least`` to ``most`` bytes; one by one if nothing is said."""
+    """Pieces of ``least`` to ``most`` bytes; one by one by default."""
 
     most: int = 1
     least: int = 1
@@ -58,7 +58,7 @@ class Split(Fault):
 
 @dataclass(frozen=True)
 class Stall(Fault):
-    """Nothing passes for so many seconds, or for ever, once ``at`` bytes have passed."""
+    """Nothing passes for so many seconds, or forever, once ``at`` bytes have passed."""
 
     at: int
     seconds: float = math.inf
@@ -73,14 +73,15 @@ class Cut(Fault):
 
 @dataclass(frozen=True)
 class HalfClose(Fault):
-    """After ``at`` bytes this direction ends in order; the other one goes on."""
+    """After ``at`` bytes this direction ends cleanly; the other one continues."""
 
     at: int
 
 
 @dataclass(frozen=True)
 class TornTLS(Fault):
-    """For the stream below TLS: both directions end after ``at`` bytes, without TLS's goodbye."""
+    """For the stream below TLS: both directions end after ``at`` bytes, without a TLS closing
+    alert."""
 
     at: int
 
@@ -94,16 +95,16 @@ class Corrupt(Fault):
 
 
 def faulty(stream: Any, *faults: Fault, seed: int = 0) -> Any:
-    """A byte stream of the running library's over another one, with these faults.
+    """Wrap a byte stream of the running library in one with these faults.
 
     ``stream`` is a `trio.abc.Stream`, or under asyncio an `anyio.abc.ByteStream`; so is what is
-    returned, and it owns ``stream``. Whatever is left to chance is decided by ``seed``.
+    returned, and it owns ``stream``. Random choices are determined by ``seed``.
     """
     return in_form(_Faulty(plain(stream), faults, seed))
 
 
 def random_faults(seed: int, *, within: int = 4096) -> list[Fault]:
-    """One to three faults by chance, all of them within so many bytes. The same for each seed."""
+    """One to three random faults, all of them within so many bytes. The same for each seed."""
     chance = random.Random(seed)
     found: list[Fault] = []
     for _ in range(chance.randint(1, 3)):
@@ -125,7 +126,7 @@ def random_faults(seed: int, *, within: int = 4096) -> list[Fault]:
 
 
 class _Ended(Exception):
-    """This direction has ended in order."""
+    """This direction has ended cleanly."""
 
 
 class _Way:

@@ -22,18 +22,18 @@ Script = Iterable[tuple[float, ClientEvent]]
 
 
 class FakeHeadset(ReentrantContextManager):
-    """``async with FakeHeadset(server, wave()) as headset:`` connects, says INIT and plays.
+    """``async with FakeHeadset(server, wave()) as headset:`` connects, sends INIT and plays.
 
     ``server`` is one in memory, or the URI of any. ``script`` is any iterable of
     ``(delay, event)``: wait so many seconds after the event before, then send. Delays add up: one
     late event does not make the others late. A recording is such a script.
 
-    It says that it is a browser, ``info`` aside. It answers ``grab_render`` with ``picture``, the
-    bytes of a JPEG or a function of the request that returns them; None answers nothing. Other
-    ``options`` are those of `VuerClient`; the scene is mirrored. `client` is what it is connected
-    with. When the block ends the script is cut short, and the connection closed; what the script
-    raises cancels the block, and leaves it. The end of the connection ends the script, and is no
-    error of the block's, whatever was on its way then: `played` says how it ended.
+    It identifies as a browser, unless ``info`` says otherwise. It answers ``grab_render`` with
+    ``picture``, the bytes of a JPEG or a function of the request that returns them; None answers
+    nothing. Other ``options`` are those of `VuerClient`; the scene is mirrored. `client` is what it
+    is connected with. When the block ends the script is cut short, and the connection closed; what
+    the script raises cancels the block, and leaves it. The end of the connection ends the script,
+    but is not an error of the block: `played` raises it.
     """
 
     def __init__(

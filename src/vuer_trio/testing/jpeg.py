@@ -18,10 +18,13 @@ _QUANTISER = 8
 def small_jpeg(width: int = 16, height: int = 16, grey: int = 128) -> bytes:
     """A picture of that size in pixels, all of one grey from 0 to 255; some 150 bytes.
 
-    Raises ValueError for a size or a grey that cannot be.
+    Raises ValueError for an invalid size or grey.
     """
     if not (0 < width < 65_536 and 0 < height < 65_536 and 0 <= grey < 256):
-        raise ValueError(f"there is no JPEG of {width} x {height} pixels of grey {grey}")
+        raise ValueError(
+            "width and height must be from 1 to 65535 pixels, and grey from 0 to 255, "
+            f"got {width}, {height} and {grey}"
+        )
     blocks = -(-width // _SIDE) * -(-height // _SIDE)
     return b"".join(
         [

@@ -37,7 +37,9 @@ def vuer_server(
 
         app = Vuer(**options)
     elif options:
-        raise TypeError(f"give {', '.join(options)} to the app: Vuer({next(iter(options))}=...)")
+        raise TypeError(
+            f"{', '.join(options)} must be given to the app; use Vuer({next(iter(options))}=...)"
+        )
     return open_memory_server(app, wrap=wrap)
 
 

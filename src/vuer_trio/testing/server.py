@@ -57,7 +57,7 @@ class MemoryServer:
     async def run(self, *, task_status: Any) -> None:
         """Serve until cancelled; every session is closed with 1001 then."""
         if self.app._serving is not None:
-            raise RuntimeError(f"{self.app!r} is serving already")
+            raise RuntimeError(f"{self.app!r} is already serving")
         self.app._serving = self.serving
         try:
             with self.scope, host_inside(self.host, self.open_stream):
@@ -105,8 +105,8 @@ async def open_memory_server(
     """``async with open_memory_server(app) as server:`` serves while the block runs.
 
     ``open_vuer_client(server.uri)`` connects through memory, any number of times; reconnecting
-    works. ``wrap`` makes of the client's end of each connection what the client gets: `faulty`
-    streams, say. When the block ends, every session is closed with 1001.
+    works. ``wrap`` wraps the client's end of each connection, in a `faulty` stream for example.
+    When the block ends, every session is closed with 1001.
     """
     server = MemoryServer(app, wrap)
     async with background_service(server.rt, server.run):

@@ -15,6 +15,8 @@ import anyio.abc
 import sniffio
 import trio
 
+from .._formatting import must_be
+
 __all__ = ["AnyioStream", "Broken", "Busy", "Closed", "Plain", "TrioStream", "in_form", "plain"]
 
 T = TypeVar("T")
@@ -44,7 +46,7 @@ class Plain(Protocol):
         """Send all. Cancelled: an unknown part has gone."""
 
     async def send_eof(self) -> None:
-        """Nothing more will be sent; receiving goes on."""
+        """Nothing more will be sent; receiving continues."""
 
     async def aclose(self) -> None:
         """Close both directions. Idempotent, and done even if cancelled."""
@@ -85,7 +87,7 @@ class TrioStream(trio.abc.HalfCloseableStream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         if max_bytes is not None and index(max_bytes) < 1:
-            raise ValueError(f"max_bytes={max_bytes}: write a positive number")
+            raise ValueError(must_be("max_bytes", "at least 1", max_bytes))
         return await self._do(self.plain.receive(_MOST if max_bytes is None else max_bytes))
 
     async def aclose(self) -> None:

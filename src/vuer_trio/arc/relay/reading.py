@@ -19,7 +19,7 @@ _MOST = 1 << 17
 
 
 class Unreadable(Exception):
-    """What was received is no JSON, or more than can be read. The text is for the sender."""
+    """What was received is not JSON, or more than can be read. The text is for the sender."""
 
 
 def read_json(text: str) -> Any:
@@ -42,7 +42,7 @@ def _read(text: str) -> Any:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _integer(digits: str) -> int | float | None:

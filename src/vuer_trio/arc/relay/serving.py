@@ -220,7 +220,7 @@ class Relay:
 
 class _Ignored:
     def started(self, value: Any = None) -> None:
-        """Nobody wants to know."""
+        """Nobody waits for this value."""
 
 
 async def serve_arc_relay(
@@ -265,7 +265,7 @@ async def serve_arc_relay(
     are as `vuer_trio.Vuer` has them, and so are times, in seconds. Tokens are kept in memory: a
     restart forgets them.
 
-    Raises TypeError and ValueError for options that cannot be, OSError if it cannot listen.
+    Raises TypeError and ValueError for invalid options, OSError if it cannot listen.
     Cancelled: every connection is closed with 1001, within a second more than ``close_timeout``.
     """
     given = {name: value for name, value in locals().items() if name != "task_status"}

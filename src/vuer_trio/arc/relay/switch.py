@@ -152,7 +152,7 @@ class Switch:
     # ---- commands
 
     def _command(self, agent_id: str, kind: Any, payload: Any) -> None:
-        """Replies go where all goes that is for the agent. What is no command gets none."""
+        """Replies go where all goes that is for the agent. What is not a command gets none."""
         mine = self._targets.setdefault(agent_id, {})
         if kind == "list_subscriptions":
             self._tell(agent_id, "subscriptions", {"agents": list(mine)})
