@@ -234,7 +234,7 @@ class BlockingVuerClient:
         self._client = VuerClient(*args, **options)
         self._statistics = self._client.statistics()  # the last, when there is no loop to ask
         #: ``send @ event`` and ``send(event)``
-        self.send = BlockingSender(self)
+        self.send: BlockingSender = BlockingSender(self)
 
     def _call(self, fn: Callable[..., Any], *args: Any) -> Any:
         portal = self._portal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .._connection.connection import Connection
 from .._connection.link import Link
@@ -19,6 +19,9 @@ from .._websocket.transport import Text, Transport
 from ..codec import decode, make_encoder
 from ..events import Event, ServerEvent
 from .options import Options
+
+if TYPE_CHECKING:
+    from .._async_types import Nursery
 
 __all__ = [
     "connection_failed",
@@ -49,14 +52,14 @@ def new_keeper(
     )
 
 
-async def _dial(options: Options, link: Link, nursery: Any) -> Transport:
+async def _dial(options: Options, link: Link, nursery: Nursery) -> Transport:
     with link.rt.move_on_after(options.connect_timeout):
         return await _dial_now(options, link, nursery)
     raise TimeoutError(f"it was not open within {options.connect_timeout:g} s")
 
 
 async def dial_now(
-    options: Options, link: Any, nursery: Any, *, stays: str | None = None
+    options: Options, link: Any, nursery: Nursery, *, stays: str | None = None
 ) -> Transport:
     """One dial, without a deadline. ``link`` is a `Sink` that knows its runtime as ``rt``;
     ``stays`` is why no redirect to another origin is followed, if none is."""
@@ -64,7 +67,7 @@ async def dial_now(
 
 
 async def _dial_now(
-    options: Options, link: Any, nursery: Any, stays: str | None = None
+    options: Options, link: Any, nursery: Nursery, stays: str | None = None
 ) -> Transport:
     from .._net.connect_options import ConnectOptions
     from .._websocket.connect import dial

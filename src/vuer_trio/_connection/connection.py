@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .._errors import ClientClosed, ConnectionFailed, VuerError, renew
 from .._failures import describe
@@ -26,6 +26,10 @@ from .observers import Observers, tell_observers
 from .queue import Queue, settle
 from .replay import Replay
 from .standstill import Standstill
+
+if TYPE_CHECKING:
+    from .._async_types import AsyncEvent
+    from .._home import Home
 
 __all__ = ["Connection"]
 
@@ -64,14 +68,14 @@ class Connection:
         self.outbox = outbox
         self.heartbeat = heartbeat
         self.close_timeout = close_timeout
-        self.state = State.OPENING
+        self.state: State = State.OPENING
         self.close_info: CloseInfo | None = None
-        self.generation = 0  # connections so far; the user may count on from earlier ones
-        self.transport_name = ""
+        self.generation: int = 0  # connections so far; the user may count on from earlier ones
+        self.transport_name: str = ""
         self.subprotocol: str | None = None
-        self.counters = Counters()
-        self.changes = LinkChanges()
-        self.keepalive = Keepalive(self)
+        self.counters: Counters = Counters()
+        self.changes: LinkChanges = LinkChanges()
+        self.keepalive: Keepalive = Keepalive(self)
         #: what is to be done between the first handshake and the first event, once
         self.on_open: Callable[[Connection], None] | None = None
         #: what is to be done whenever a link opens, before anything of it is read
@@ -91,16 +95,19 @@ class Connection:
         self.on_close: Callable[[VuerError], None] | None = None
         self._standstill = Standstill(rt, uri, inbox)
         #: the boxes that stop the reader when they are full
-        self.boxes = self._standstill.boxes
+        self.boxes: list[Queue[Any]] = self._standstill.boxes
         self.nursery: Any = None
-        self.gone = rt.Event()  # the connection is; handlers may still run
-        self.over = rt.Event()
-        self.explain, self.preamble = explain, preamble
-        self.home = settle(rt, uri, inbox, outbox)
+        self.gone: AsyncEvent = rt.Event()  # the connection is; handlers may still run
+        self.over: AsyncEvent = rt.Event()
+        self.explain: Callable[[str, Exception], Exception] = explain
+        self.preamble: Callable[[], Sequence[bytes]] = preamble
+        self.home: Home = settle(rt, uri, inbox, outbox)
         self._backoff = backoff
         self._delays = Delays(backoff) if backoff else None
         #: what is kept to be sent again, if anything is
-        self.replay = Replay(rt, outbox, self.keepalive) if backoff and backoff.replay else None
+        self.replay: Replay | None = None
+        if backoff and backoff.replay:
+            self.replay = Replay(rt, outbox, self.keepalive)
         self._scope = rt.CancelScope(shield=shielded)
         self._link: Link | None = None  # the open one, or the last one
         self._heard_at = rt.current_time()

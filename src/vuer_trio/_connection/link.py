@@ -18,6 +18,7 @@ from .._websocket.transport import CloseInfo, Message, Outgoing, Transport
 from .observers import tell_observers
 
 if TYPE_CHECKING:
+    from .._runtime import Runtime
     from .connection import Connection
 
 __all__ = ["CLEANUP", "LEFT", "Link", "State"]
@@ -49,14 +50,14 @@ class Link:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.rt = connection.rt
+        self.rt: Runtime = connection.rt
         self.close_info: CloseInfo | None = None
         self._now = self.rt.clock()
-        self.heard_at = self._now()
+        self.heard_at: float = self._now()
         self.opened_at: float | None = None  # None: the keeper knows nothing of it
-        self.ended_at = 0.0
+        self.ended_at: float = 0.0
         self.transport: Transport | None = None
-        self.writing = False
+        self.writing: bool = False
         self._writing_since = 0.0  # the latest call of `Transport.write`
         #: what is being written, and has not been counted as written
         self.batch: list[Outgoing] = []

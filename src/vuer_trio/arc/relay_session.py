@@ -29,7 +29,7 @@ from .settings import Settings
 
 __all__ = ["RelaySession"]
 
-log = logging.getLogger("vuer_trio.arc")
+log: logging.Logger = logging.getLogger("vuer_trio.arc")
 
 #: command: its reply
 _REPLIES = {
@@ -47,6 +47,8 @@ class RelaySession:
     for ``check_every`` seconds, is asked, and if it answers no more the link is closed and dialled
     again. (A relay may forget a connection when an older one of the same agent ends.)
     """
+
+    connection: Connection
 
     def __init__(
         self,
@@ -79,7 +81,7 @@ class RelaySession:
         connection.judge = self._judge
         connection.on_link = self._on_link
         connection.on_close = self._on_close
-        self.intake = Intake(connection, account, subscriptions, settings.filter)
+        self.intake: Intake = Intake(connection, account, subscriptions, settings.filter)
         throttle = CheckpointThrottle(
             rt, every=options.checkpoints == "every", home=connection.home
         )
@@ -89,7 +91,7 @@ class RelaySession:
         )
         self.receiver.connect(rt, connection.inbox, connection.outbox, throttle)
         limit = settings.rate_limit
-        self.window = None if limit is None else Window(rt, limit, self.check_open)
+        self.window: Window | None = None if limit is None else Window(rt, limit, self.check_open)
         self._first: Sequence[Command] = ()
         self._look = rt.Event()  # to be checked now
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Script"]
 
-log = logging.getLogger("vuer_trio.record")
+log: logging.Logger = logging.getLogger("vuer_trio.record")
 
 
 class Script:

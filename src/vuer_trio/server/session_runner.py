@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._client.connecting import with_key
 from .._connection.connection import Connection
@@ -18,12 +18,13 @@ from .session_handlers import SessionHandler
 from .tasks import guarded
 
 if TYPE_CHECKING:
+    from .._async_types import Nursery
     from .._websocket.incoming_request import IncomingRequest
     from .serving import Serving
 
 __all__ = ["SessionRunner"]
 
-log = logging.getLogger("vuer_trio.server")
+log: logging.Logger = logging.getLogger("vuer_trio.server")
 
 #: RFC 6455 §7.4.1
 _POLICY = 1008
@@ -53,7 +54,7 @@ class SessionRunner:
             shielded=True,
         )
         encode = with_key(serving.encode, options.outbox.key_function(kind))
-        self.session = VuerSession(
+        self.session: VuerSession = VuerSession(
             self._rt,
             self._connection,
             serving.app.handlers,
@@ -62,7 +63,7 @@ class SessionRunner:
             serving.prepare,
             incoming,
         )
-        self._outer: Any = None  # its nursery, while there is a connection
+        self._outer: Nursery | None = None  # its nursery, while there is a connection
         self._program_runs = False
         self._program_ended = self._rt.Event()
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NotStarted", "SessionTask", "check_function", "guarded", "name_of"]
 
-log = logging.getLogger("vuer_trio.server")
+log: logging.Logger = logging.getLogger("vuer_trio.server")
 
 T = TypeVar("T")
 

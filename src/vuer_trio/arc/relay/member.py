@@ -18,12 +18,13 @@ from ..._websocket.transport import Prepared, Text, Transport
 from ..rate_limit import Window
 
 if TYPE_CHECKING:
+    from ..._async_types import Nursery
     from ..._websocket.incoming_request import IncomingRequest
     from .serving import Relay
 
 __all__ = ["Member"]
 
-log = logging.getLogger("vuer_trio.arc.relay")
+log: logging.Logger = logging.getLogger("vuer_trio.arc.relay")
 
 #: the protocol's close codes, and RFC 6455's
 BAD_TOKEN, TOO_MANY, INVALID, POLICY = 4001, 4029, 1007, 1008
@@ -58,7 +59,7 @@ class Member:
         self._connection.tap = self._tap
         self._connection.on_close = self._closed
 
-    async def _accept(self, link: Link, nursery: Any) -> Transport:
+    async def _accept(self, link: Link, nursery: Nursery) -> Transport:
         return await self._incoming.accept(link, nursery)
 
     async def run(self) -> None:
