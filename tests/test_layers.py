@@ -40,7 +40,7 @@ LAYERS = [
     ["roomz/"],
     ["cli/"],
     ["testing/"],
-    ["__init__.py"],
+    ["__init__.py", "__main__.py"],
 ]
 #: may name an async library
 ASYNC_LIBRARIES = {"trio", "anyio", "asyncio"}
@@ -58,6 +58,7 @@ LAZY = [
     *["numpy", "PIL", "anyio", "websockets", "trio_websocket", "wsproto"],
     *["httpx2", "socketio", "engineio", "rich", "prompt_toolkit", "vuer_trio.roomz"],
     *["mcap", "zstandard", "lz4", "vuer_trio.record", "vuer_trio.testing"],
+    *["vuer_trio._async_types", "vuer_trio._connection.trio_channels", "vuer_trio.server"],
 ]
 
 each_file = pytest.mark.parametrize("name", NAMES)

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
         open_vuer_server,
     )
 
+#: as in `pyproject.toml`; to ask for that of the installed package would slow the import
+__version__ = "0.1.0"
+
 __all__ = [
     "AsyncEvent",
     "Backoff",
