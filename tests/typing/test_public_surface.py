@@ -21,7 +21,7 @@ MODULES = [
 ]
 #: those that the library makes, and no program does: what their constructors take is no matter
 MADE_BY_THE_LIBRARY = {
-    *("BlockingSender", "Broadcast", "Lease", "MemoryServer", "Permit"),
+    *("BlockingLease", "BlockingSender", "Broadcast", "Lease", "MemoryServer", "Permit"),
     *("ReceiveEnd", "Recording", "Relay", "SendEnd", "Sender", "SessionTask", "Subscription"),
     *("ThreadsafeApp", "ThreadsafeClient", "ThreadsafeSender", "ThreadsafeSession"),
     *("ThreadsafeVerbs", "VuerSession"),

@@ -56,6 +56,10 @@ class Watch:
             self._event.set()
             self._event = None
 
+    def take(self) -> Change | None:
+        """The next change, if it is there."""
+        return self._seen.popleft() if self._seen else None
+
     def __aiter__(self) -> Self:
         return self
 
