@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 from ._client.client import VuerClient, open_vuer_client
 from ._client.freshness import Lease
 from ._client.info import get_client_info
+from ._client.options import Headers, WebsocketsOptions
+from ._client.threadsafe import ThreadsafeClient, ThreadsafeSender
 from ._connection.backoff import Backoff
 from ._connection.link_changes import Connected, Disconnected
-from ._connection.policies import Discard, DropOldest, Fifo, Latest
-from ._connection.sender import Permit
+from ._connection.observers import Observer
+from ._connection.policies import Discard, DropOldest, Fifo, Latest, Policy
+from ._connection.sender import Permit, Sender
 from ._connection.statistics import Statistics
 from ._errors import (
     CallTimeout,
@@ -26,13 +29,28 @@ from ._errors import (
     Stale,
     VuerError,
 )
+from ._transport_name import TransportName
 
 if TYPE_CHECKING:
-    from .server import SceneStore, Vuer, VuerSession, open_vuer_server
+    from ._async_types import AsyncEvent, CancelScope, Nursery, TaskStatus
+    from ._connection.trio_channels import ReceiveEnd, SendEnd
+    from .server import (
+        SceneStore,
+        SessionTask,
+        Vuer,
+        VuerServer,
+        VuerSession,
+        open_vuer_server,
+    )
+
+#: as in `pyproject.toml`; to ask for that of the installed package would slow the import
+__version__ = "0.1.0"
 
 __all__ = [
+    "AsyncEvent",
     "Backoff",
     "CallTimeout",
+    "CancelScope",
     "ClientClosed",
     "Connected",
     "ConnectionClosed",
@@ -42,35 +60,56 @@ __all__ = [
     "DropOldest",
     "EncodeError",
     "Fifo",
+    "Headers",
     "InboxEmpty",
     "InboxFull",
     "Latest",
     "Lease",
+    "Nursery",
+    "Observer",
     "OutboxFull",
     "Permit",
+    "Policy",
     "ProtocolError",
+    "ReceiveEnd",
     "RecvTimeout",
     "SceneStore",
+    "SendEnd",
+    "Sender",
+    "SessionTask",
     "Stale",
     "Statistics",
+    "TaskStatus",
+    "ThreadsafeClient",
+    "ThreadsafeSender",
+    "TransportName",
     "Vuer",
     "VuerClient",
     "VuerError",
+    "VuerServer",
     "VuerSession",
+    "WebsocketsOptions",
     "get_client_info",
     "open_vuer_client",
     "open_vuer_server",
 ]
 
-_OF_THE_SERVER = ("SceneStore", "Vuer", "VuerSession", "open_vuer_server")
+#: names that are imported when they are used: a client does not pay for the server
+_LAZY = {
+    "._async_types": ("AsyncEvent", "CancelScope", "Nursery", "TaskStatus"),
+    "._connection.trio_channels": ("ReceiveEnd", "SendEnd"),
+    ".server": (
+        *("SceneStore", "SessionTask", "Vuer", "VuerServer", "VuerSession", "open_vuer_server"),
+    ),
+}
 
 
 def __getattr__(name: str) -> Any:
-    """The server is imported when it is used: a client does not pay for it."""
-    if name in _OF_THE_SERVER:
-        from . import server
+    for module, names in _LAZY.items():
+        if name in names:
+            from importlib import import_module
 
-        return getattr(server, name)
+            return getattr(import_module(module, __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -32,11 +32,15 @@ class Nursery:
     async def __aexit__(self, *exc: Any) -> bool:
         return bool(await self._group.__aexit__(*exc))
 
-    def start_soon(self, fn: Callable[..., Awaitable[Any]], *args: Any) -> None:
-        self._group.start_soon(_even(fn), *args)
+    def start_soon(
+        self, fn: Callable[..., Awaitable[Any]], /, *args: Any, name: object = None
+    ) -> None:
+        self._group.start_soon(_even(fn), *args, name=name)
 
-    async def start(self, fn: Callable[..., Awaitable[Any]], *args: Any) -> Any:
-        return await self._group.start(_even(fn), *args)
+    async def start(
+        self, fn: Callable[..., Awaitable[Any]], /, *args: Any, name: object = None
+    ) -> Any:
+        return await self._group.start(_even(fn), *args, name=name)
 
 
 def _even(fn: Callable[..., Awaitable[Any]]) -> Callable[..., Coroutine[Any, Any, None]]:

@@ -168,7 +168,7 @@ class ClientEvent(Event):
         **extra: Any,
     ) -> None:
         self._hidden = None
-        self.ts = time() if ts is None else ts
+        self.ts: float = time() if ts is None else ts
         if value is not _UNSET:
             self.value = value
         if etype is not _UNSET:
@@ -216,7 +216,7 @@ class ServerEvent(Event):
         **extra: Any,
     ) -> None:
         self._hidden = None
-        self.ts = time() if ts is None else ts
+        self.ts: float = time() if ts is None else ts
         self.data = data
         if etype is not _UNSET:
             self.etype = etype

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._connection.checkpoints import HANDLERS, CheckpointThrottle
 from ._connection.log_limit import LogLimit
@@ -19,6 +19,9 @@ from ._formatting import must_be
 from ._interrupts import protected_methods
 from ._runtime import Runtime
 from .events import Event, canonical
+
+if TYPE_CHECKING:
+    from ._async_types import AsyncEvent, Nursery
 
 __all__ = ["Handler", "HandlerRunner", "Handlers", "kind", "register"]
 
@@ -128,7 +131,7 @@ class HandlerRunner:
     def __init__(
         self,
         rt: Runtime,
-        nursery: Any,
+        nursery: Nursery,
         policy: Policy,
         call: Callable[[Handler, Event], Awaitable[None]],
         outbox: Queue[Any],
@@ -140,7 +143,7 @@ class HandlerRunner:
         self._in_order: Queue[_Job] = policy.for_calls().open(rt)
         self._at_once: Queue[_Job] = policy.for_calls().open(rt)
         self._running = 0
-        self._changed: Any = None  # an event for the end of the next call
+        self._changed: AsyncEvent | None = None  # an event for the end of the next call
         #: the queues; what is in them stops the reader when it is too much
         self.boxes: list[Queue[Any]] = [self._in_order, self._at_once]
         nursery.start_soon(self._call_in_order)

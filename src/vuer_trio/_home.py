@@ -28,7 +28,7 @@ class Forkable:
     """What is of no use in a forked child; nothing that is called there need look for that."""
 
     def __init__(self) -> None:
-        self.forked = False
+        self.forked: bool = False
         _living.add(self)
 
     def leave_behind(self) -> None:
@@ -56,7 +56,7 @@ class Home(Forkable):
         self.what = what
         self._rt = rt
         #: of the loop; no thread's, in another process
-        self.thread = get_ident()
+        self.thread: int = get_ident()
         self._loop = rt.current_loop()
         self._soon = rt.loop_caller()
         self._on_fork = on_fork

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from ._interrupts import interrupt_in, protected_block
 from ._runtime import Runtime
+
+if TYPE_CHECKING:
+    from ._async_types import Nursery
 
 __all__ = ["background_service", "open_plain_nursery", "unwrap"]
 
 
 @protected_block
-async def open_plain_nursery(rt: Runtime) -> AsyncGenerator[Any, None]:
+async def open_plain_nursery(rt: Runtime) -> AsyncGenerator[Nursery, None]:
     """A nursery out of which comes what the body raised, group or not, as it is.
 
     A KeyboardInterrupt or SystemExit goes first, whoever has raised it and in however many groups
@@ -36,7 +39,7 @@ async def open_plain_nursery(rt: Runtime) -> AsyncGenerator[Any, None]:
 
 @protected_block
 async def background_service(
-    rt: Runtime, serve: Callable[..., Awaitable[None]], *args: Any
+    rt: Runtime, serve: Callable[..., Coroutine[Any, Any, None]], *args: Any
 ) -> AsyncGenerator[Any, None]:
     """Run ``serve(*args, task_status=...)`` beside the block, which gets what that reports.
 

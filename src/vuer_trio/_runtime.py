@@ -12,12 +12,15 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import sniffio
 import trio
 
 from ._interrupts import Interrupt, interrupt_in, tell_main_task
+
+if TYPE_CHECKING:
+    from . import _async_types
 
 __all__ = ["Runtime", "run", "runtime"]
 
@@ -27,10 +30,10 @@ class Runtime:
     """The names both libraries have, with Trio's meaning."""
 
     name: str
-    Event: Callable[[], Any]
-    CancelScope: Callable[..., Any]
-    open_nursery: Callable[[], AbstractAsyncContextManager[Any]]
-    move_on_after: Callable[[float], Any]
+    Event: Callable[[], _async_types.AsyncEvent]
+    CancelScope: Callable[..., _async_types.CancelScope]
+    open_nursery: Callable[[], AbstractAsyncContextManager[_async_types.Nursery]]
+    move_on_after: Callable[[float], _async_types.CancelScope]
     sleep: Callable[[float], Awaitable[None]]
     sleep_until: Callable[[float], Awaitable[None]]
     current_time: Callable[[], float]

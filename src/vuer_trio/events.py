@@ -198,7 +198,7 @@ class _KeyedRPC(ServerRPC):
     def __init__(self, /, *, key: str = "DEFAULT", **data: Any) -> None:
         super().__init__(data)
         self.key = key
-        self.rtype = f"{self.etype}_RESPONSE@{self.uuid}"
+        self.rtype: str = f"{self.etype}_RESPONSE@{self.uuid}"
 
 
 class GrabRender(_KeyedRPC):

@@ -8,32 +8,39 @@ from __future__ import annotations
 
 import warnings
 from _thread import start_new_thread
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutinefunction
 from queue import SimpleQueue
 from threading import Thread, current_thread
-from typing import Any, Self
+from typing import Any, Self, TypeVar, cast, overload
 
 import outcome
 import trio
 
 from ._client.client import VuerClient
+from ._client.freshness import Lease
+from ._connection.link_changes import Connected, Disconnected, Watch
 from ._connection.statistics import Statistics
-from ._errors import ClientClosed, ConnectionClosed, renew
+from ._errors import ClientClosed, ConnectionClosed, Stale, renew
 from ._home import ANOTHER_PROCESS, Forkable
 from ._interrupts import call_unprotected
-from .events import ClientEvent, ServerEvent
+from .events import ClientEvent, ServerEvent, Set
+from .scene import Scene
 
 __all__ = [
+    "BlockingLease",
     "BlockingSender",
     "BlockingVuerClient",
     "Portal",
     "call_in_thread",
     "open_vuer_client",
 ]
+
+
+F = TypeVar("F", bound=Callable[[ServerEvent], object])
 
 
 class Portal(Forkable):
@@ -80,6 +87,19 @@ class Portal(Forkable):
             raise
         return answer.unwrap()
 
+    @property
+    def is_current(self) -> bool:
+        """Whether the caller is in the loop's thread."""
+        return self._thread is current_thread()
+
+    def start(self, fn: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """In the loop: start a task there, which must not raise."""
+        self._loop.start(fn, *args)
+
+    def soon(self, fn: Callable[..., object], *args: Any) -> None:
+        """Call a sync function in the loop, if that has not ended, without waiting for it."""
+        self._loop.soon(fn, *args)
+
     def stop(self, *, wait: bool = True) -> None:
         """End what runs in the loop, then the loop, then the thread. May be called twice."""
         if self.forked:
@@ -98,6 +118,14 @@ def _refuse_in_a_task() -> None:
         raise RuntimeError(
             "a blocking method was called in a Trio task, by an async handler or beside the "
             "async client: use the async client there, and ordinary functions as handlers here"
+        )
+
+
+def _refuse_in_a_handler(portal: Portal) -> None:
+    if portal.is_current:
+        raise RuntimeError(
+            "a handler of a blocking client called what waits for that client, whose thread it "
+            "runs in: use `client.send @ event` there, or hand the event to another thread"
         )
 
 
@@ -213,12 +241,118 @@ class BlockingSender:
     def __matmul__(self, event: ClientEvent) -> None:
         """Enqueue it now. Raises OutboxFull, EncodeError, ConnectionClosed, ClientClosed."""
         client = self._owner._client
-        self._owner._call(client.send_nowait, event)
+        self._owner._now(client.send_nowait, event)
 
     def __call__(self, event: ClientEvent, *, retain: bool = False) -> None:
         """Wait for room, then enqueue it. Raises EncodeError, ConnectionClosed, ClientClosed."""
         client = self._owner._client
         self._owner._call(partial(client.send, event, retain=retain))
+
+
+class BlockingLease:
+    """``with client.lease(etype, max_age=...) as lease:``, for code that nobody can cancel.
+
+    It holds for as long as events of the type keep coming, as a `Lease` does. When it has run out,
+    calls in this thread that wait for the client raise Stale, those that wait at that moment among
+    them: `recv`, `send(event)`, `flush`, iteration. `check` raises it as well, and so does leaving
+    the block, unless that has raised something of its own. Whatever else the block does goes on, so
+    a loop that waits for other things calls `check` in each round. ``send @ event`` and other
+    calls that do not wait still work: to say that the robot has stopped, for one.
+
+    It may be entered again after it was left.
+    """
+
+    def __init__(self, owner: BlockingVuerClient, lease: Lease) -> None:
+        self.etype: str = lease.etype
+        #: seconds
+        self.max_age: float = lease.max_age
+        self._owner = owner
+        self._lease = lease
+        self._portal: Portal | None = None  # while it is entered
+        self._thread: Thread | None = None
+        self._left: trio.Event | None = None
+        self._over: trio.Event | None = None
+        self._error: Stale | None = None
+        self._scopes: set[trio.CancelScope] = set()  # of calls that wait
+
+    @property
+    def expired(self) -> bool:
+        """Whether it has run out."""
+        return self._error is not None
+
+    def check(self) -> None:
+        """Raise Stale if it has run out."""
+        if self._error is not None:
+            raise renew(self._error)
+
+    def __enter__(self) -> Self:
+        if self._portal is not None:
+            raise RuntimeError(f"{self!r} is in use already; take another one")
+        portal = self._owner._open_portal()
+        self._error = None
+        try:
+            portal.call(self._begin, portal)
+        except BaseException:
+            portal.soon(self._leave)
+            raise
+        self._portal, self._thread = portal, current_thread()
+        self._owner._leases.append(self)
+        return self
+
+    def __exit__(self, kind: Any, exc: BaseException | None, trace: Any) -> None:
+        portal, self._portal = self._portal, None
+        assert portal is not None
+        self._owner._leases.remove(self)
+        if not portal.forked:
+            with suppress(ClientClosed):  # with which it has ended
+                portal.call(self._leave_and_wait)
+        if exc is None:
+            self.check()
+
+    def binds(self, thread: Thread) -> bool:
+        """Whether what a thread waits for ends when it runs out."""
+        return self._thread is thread
+
+    # ---- in the loop
+
+    def _begin(self, portal: Portal) -> None:
+        self._left, self._over = trio.Event(), trio.Event()
+        portal.start(self._hold, self._left, self._over)
+
+    def _leave(self) -> None:
+        if self._left is not None:
+            self._left.set()
+
+    async def _leave_and_wait(self) -> None:
+        assert self._left is not None
+        assert self._over is not None
+        self._left.set()
+        await self._over.wait()
+
+    async def _hold(self, left: trio.Event, over: trio.Event) -> None:
+        try:
+            with self._lease:
+                await left.wait()
+        except Stale as error:
+            self._error = error
+            for scope in self._scopes:
+                scope.cancel()
+        finally:
+            over.set()
+
+    async def limit(self, fn: Callable[..., Any], *args: Any) -> Any:
+        """Call ``fn``, sync or async, for as long as it holds."""
+        if self._error is None:
+            with trio.CancelScope() as scope:
+                self._scopes.add(scope)
+                try:
+                    return await call_unprotected(fn, *args)
+                finally:
+                    self._scopes.discard(scope)
+        self.check()
+
+    def __repr__(self) -> str:
+        return repr(self._lease)
 
 
 class BlockingVuerClient:
@@ -232,18 +366,35 @@ class BlockingVuerClient:
     def __init__(self, *args: Any, **options: Any) -> None:
         self._portal: Portal | None = None
         self._client = VuerClient(*args, **options)
+        self._leases: list[BlockingLease] = []  # those that are held
         self._statistics = self._client.statistics()  # the last, when there is no loop to ask
         #: ``send @ event`` and ``send(event)``
-        self.send = BlockingSender(self)
+        self.send: BlockingSender = BlockingSender(self)
 
-    def _call(self, fn: Callable[..., Any], *args: Any) -> Any:
+    def _open_portal(self) -> Portal:
         portal = self._portal
         if portal is None:
             raise ClientClosed(
                 f"Not connected to {self.uri}: open the client with `with`, or call "
                 "client.connect()"
             )
+        _refuse_in_a_handler(portal)
+        return portal
+
+    def _call(self, fn: Callable[..., Any], *args: Any) -> Any:
+        """Call what may wait."""
+        portal, thread = self._open_portal(), current_thread()
+        for lease in self._leases.copy():
+            if lease.binds(thread):
+                fn = partial(lease.limit, fn)
         return portal.call(fn, *args)
+
+    def _now(self, fn: Callable[..., Any], *args: Any) -> Any:
+        """Call what does not wait: in a handler, too, and whatever has run out."""
+        portal = self._portal
+        if portal is not None and portal.is_current:
+            return fn(*args)
+        return self._open_portal().call(fn, *args)
 
     # ---- state
 
@@ -265,7 +416,7 @@ class BlockingVuerClient:
     def statistics(self) -> Statistics:
         """Counts, depths and times, as they are now or were at the end."""
         if self._portal is not None:
-            self._statistics = self._call(self._client.statistics)
+            self._statistics = self._now(self._client.statistics)
         return self._statistics
 
     def __repr__(self) -> str:
@@ -295,6 +446,8 @@ class BlockingVuerClient:
         Raises ConnectionClosed with the number of messages that could not be sent. Twice is
         harmless.
         """
+        if self._portal is not None:
+            _refuse_in_a_handler(self._portal)
         portal, self._portal = self._portal, None
         if portal is not None and not portal.forked:
             try:
@@ -342,7 +495,7 @@ class BlockingVuerClient:
 
     def recv_nowait(self) -> ServerEvent:
         """The next event, if it is there. Raises InboxEmpty if not, else as `recv`."""
-        event: ServerEvent = self._call(self._client.recv_nowait)
+        event: ServerEvent = self._now(self._client.recv_nowait)
         return event
 
     def recv_many(self, limit: int | None = None) -> list[ServerEvent]:
@@ -361,6 +514,118 @@ class BlockingVuerClient:
             if exc.normal:
                 raise StopIteration from None
             raise renew(exc) from exc.__cause__
+
+    # ---- what is seen when it is read
+
+    @overload
+    def on(self, etype: str, *, once: bool = ...) -> Callable[[F], F]: ...
+    @overload
+    def on(
+        self, etype: str, fn: Callable[[ServerEvent], object], *, once: bool = ...
+    ) -> Callable[[], None]: ...
+    def on(
+        self, etype: str, fn: Callable[[ServerEvent], object] | None = None, *, once: bool = False
+    ) -> Any:
+        """Call ``fn(event)`` for each event of a type; `recv` gets it as well.
+
+        ``fn`` is an ordinary function, and runs in the client's own thread, where nothing else of
+        the client runs meanwhile: it should be quick. In it, calls that do not wait work
+        (``send @ event``, `latest`, `recv_nowait`), the others raise RuntimeError; for those, hand
+        the event to another thread. What it raises is logged, and ends nothing. With ``fn`` it
+        returns a function that takes it back; as a decorator it returns the function. It may be
+        called before the client is opened, and holds for all its connections.
+        """
+        return self._register(partial(self._client.on, once=once), etype, fn)
+
+    @overload
+    def answer(self, etype: str) -> Callable[[F], F]: ...
+    @overload
+    def answer(self, etype: str, fn: Callable[[ServerEvent], object]) -> Callable[[], None]: ...
+    def answer(self, etype: str, fn: Callable[[ServerEvent], object] | None = None) -> Any:
+        """Answer a server's request: what ``fn(event)`` returns goes back under its ``rtype``.
+
+        An answered request does not reach `recv`; one whose ``fn`` raises is logged and not
+        answered. ``fn`` runs, and the call returns, as those of `on`.
+        """
+        return self._register(self._client.answer, etype, fn)
+
+    def _register(
+        self, register: Callable[..., Any], etype: str, fn: Callable[[ServerEvent], object] | None
+    ) -> Any:
+        def decorate(fn: F) -> F:
+            add(fn)
+            return fn
+
+        def add(fn: Callable[[ServerEvent], object]) -> Callable[[], None]:
+            if iscoroutinefunction(fn):
+                raise TypeError(
+                    f"the handler of {etype} is async: the blocking client takes ordinary functions"
+                )
+            return partial(self._anyhow, self._anyhow(register, etype, fn))
+
+        return decorate if fn is None else add(fn)
+
+    def _anyhow(self, fn: Callable[..., Any], *args: Any) -> Any:
+        """Call what does not wait, and does not need a connection."""
+        with suppress(ClientClosed):
+            return self._now(fn, *args)
+        return fn(*args)
+
+    def latest(self, etype: str, *, max_age: float | None = None) -> ServerEvent:
+        """The newest event of a type, whoever has received it; see `VuerClient.latest`.
+
+        Raises Stale if there is none, or if it was read more than ``max_age`` seconds ago.
+        """
+        event: ServerEvent = self._now(partial(self._client.latest, etype, max_age=max_age))
+        return event
+
+    def lease(self, etype: str, *, max_age: float) -> BlockingLease:
+        """``with client.lease("POSE", max_age=0.1) as lease:`` holds while events keep coming.
+
+        When none has come for ``max_age`` seconds, what waits for the client in the block raises
+        Stale, and so does leaving it; nothing else is interrupted. See `BlockingLease`.
+        """
+        return BlockingLease(self, self._now(partial(self._client.lease, etype, max_age=max_age)))
+
+    @property
+    def scene(self) -> Scene:
+        """A copy of the server's scene, as a browser would have it by now.
+
+        It is that of all that has been read, by whomever it was received. Raises RuntimeError
+        without ``mirror_scene=True``.
+        """
+        scene: Scene = self._anyhow(self._copy_scene)
+        return scene
+
+    def _copy_scene(self) -> Scene:
+        copy = Scene()
+        copy.apply(Set(self._client.scene.to_set()))
+        return copy
+
+    def link_changes(self) -> Iterator[Connected | Disconnected]:
+        """Iterate `Connected` and `Disconnected`, from now on, until no more can come.
+
+        Each call makes an iterator of its own, which keeps the newest 1,000 changes; a thread of
+        its own may wait for them.
+        """
+        return self._changes(cast("Watch", self._now(self._client.link_changes)))
+
+    def _changes(self, watch: Watch) -> Iterator[Connected | Disconnected]:
+        while True:
+            try:
+                yield self._call(watch.__anext__)
+            except StopAsyncIteration:
+                return
+            except ClientClosed:
+                break
+        while (change := watch.take()) is not None:
+            yield change
+
+    def wait_closed(self) -> None:
+        """Wait until the connection has ended, whoever ended it, and its handlers with it."""
+        if self._portal is not None:
+            with suppress(ClientClosed):  # in another thread, meanwhile
+                self._call(self._client.wait_closed)
 
 
 #: ``with open_vuer_client(uri, ...) as client``: the client is its own context manager

@@ -72,6 +72,15 @@ def test_without_a_command_it_shows_the_help():
         assert f"\n    {name} " in done.stderr
 
 
+def test_the_package_runs_as_the_command():
+    command = [sys.executable, "-W", "error", "-m", "vuer_trio"]
+    for arguments in (["--help"], ["--version"], ["no-such-command"], []):
+        done = subprocess.run([*command, *arguments], capture_output=True, env=environment())
+        same = run(*arguments)
+        assert done.returncode == same.returncode
+        assert (done.stdout.decode(), done.stderr.decode()) == (same.stdout, same.stderr)
+
+
 def test_a_help_that_nobody_reads_to_its_end():
     with started("listen", "--help") as process:
         process.stdout.close()

@@ -10,33 +10,46 @@ import ssl
 from collections.abc import Iterator, Mapping
 from typing import Any, assert_type
 
+import anyio.abc
 import trio
 
 import vuer_trio
 from vuer_trio import (
     CallTimeout,
+    CancelScope,
     ClientClosed,
+    Connected,
     ConnectionClosed,
     ConnectionFailed,
+    Disconnected,
     EncodeError,
     Fifo,
     InboxEmpty,
     InboxFull,
+    Nursery,
     OutboxFull,
+    Permit,
+    Policy,
     ProtocolError,
+    ReceiveEnd,
     RecvTimeout,
     SceneStore,
+    SendEnd,
+    Sender,
     Stale,
+    Statistics,
+    TransportName,
+    Vuer,
     VuerClient,
     VuerError,
     get_client_info,
     open_vuer_client,
+    open_vuer_server,
 )
-from vuer_trio._connection.statistics import Statistics
 from vuer_trio.events import ClientEvent, ServerEvent, Set
 from vuer_trio.scene import Scene
 from vuer_trio.schemas import DefaultScene, Element
-from vuer_trio.server.store import Subscriber
+from vuer_trio.server import SessionTask, Subscriber, VuerServer, VuerSession
 
 
 class SetPosition(ClientEvent):
@@ -243,6 +256,35 @@ async def errors(client: VuerClient) -> None:
     closed: type[trio.ClosedResourceError] = ClientClosed
     full: list[type[trio.WouldBlock]] = [OutboxFull, InboxFull, InboxEmpty]
     print(base, timeouts, lost, broken, closed, full, vuer_trio.__all__)
+
+
+async def types(client: VuerClient, session: VuerSession, group: anyio.abc.TaskGroup) -> None:
+    """What is held has a name, and what either library gives will do."""
+    assert_type(client.send, Sender[ClientEvent])
+    assert_type(await client.send, Permit[ClientEvent])
+    assert_type(client.send_channel, SendEnd[ClientEvent])
+    assert_type(client.receive_channel, ReceiveEnd[ServerEvent])
+    async for change in client.link_changes():
+        assert_type(change, Connected | Disconnected)
+    with client.lease("POSE", max_age=0.1) as lease:
+        assert_type(lease.scope, CancelScope)
+        lease.scope.deadline += 1
+    session.cancel_scope.cancel()
+    assert_type(session.spawn_task(trio.sleep, 1), SessionTask)
+    async with open_vuer_server(Vuer(), port=0) as server:
+        assert_type(server, VuerServer)
+        ports: list[int] = [server.port, *(port for _, port in server.addresses)]
+        sessions: set[VuerSession] = {*server.sessions}
+    policy: Policy = Fifo(10)
+    transport: TransportName = "auto"
+    other = VuerClient(inbox=policy, transport=transport)
+    await other.connect(group)
+    async with trio.open_nursery() as nursery:
+        held: list[Nursery] = [nursery, group]
+        scopes: list[CancelScope] = [nursery.cancel_scope, group.cancel_scope]
+        server = await nursery.start(Vuer().serve)
+        await other.run(task_status=trio.TASK_STATUS_IGNORED)
+    print(ports, sessions, held, scopes)
 
 
 def elements() -> Set:

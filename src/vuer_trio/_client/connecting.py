@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .._connection.link import Link
 from .._connection.lossy_queue import Keyed
@@ -16,6 +16,9 @@ from ..codec import decode, make_encoder
 from ..events import Event, ServerEvent
 from .options import Options
 
+if TYPE_CHECKING:
+    from .._async_types import Nursery
+
 __all__ = [
     "connection_failed",
     "dial_in_time",
@@ -26,14 +29,14 @@ __all__ = [
 ]
 
 
-async def dial_in_time(options: Options, link: Link, nursery: Any) -> Transport:
+async def dial_in_time(options: Options, link: Link, nursery: Nursery) -> Transport:
     with link.rt.move_on_after(options.connect_timeout):
         return await _dial_now(options, link, nursery)
     raise TimeoutError(f"it was not open within {options.connect_timeout:g} s")
 
 
 async def dial_now(
-    options: Options, link: Any, nursery: Any, *, stays: str | None = None
+    options: Options, link: Any, nursery: Nursery, *, stays: str | None = None
 ) -> Transport:
     """One dial, without a deadline. ``link`` is a `Sink` that knows its runtime as ``rt``;
     ``stays`` is why no redirect to another origin is followed, if none is."""
@@ -41,7 +44,7 @@ async def dial_now(
 
 
 async def _dial_now(
-    options: Options, link: Any, nursery: Any, stays: str | None = None
+    options: Options, link: Any, nursery: Nursery, stays: str | None = None
 ) -> Transport:
     from .._net.connect_options import ConnectOptions
     from .._websocket.connect import dial

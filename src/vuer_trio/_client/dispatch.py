@@ -34,8 +34,8 @@ class Arrived:
     key: Hashable
 
     def __init__(self, event: Event | ProtocolError | bytes | bytearray, size: int) -> None:
-        self.event = event
-        self.size = size
+        self.event: Event | ProtocolError | bytes | bytearray = event
+        self.size: int = size
 
     def __len__(self) -> int:
         return self.size

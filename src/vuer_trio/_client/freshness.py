@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from .._connection.lossy_queue import KeyedQueue
 from .._connection.policies import Latest
@@ -17,6 +17,9 @@ from .._errors import ProtocolError, Stale
 from .._formatting import must_be
 from .._runtime import Runtime, runtime
 from ..events import Event, canonical
+
+if TYPE_CHECKING:
+    from .._async_types import CancelScope
 
 __all__ = ["Freshness", "Lease"]
 
@@ -47,7 +50,7 @@ class Freshness(Generic[E]):
     """
 
     def __init__(self, decode: Callable[[Any], E]) -> None:
-        self.tracking = False
+        self.tracking: bool = False
         self._decode = decode
         self._recent: deque[tuple[float, int, Sequence[Any]]] = deque()
         self._recent_bytes = 0
@@ -155,10 +158,16 @@ class Lease:
         _checked(etype, max_age)
         self.etype = etype
         self.max_age = max_age
-        #: the cancel scope, of the running library; from the entry on
-        self.scope: Any = None
+        self._scope: CancelScope | None = None
         self._freshness = freshness
         self._held = False
+
+    @property
+    def scope(self) -> CancelScope:
+        """The cancel scope of the block, of the running library; from the entry on."""
+        if self._scope is None:
+            raise RuntimeError(f"{self!r} has no scope before it is entered")
+        return self._scope
 
     def __enter__(self) -> Self:
         if self._held:
@@ -170,8 +179,8 @@ class Lease:
         deadline = self._last + self.max_age
         if not now < deadline:  # the first one may still be on its way
             deadline = now + self.max_age
-        self.scope = rt.CancelScope(deadline=deadline)
-        self.scope.__enter__()
+        self._scope = rt.CancelScope(deadline=deadline)
+        self._scope.__enter__()
         self._freshness.hold(self)
         self._held = True
         return self

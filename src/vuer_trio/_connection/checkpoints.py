@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from time import perf_counter
+from typing import TypeAlias
 
 from .._home import Home
 from .._runtime import Runtime
@@ -12,6 +14,8 @@ __all__ = ["HANDLERS", "CheckpointThrottle"]
 #: seconds. A count of calls does not bound time: with 50 µs of work for each event, a yield
 #: every 64 events makes the others 6 ms late; by the clock they are at most 0.7 ms late (p99).
 _PAUSE = 0.00025
+Checkpoint: TypeAlias = Callable[[], Awaitable[None]]
+
 #: seconds; of the task that calls quick handlers one after another
 HANDLERS = 0.0005
 
@@ -34,10 +38,10 @@ class CheckpointThrottle:
     ) -> None:
         self._check = None if home is None else home.check_loop
         self._pause = -1.0 if every else pause
-        self.due = 0.0
-        self.checkpoint = _nothing if rt is None else rt.checkpoint
-        self.if_cancelled = _nothing if rt is None else rt.checkpoint_if_cancelled
-        self.shielded = _nothing if rt is None else rt.cancel_shielded_checkpoint
+        self.due: float = 0.0
+        self.checkpoint: Checkpoint = _nothing if rt is None else rt.checkpoint
+        self.if_cancelled: Checkpoint = _nothing if rt is None else rt.checkpoint_if_cancelled
+        self.shielded: Checkpoint = _nothing if rt is None else rt.cancel_shielded_checkpoint
 
     async def turn(self) -> None:
         """Let the others run; RuntimeError in another loop. Cancelled: nothing has changed."""

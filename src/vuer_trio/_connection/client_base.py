@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 from .._errors import ClientClosed, ConnectionClosed, ConnectionFailed, renew
 from .._interrupts import protected_methods
@@ -15,9 +15,12 @@ from .._reentrant import ReentrantContextManager
 from .._runtime import Runtime, runtime
 from .close_info import check_close, closed_error
 from .connection import Connection
-from .link_changes import Watch
+from .link_changes import Connected, Disconnected
 from .opening import open_connection
 from .state import State
+
+if TYPE_CHECKING:
+    from .._async_types import Nursery, TaskStatus
 
 __all__ = ["ClientBase"]
 
@@ -86,7 +89,7 @@ class ClientBase(ReentrantContextManager):
         close_info = self._connection.close_info if self._connection else None
         return close_info.reason if close_info else None
 
-    def link_changes(self) -> Watch:
+    def link_changes(self) -> AsyncIterator[Connected | Disconnected]:
         """Iterate `Connected` and `Disconnected`, from now on, until no more can come.
 
         Each call makes a watch of its own, which keeps the newest 1,000 changes.
@@ -128,7 +131,7 @@ class ClientBase(ReentrantContextManager):
         ):
             exc.__context__ = closed_error(connection.close_info, connection.uri)
 
-    async def connect(self, nursery: Any = None) -> Self:
+    async def connect(self, nursery: Nursery | None = None) -> Self:
         """Open the connection, and keep it open until `close`.
 
         Its tasks run in ``nursery``, or without one in a system task; neither is ever disturbed:
@@ -138,7 +141,7 @@ class ClientBase(ReentrantContextManager):
         await self._open(nursery, shielded=False)
         return self
 
-    async def run(self, *, task_status: Any = None) -> None:
+    async def run(self, *, task_status: TaskStatus[Self] | None = None) -> None:
         """Carry a connection: ``client = await nursery.start(VuerClient(...).run)``.
 
         Returns when it is closed by `close` or, cleanly and for good, by the server. Raises
@@ -161,7 +164,7 @@ class ClientBase(ReentrantContextManager):
             log.warning("%s", self._unsafe)
             self._unsafe = ""
 
-    async def _open(self, nursery: Any, *, shielded: bool) -> Connection:
+    async def _open(self, nursery: Nursery | None, *, shielded: bool) -> Connection:
         if self._alive:
             raise RuntimeError(f"{self!r} is already connected; close it first")
         rt = runtime()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._errors import ClientClosed, ConnectionFailed, VuerError, renew
 from .._failures import describe
@@ -29,6 +29,10 @@ from .queue import Queue, settle
 from .replay import Replay
 from .standstill import Standstill
 from .state import State
+
+if TYPE_CHECKING:
+    from .._async_types import AsyncEvent
+    from .._home import Home
 
 __all__ = ["Connection"]
 
@@ -66,19 +70,19 @@ class Connection:
         self.inbox = inbox
         self.outbox = outbox
         self.close_timeout = close_timeout
-        self.state = State.OPENING
+        self.state: State = State.OPENING
         self.close_info: CloseInfo | None = None
-        self.generation = 0  # connections so far; the user may count on from earlier ones
-        self.transport_name = ""
+        self.generation: int = 0  # connections so far; the user may count on from earlier ones
+        self.transport_name: str = ""
         self.subprotocol: str | None = None
-        self.counters = Counters()
-        self.changes = LinkChanges()
+        self.counters: Counters = Counters()
+        self.changes: LinkChanges = LinkChanges()
         #: who is shown all that is read and written
         self.observers: Observers = [] if observers is None else observers
         self.nursery: Any = None
-        self.gone = rt.Event()  # the connection is; handlers may still run
-        self.over = rt.Event()
-        self.home = settle(rt, uri, inbox, outbox)
+        self.gone: AsyncEvent = rt.Event()  # the connection is; handlers may still run
+        self.over: AsyncEvent = rt.Event()
+        self.home: Home = settle(rt, uri, inbox, outbox)
         self._handler = handler
         self._made = False  # the handler knows that it has been
         self._reader_gate = Standstill(rt, uri, inbox, stopped_by)

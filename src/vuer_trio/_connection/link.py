@@ -76,11 +76,11 @@ class Link:
         self._close_timeout = close_timeout
         self.close_info: CloseInfo | None = None
         self._now = self.rt.clock()
-        self.heard_at = self._now()
+        self.heard_at: float = self._now()
         self.opened_at: float | None = None  # None: the handler knows nothing of it
-        self.ended_at = 0.0
+        self.ended_at: float = 0.0
         self.transport: Transport | None = None
-        self.writing = False
+        self.writing: bool = False
         self._writing_since = 0.0  # the latest call of `Transport.write`
         #: what is being written, and has not been counted as written
         self.batch: list[Outgoing] = []

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 from weakref import WeakSet
 
 from .._interrupts import protected_methods
 from .._runtime import Runtime
+
+if TYPE_CHECKING:
+    from .._async_types import AsyncEvent
 
 __all__ = ["Change", "Connected", "Disconnected", "LinkChanges", "Watch"]
 
@@ -43,7 +46,7 @@ class Watch:
         self._rt = rt
         self._seen: deque[Change] = deque(maxlen=_MOST)
         self._changes = changes
-        self._event: Any = None
+        self._event: AsyncEvent | None = None
 
     def notice(self, change: Change | None) -> None:
         """A change, or None for the end."""
@@ -52,6 +55,10 @@ class Watch:
         if self._event is not None:
             self._event.set()
             self._event = None
+
+    def take(self) -> Change | None:
+        """The next change, if it is there."""
+        return self._seen.popleft() if self._seen else None
 
     def __aiter__(self) -> Self:
         return self
@@ -73,7 +80,7 @@ class LinkChanges:
 
     def __init__(self) -> None:
         self._watches: WeakSet[Watch] = WeakSet()
-        self.over = False
+        self.over: bool = False
 
     def watch(self, rt: Runtime) -> Watch:
         watch = Watch(rt, self)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .._errors import ClientClosed
 from .._interrupts import interrupt_in, protected
 from .._runtime import Runtime
 from .link import CLEANUP
+
+if TYPE_CHECKING:
+    from .._async_types import AsyncEvent, Nursery
 
 __all__ = ["open_connection"]
 
@@ -20,7 +23,7 @@ class Opening(Protocol):
 
     rt: Runtime
     uri: str
-    over: Any
+    over: AsyncEvent
 
     async def run(self, status: Any) -> None:
         """Its life; ``status.started()`` gets None when it is open, or what it failed with.
@@ -34,8 +37,8 @@ class Opening(Protocol):
 
 
 @protected
-async def open_connection(connection: Opening, nursery: Any) -> Exception | None:
-    """Run ``connection`` in ``nursery``, or without one in a system task, from which nothing escapes.
+async def open_connection(connection: Opening, nursery: Nursery | None) -> Exception | None:
+    """Run it in ``nursery``, or without one in a system task, from which nothing escapes.
 
     Returns None once it is open, or what it failed with. Cancelled: nothing is left of it. The
     connection may be shielded from its birth, because whoever waits for it here also ends it.

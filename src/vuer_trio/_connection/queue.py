@@ -34,11 +34,11 @@ class Waiter:
 
     def __init__(self, event: Any, size: int, item: Any = None) -> None:
         #: set when there is room, and when the box is closed
-        self.event = event
-        self.size = size
-        self.item = item
+        self.event: Any = event
+        self.size: int = size
+        self.item: Any = item
         #: whether there was room: the slot is the caller's, or the item is in the box
-        self.granted = False
+        self.granted: bool = False
 
 
 class Bounds(Protocol):
@@ -85,27 +85,27 @@ class Queue(Generic[T]):
 
     def __init__(self, rt: Runtime | None, policy: Bounds, *, has_consumer: bool = True) -> None:
         self._rt = rt
-        self.policy = policy
+        self.policy: Bounds = policy
         self.items: deque[T] = deque()
         #: of the items, of what is being written, and of what has been promised
-        self.bytes = 0
+        self.bytes: int = 0
         #: of these bytes, those of framed messages, which other boxes may hold as well
-        self.shared = 0
+        self.shared: int = 0
         #: the thread that may put: of its loop; none once it is closed, or in a forked process
-        self.owner = get_ident()
+        self.owner: int = get_ident()
         self.home: Home | None = None
         #: what a closed box raises
         self.closed: VuerError | None = None
         #: whether anybody takes. If not the box keeps the newest, so that a program that only
         #: sends does not stop its own reader
-        self.has_consumer = has_consumer
+        self.has_consumer: bool = has_consumer
         #: whether one that is full stops the reader even so, for the time being
-        self.stops = False
+        self.stops: bool = False
         #: whether somebody waits for what comes behind the items; see `ignore_count`
-        self.ignores_count = False
+        self.ignores_count: bool = False
         #: items dropped so far, and since the last one taken
-        self.dropped = 0
-        self.dropped_since = 0
+        self.dropped: int = 0
+        self.dropped_since: int = 0
         #: what writes one item at once instead, if the writer sleeps (`idle_writer`) and nothing
         #: has been written since the loop last turned (`write_through`)
         self.idle_writer: Callable[[T], bool] | None = None

@@ -34,9 +34,9 @@ class Receiver(Generic[E]):
         throttle: CheckpointThrottle,
         uri: str,
     ) -> None:
-        self.inbox = inbox
-        self.throttle = throttle
-        self.uri = uri
+        self.inbox: Queue[Any] = inbox
+        self.throttle: CheckpointThrottle = throttle
+        self.uri: str = uri
         self._rt: Runtime | None = None
         self._taken = False
         self._outbox = outbox

@@ -31,7 +31,7 @@ class Replay:
         self._count = 0  # messages, and bytes, since the last ping
         self._bytes = 0
         #: when something was confirmed last
-        self.confirmed_at = -math.inf
+        self.confirmed_at: float = -math.inf
 
     @property
     def unconfirmed(self) -> int:

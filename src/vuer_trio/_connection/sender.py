@@ -31,9 +31,9 @@ class Sender(Generic[E]):
         uri: str,
         keep: Callable[[E, bytes], None] | None = None,
     ) -> None:
-        self.outbox = outbox
-        self.throttle = throttle
-        self.uri = uri
+        self.outbox: Queue[bytes] = outbox
+        self.throttle: CheckpointThrottle = throttle
+        self.uri: str = uri
         self._encode = encode
         self._keep = keep
 

@@ -37,7 +37,7 @@ class MemoryLimit:
         self._left = limit  # bytes that may come before it is to be added up
         self._members: dict[Connection, Callable[[], int]] = {}
         #: bytes of framed messages that exist: in the memory once, however many hold them
-        self.shared = 0
+        self.shared: int = 0
 
     @contextmanager
     def member(self, connection: Connection, more: Callable[[], int] = int) -> Iterator[None]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._runtime import Runtime
+
+if TYPE_CHECKING:
+    from .._async_types import CancelScope
 
 __all__ = ["Turn", "Turns"]
 
@@ -20,7 +23,7 @@ _PATIENCE, _LOOK = 30.0, 1.0
 class Turn:
     """One of those at work; its owner counts the bytes ``taken``."""
 
-    def __init__(self, scope: Any, since: float) -> None:
+    def __init__(self, scope: CancelScope, since: float) -> None:
         self.taken = 0
         self.gave_way = False
         self._scope = scope

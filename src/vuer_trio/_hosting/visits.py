@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .._runtime import Runtime
+
+if TYPE_CHECKING:
+    from .._async_types import CancelScope
 
 __all__ = ["Visits"]
 
@@ -17,7 +20,7 @@ class Visits:
     def __init__(self, rt: Runtime, most: int) -> None:
         self._rt = rt
         self._most = most
-        self._scopes: dict[Any, None] = {}  # the oldest first
+        self._scopes: dict[CancelScope, None] = {}  # the oldest first
 
     def __len__(self) -> int:
         return len(self._scopes)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._interrupts import protected_methods
 from .._net.backend import net_backend
@@ -22,6 +22,9 @@ from .._transport_name import choose_transport
 from .incoming_request import IncomingRequest, reply
 from .listen_options import ListenOptions
 from .upgrade import response
+
+if TYPE_CHECKING:
+    from .._async_types import CancelScope, Nursery
 
 __all__ = ["greet_stream", "listen"]
 
@@ -44,7 +47,7 @@ async def listen(
     options: ListenOptions,
     greet: Greet,
     started: Callable[[Sequence[tuple[str, int]]], None],
-    *services: Callable[[], Awaitable[None]],
+    *services: Callable[[], Coroutine[Any, Any, None]],
 ) -> None:
     """Accept connections until cancelled, and run ``greet(knock)`` for each in a task of its own,
     once its HTTP request has been read. ``started`` gets the bound addresses. ``services`` run
@@ -102,10 +105,10 @@ class _Acceptor:
         self._greet = greet
         installed = find_spec("websockets") is not None
         self._transport = choose_transport(rt.name, options.transport, installed)
-        self._opening: dict[Any, None] = {}  # the scopes of handshakes, the oldest first
+        self._opening: dict[CancelScope, None] = {}  # the scopes of handshakes, the oldest first
         self._warned_at = -math.inf
 
-    async def accept_all(self, listener: socket.socket, nursery: Any) -> None:
+    async def accept_all(self, listener: socket.socket, nursery: Nursery) -> None:
         """Accept what comes."""
         while True:
             await self.backend.wait_readable(listener)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .._net.backend import net_backend
 from .._net.byte_stream import ByteStream
@@ -18,12 +18,15 @@ from .protocol import Request
 from .redirect import follow
 from .transport import Sink, Transport
 
+if TYPE_CHECKING:
+    from .._async_types import Nursery
+
 __all__ = ["dial"]
 
 log = logging.getLogger("vuer_trio.link")
 
 
-async def dial(rt: Runtime, options: ConnectOptions, sink: Sink, nursery: Any) -> Transport:
+async def dial(rt: Runtime, options: ConnectOptions, sink: Sink, nursery: Nursery) -> Transport:
     """Open a WebSocket; ``nursery`` carries what tasks it needs. Redirects are followed.
 
     Raises OSError, ssl.SSLError, Rejected; nothing is left open.
@@ -46,7 +49,9 @@ async def dial(rt: Runtime, options: ConnectOptions, sink: Sink, nursery: Any) -
     raise AssertionError
 
 
-async def _dial_once(rt: Runtime, options: ConnectOptions, sink: Sink, nursery: Any) -> Transport:
+async def _dial_once(
+    rt: Runtime, options: ConnectOptions, sink: Sink, nursery: Nursery
+) -> Transport:
     name = _choose(rt.name, options)
     try:
         return await _dial(rt, options, name, sink, nursery)
@@ -60,7 +65,7 @@ async def _dial(
     options: ConnectOptions,
     name: str,
     sink: Sink,
-    nursery: Any,
+    nursery: Nursery,
 ) -> Transport:
     stream = await open_stream(net_backend(rt), options)
     try:
@@ -85,7 +90,7 @@ def _choose(runtime: str, options: ConnectOptions) -> str:
 
 
 async def _handshake(
-    name: str, options: ConnectOptions, stream: ByteStream, sink: Sink, nursery: Any
+    name: str, options: ConnectOptions, stream: ByteStream, sink: Sink, nursery: Nursery
 ) -> Transport:
     request = Request(
         options.address,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .._net.byte_stream import ByteStream
 from .._net.http_request import HttpRequest, read_body
@@ -13,6 +13,9 @@ from .._runtime import Runtime
 from .listen_options import ListenOptions
 from .transport import Sink, Transport
 from .upgrade import find_fault, plain_request, response, switching
+
+if TYPE_CHECKING:
+    from .._async_types import Nursery
 
 __all__ = ["IncomingRequest", "reply"]
 
@@ -131,7 +134,7 @@ class IncomingRequest:
         await _linger(self._rt, self._stream)
 
     async def accept(
-        self, sink: Sink, nursery: Any, headers: Sequence[tuple[str, str]] = ()
+        self, sink: Sink, nursery: Nursery, headers: Sequence[tuple[str, str]] = ()
     ) -> Transport:
         """Open the WebSocket; ``nursery`` carries what tasks it needs.
 
@@ -154,7 +157,7 @@ class IncomingRequest:
             raise
 
     async def _open(
-        self, sink: Sink, nursery: Any, headers: Sequence[tuple[str, str]]
+        self, sink: Sink, nursery: Nursery, headers: Sequence[tuple[str, str]]
     ) -> Transport:
         stream, max_size, early = self._stream, self._options.max_size, self._early
         answer = switching(self.request, headers)

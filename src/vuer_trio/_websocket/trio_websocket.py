@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from time import perf_counter
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import trio
 import trio_websocket as package
@@ -34,6 +34,9 @@ from .frames import CLOSE, PONG, close_payload, frame
 from .pieces import FrameSlicer
 from .protocol import Request
 from .transport import CloseInfo, Message, Outgoing, Ping, Sink, Text
+
+if TYPE_CHECKING:
+    from .._async_types import Nursery
 
 __all__ = ["BufferedStream", "PackagedWebSocket", "TrioWebSocket"]
 
@@ -166,7 +169,7 @@ class PackagedWebSocket:
 
     def __init__(
         self,
-        nursery: trio.Nursery,
+        nursery: Nursery,
         stream: ByteStream,
         sink: Sink,
         cork: BufferedStream,
@@ -444,9 +447,7 @@ class _ClientCork(BufferedStream):
 class TrioWebSocket(PackagedWebSocket):
     """A client."""
 
-    def __init__(
-        self, nursery: trio.Nursery, stream: ByteStream, request: Request, sink: Sink
-    ) -> None:
+    def __init__(self, nursery: Nursery, stream: ByteStream, request: Request, sink: Sink) -> None:
         self._client_cork = _ClientCork(stream, sink)
         super().__init__(nursery, stream, sink, self._client_cork, request.max_size)
         self._request = request

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import trio
 import trio_websocket as package
@@ -20,6 +20,9 @@ from .._net.rejection import Rejected
 from .frames import server_frame
 from .transport import CloseInfo, Outgoing, Prepared, Sink
 from .trio_websocket import BufferedStream, PackagedWebSocket
+
+if TYPE_CHECKING:
+    from .._async_types import Nursery
 
 __all__ = ["TrioWebSocketServer"]
 
@@ -59,7 +62,7 @@ class TrioWebSocketServer(PackagedWebSocket):
 
     def __init__(
         self,
-        nursery: trio.Nursery,
+        nursery: Nursery,
         stream: ByteStream,
         sink: Sink,
         max_size: int,

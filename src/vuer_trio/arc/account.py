@@ -17,7 +17,7 @@ class Account:
         self.agent_id = agent_id
         self.token = token
         #: whether the relay itself has said who this agent is
-        self.confirmed = False
+        self.confirmed: bool = False
         #: whether this relay wants the token in the query, because the header does not get there
         self.in_query = False
 

@@ -21,7 +21,7 @@ from .relay_session import RelaySession
 
 __all__ = ["Agent"]
 
-log = logging.getLogger("vuer_trio.arc")
+log: logging.Logger = logging.getLogger("vuer_trio.arc")
 
 
 @protected_methods

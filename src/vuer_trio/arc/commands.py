@@ -34,12 +34,12 @@ class Command:
         payload: Text,
         internal: bool,
     ) -> None:
-        self.owner = owner
-        self.reply = reply
-        self.agents = agents
-        self.payload = payload
-        self.internal = internal  # the user has not asked for it
-        self.sent = internal  # enqueued, at least
+        self.owner: Commands = owner
+        self.reply: str = reply
+        self.agents: list[str] | None = agents
+        self.payload: Text = payload
+        self.internal: bool = internal  # the user has not asked for it
+        self.sent: bool = internal  # enqueued, at least
         self.call: PendingReply[Any] | None = None
 
     def __enter__(self) -> PendingReply[Any]:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 from .._client.connecting import connection_failed, dial_now
@@ -21,9 +21,13 @@ from .._websocket.transport import CloseInfo, Message, Transport
 from ._errors import AuthenticationError, RateLimited
 from .account import Account
 
+if TYPE_CHECKING:
+    from .._async_types import CancelScope, Nursery
+    from .._runtime import Runtime
+
 __all__ = ["Busy", "Dialler", "Gate", "Refused", "failed", "verdict"]
 
-log = logging.getLogger("vuer_trio.arc")
+log: logging.Logger = logging.getLogger("vuer_trio.arc")
 
 #: close codes of the protocol's own
 BAD_TOKEN, TOO_MANY = 4001, 4029
@@ -46,11 +50,11 @@ class Gate:
     """A link's sink, that keeps what arrives before the link is open."""
 
     def __init__(self, link: Link) -> None:
-        self.rt = link.rt
+        self.rt: Runtime = link.rt
         self._link = link
         self._kept: list[Message] | None = []
         self._released = link.rt.Event()
-        self._waiting: Any = None  # a scope, for the first frame
+        self._waiting: CancelScope | None = None  # a scope, for the first frame
 
     async def first(self, transport: Transport, timeout: float) -> CloseInfo | None:
         """Read until the first frame is there; what ended the connection, if that came first.
@@ -115,7 +119,7 @@ class Dialler:
         self._welcome_timeout = welcome_timeout
         self._reregister = reregister
 
-    async def dial(self, link: Link, nursery: Any) -> Transport:
+    async def dial(self, link: Link, nursery: Nursery) -> Transport:
         """Register if there is no token, then connect with it.
 
         Raises TimeoutError after ``connect_timeout``, and what `failed` knows. Cancelled: nothing
@@ -126,7 +130,7 @@ class Dialler:
             return await self._dial(link, nursery)
         raise TimeoutError(f"it was not open within {timeout:g} s")
 
-    async def _dial(self, link: Link, nursery: Any) -> Transport:
+    async def _dial(self, link: Link, nursery: Nursery) -> Transport:
         account = self._account
         fresh = account.token is None
         if fresh:
@@ -141,7 +145,7 @@ class Dialler:
             fresh, account.token = True, None
             await account.register()
 
-    async def _enter_either_way(self, link: Link, nursery: Any) -> Transport:
+    async def _enter_either_way(self, link: Link, nursery: Nursery) -> Transport:
         """With the token in a header, or else, if that did not get there, in the query."""
         account = self._account
         try:
@@ -158,7 +162,7 @@ class Dialler:
         account.in_query = True
         return transport
 
-    async def _enter(self, link: Link, nursery: Any, in_query: bool) -> Transport:
+    async def _enter(self, link: Link, nursery: Nursery, in_query: bool) -> Transport:
         gate = self.gate = Gate(link)
         rt = link.rt
         transport = await dial_now(self._with_token(in_query), gate, nursery, stays=_STAYS)

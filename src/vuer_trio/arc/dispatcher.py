@@ -19,7 +19,7 @@ from .questions import Questions
 
 __all__ = ["Arrived", "Filter", "Intake", "received"]
 
-log = logging.getLogger("vuer_trio.arc")
+log: logging.Logger = logging.getLogger("vuer_trio.arc")
 
 #: ids of messages, of which a second one is recognised, and characters of each; relays give 12
 _REMEMBERED, _LONGEST = 4096, 256
@@ -56,9 +56,11 @@ class Arrived:
     __slots__ = ("key", "message", "size")
 
     def __init__(self, message: ARCMessage | ProtocolError, size: int) -> None:
-        self.message = message
-        self.size = size
-        self.key = (message.sender, message.type) if isinstance(message, ARCMessage) else object()
+        self.message: ARCMessage | ProtocolError = message
+        self.size: int = size
+        self.key: object = (
+            (message.sender, message.type) if isinstance(message, ARCMessage) else object()
+        )
 
     def __len__(self) -> int:
         return self.size
@@ -81,8 +83,8 @@ class Intake:
         subscriptions: dict[str, None],
         wanted: Callable[[ARCMessage], object] | None,
     ) -> None:
-        self.commands = Commands(connection.rt)
-        self.asks = Questions(self.ignore_count, self._give_back)
+        self.commands: Commands = Commands(connection.rt)
+        self.asks: Questions = Questions(self.ignore_count, self._give_back)
         #: the payload of the latest welcome
         self.relay_info: dict[str, Any] = {}
         #: the latest error of the relay's: code and message
@@ -90,12 +92,12 @@ class Intake:
         #: whose broadcasts are subscribed to, in order
         self.subscriptions = subscriptions
         #: whether this agent is subscribed to itself, to learn the ids of its questions
-        self.echoes = False
+        self.echoes: bool = False
         #: whether the relay has ever answered a command
-        self.answers = False
+        self.answers: bool = False
         #: when it last delivered anything, and how many messages the filter kept out
-        self.delivered_at = connection.rt.current_time()
-        self.filtered = 0
+        self.delivered_at: float = connection.rt.current_time()
+        self.filtered: int = 0
         self._connection = connection
         self._account = account
         self._wanted = wanted

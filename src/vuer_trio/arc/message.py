@@ -47,7 +47,7 @@ class ARCMessage(Mapping[str, Any]):
             [name for name in to if type(name) is str] if isinstance(to, list) else []
         )
         #: messages that the inbox had no room for, since the one received before this one
-        self.dropped_before = 0
+        self.dropped_before: int = 0
 
     @property
     def extra(self) -> dict[str, Any]:

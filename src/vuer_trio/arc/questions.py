@@ -38,11 +38,11 @@ class Ask:
     ) -> None:
         if limit is not None and limit < 1:
             raise ValueError(must_be("limit", "at least 1, or None", limit))
-        self.ref = secrets.token_hex(8)
+        self.ref: str = secrets.token_hex(8)
         self.message_type = message_type
         self.answer_type = answer_type
         self.hides_echo = hides_echo
-        self.names = {self.ref}
+        self.names: set[str] = {self.ref}
         self._owner = owner
         self._rt = rt
         self._awaited = awaited

@@ -15,7 +15,7 @@ from .._runtime import Runtime
 
 __all__ = ["RateLimit", "Window"]
 
-log = logging.getLogger("vuer_trio.arc")
+log: logging.Logger = logging.getLogger("vuer_trio.arc")
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from .settings import Settings
 
 __all__ = ["RelaySession"]
 
-log = logging.getLogger("vuer_trio.arc")
+log: logging.Logger = logging.getLogger("vuer_trio.arc")
 
 #: command: its reply
 _REPLIES = {
@@ -48,6 +48,8 @@ class RelaySession(ConnectionHandler):
     for ``check_every`` seconds, is asked, and if it answers no more the link is closed and dialled
     again. (A relay may forget a connection when an older one of the same agent ends.)
     """
+
+    connection: Connection
 
     def __init__(
         self,
@@ -77,7 +79,7 @@ class RelaySession(ConnectionHandler):
             backoff=options.backoff,
             shielded=shielded,
         )
-        self.intake = Intake(connection, account, subscriptions, settings.filter)
+        self.intake: Intake = Intake(connection, account, subscriptions, settings.filter)
         throttle = CheckpointThrottle(
             rt, every=options.checkpoints == "every", home=connection.home
         )
@@ -87,7 +89,7 @@ class RelaySession(ConnectionHandler):
         )
         self.receiver.connect(rt, connection.inbox, connection.outbox, throttle)
         limit = settings.rate_limit
-        self.window = None if limit is None else Window(rt, limit, self.check_open)
+        self.window: Window | None = None if limit is None else Window(rt, limit, self.check_open)
         self._first: Sequence[Command] = ()
         self._look = rt.Event()  # to be checked now
 

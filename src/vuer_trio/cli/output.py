@@ -41,12 +41,12 @@ class Output:
     """
 
     def __init__(self) -> None:
-        self.terminal = _is_terminal(sys.stdout)
-        self.error_terminal = _is_terminal(sys.stderr)
+        self.terminal: bool = _is_terminal(sys.stdout)
+        self.error_terminal: bool = _is_terminal(sys.stderr)
         #: NO_COLOR, see no-color.org
         self._styled = not os.environ.get("NO_COLOR")
         #: whether the reader of stdout has gone: then there is nothing to be said any more
-        self.abandoned = False
+        self.abandoned: bool = False
         #: whether all has been written: then its reader may go, and the command still succeeds
         self.finished = False
         self._live = False

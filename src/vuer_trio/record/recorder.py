@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Recorder"]
 
-log = logging.getLogger("vuer_trio.record")
+log: logging.Logger = logging.getLogger("vuer_trio.record")
 
 #: seconds that a recorder which is cancelled waits for the disk
 _PATIENCE = 5.0
@@ -84,7 +84,7 @@ class Recorder(ReentrantContextManager):
             raise TypeError(must_be("etypes", "a list of event types", etypes))
         if not hasattr(source, "observe"):
             raise TypeError(must_be("source", "a client or a session", source, secret=True))
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self._source = source
         self._max_bytes = max_bytes
         self._chunk_size = chunk_size

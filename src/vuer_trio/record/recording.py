@@ -38,21 +38,21 @@ class Recording:
         if max_chunk_size is not None:
             check_size("max_chunk_size", max_chunk_size)
         self._max_chunk_size = max_chunk_size
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self._outline = found = outline(self.path)
         #: where the recorded client was connected to, or for a session who the client was
-        self.uri = found.about.get("uri", "")
+        self.uri: str = found.about.get("uri", "")
         #: whose connection it was: the "client"'s or the "server"'s
         self.side: Side = "server" if found.about.get("side") == "server" else "client"
         #: what has written it, with its version
-        self.library = found.about.get("library", "")
+        self.library: str = found.about.get("library", "")
         #: whether the recorder has finished the file
-        self.complete = found.complete
+        self.complete: bool = found.complete
         #: messages that the recorder had no room for, as far as is known
-        self.dropped = found.dropped
+        self.dropped: int = found.dropped
         #: seconds since the epoch, of the first and the last message; both 0 if there is none
-        self.start = found.chunks[0].start / 1e9 if found.chunks else 0.0
-        self.end = found.chunks[-1].end / 1e9 if found.chunks else 0.0
+        self.start: float = found.chunks[0].start / 1e9 if found.chunks else 0.0
+        self.end: float = found.chunks[-1].end / 1e9 if found.chunks else 0.0
         if not self.complete:
             self._warn(self._what_is_lost())
 

@@ -13,7 +13,7 @@ from .entry import Entry, Side
 
 __all__ = ["Script"]
 
-log = logging.getLogger("vuer_trio.record")
+log: logging.Logger = logging.getLogger("vuer_trio.record")
 
 
 class Entries(Protocol):

@@ -13,7 +13,7 @@ from .http import usable
 
 __all__ = ["SessionCache"]
 
-log = logging.getLogger("vuer_trio.roomz")
+log: logging.Logger = logging.getLogger("vuer_trio.roomz")
 
 
 class SessionCache:
@@ -24,7 +24,7 @@ class SessionCache:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).expanduser()
+        self.path: Path = Path(path).expanduser()
 
     def load(self, server: str) -> str | None:
         """The cookie kept for a server. A corrupt file is removed."""

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._connection.policies import Fifo
 from .._connection.queue import Queue
@@ -19,6 +19,9 @@ from .errors import AuthenticationError, ClientError, needed
 from .events import ConnectionState
 from .formatting import name_of, printable, show_event
 from .terminal import Terminal
+
+if TYPE_CHECKING:
+    from .._async_types import Nursery
 
 __all__ = ["Chat", "main"]
 
@@ -85,7 +88,7 @@ class Chat:
         self._client = client
         self._terminal = terminal
         self._rt = runtime()
-        self._nursery: Any = None
+        self._nursery: Nursery | None = None
         self._lines: Queue[bytes] = Fifo().open(self._rt)  # to be obeyed
         self._commands = {
             "/login": self._login,

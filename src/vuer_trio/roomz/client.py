@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from .._connection.opening import open_connection
 from .._errors import ClientClosed, renew
@@ -27,6 +27,9 @@ from .events import ConnectionState, EventHandler, Handlers, RoomzEvent
 from .handler_runner import HandlerCaller, call_handler
 from .packets import load_codec
 from .session import RoomzSession, Settings
+
+if TYPE_CHECKING:
+    from .._async_types import Nursery, TaskStatus
 
 __all__ = ["AsyncClient", "open_roomz_client"]
 
@@ -77,7 +80,7 @@ class AsyncClient(ReentrantContextManager):
         self._handlers = Handlers()
         self._call_handler: HandlerCaller = call_handler
         self._visit: RoomzSession | None = None
-        self._nursery: Any = None  # of the block
+        self._nursery: Nursery | None = None  # of the block
         self._abandon: Callable[[], object] | None = None
 
     # ---- state
@@ -197,7 +200,7 @@ class AsyncClient(ReentrantContextManager):
         session_token: str | None = None,
         *,
         token: str | None = None,
-        nursery: Any = None,
+        nursery: Nursery | None = None,
     ) -> None:
         """Connect, with a magic link's token or with the session from before.
 
@@ -242,7 +245,7 @@ class AsyncClient(ReentrantContextManager):
         else:
             await self._visit.leave()
 
-    async def run(self, *, task_status: Any = None) -> None:
+    async def run(self, *, task_status: TaskStatus[Self] | None = None) -> None:
         """Carry a connection: ``client = await nursery.start(AsyncClient(url, token).run)``.
 
         Returns after `disconnect`. Raises as `connect`, and what ended the connection for good.

@@ -43,8 +43,8 @@ class Item:
     __slots__ = ("event", "size")
 
     def __init__(self, event: RoomzEvent, size: int) -> None:
-        self.event = event
-        self.size = size
+        self.event: RoomzEvent = event
+        self.size: int = size
 
     def __len__(self) -> int:
         return self.size

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._connection.checkpoints import HANDLERS, CheckpointThrottle
 from .._connection.log_limit import LogLimit
@@ -18,9 +18,12 @@ from .._interrupts import call_unprotected, protected_methods
 from .._runtime import Runtime
 from .events import EventHandler, Handlers, Item, RoomzEvent
 
+if TYPE_CHECKING:
+    from .._async_types import AsyncEvent
+
 __all__ = ["Calling", "Gate", "HandlerCaller", "call_handler"]
 
-log = logging.getLogger("vuer_trio.roomz")
+log: logging.Logger = logging.getLogger("vuer_trio.roomz")
 
 #: events that wait for their handlers; more stop the reader, and the server feels it through TCP
 _QUEUE = Fifo(capacity=16_384, max_bytes=4 << 20)
@@ -73,7 +76,7 @@ class Calling:
         self.queue: Queue[Item] = _QUEUE.open(rt)
         self._failures = LogLimit(log, "failures of handlers")
         self._busy = False
-        self._changed: Any = None
+        self._changed: AsyncEvent | None = None
         self._task: object = None  # that of `run`
 
     @property

@@ -6,7 +6,7 @@ import logging
 import math
 import random
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from .._client.options import check_choice, check_seconds, check_size
 from .._connection.policies import DropOldest
@@ -25,9 +25,12 @@ from .events import ConnectionState, Handlers, Item, RoomzEvent, complete
 from .handler_runner import Calling, Gate, HandlerCaller
 from .socket import Refused, Socket
 
+if TYPE_CHECKING:
+    from .._async_types import AsyncEvent, Nursery
+
 __all__ = ["ACK_TIMEOUT", "RoomzSession", "Settings"]
 
-log = logging.getLogger("vuer_trio.roomz")
+log: logging.Logger = logging.getLogger("vuer_trio.roomz")
 
 #: seconds that the server has for an acknowledgement, as in the reference
 ACK_TIMEOUT = 5.0
@@ -80,12 +83,12 @@ class RoomzSession:
         token: str,
     ) -> None:
         self.rt = rt
-        self.home = Home(rt, f"the connection to {settings.server.shown}")
-        self.uri = settings.server.shown
+        self.home: Home = Home(rt, f"the connection to {settings.server.shown}")
+        self.uri: str = settings.server.shown
         self.inbox: Queue[Item] = _INBOX.open(rt)
         #: nothing is connected, and no event comes any more; handlers may still run
-        self.ended = rt.Event()
-        self.over = rt.Event()
+        self.ended: AsyncEvent = rt.Event()
+        self.over: AsyncEvent = rt.Event()
         self._settings = settings
         self._account = account
         self._calling = Calling(rt, handlers, call)
@@ -96,7 +99,7 @@ class RoomzSession:
         self._leaving = False
         self._scope = rt.CancelScope()
         self._opening = rt.CancelScope()  # of the first attempt, then of each gap
-        self._nursery: Any = None
+        self._nursery: Nursery | None = None
         self._struck: ClientClosed | None = None  # by an interrupt, which calls raise
 
     # ---- state
@@ -256,6 +259,7 @@ class RoomzSession:
             self._emit,
         )
         try:
+            assert self._nursery is not None
             await socket.open(self._nursery)
         except Refused as exc:
             await self._explain(exc)

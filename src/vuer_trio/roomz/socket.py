@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._connection.connection import Connection
 from .._connection.handler import ConnectionHandler
@@ -32,9 +32,12 @@ from .errors import ConnectionError, unreachable
 from .events import Item, RoomzEvent
 from .packets import CONNECT, PONG, Kind, Packet, decode, encode_event
 
+if TYPE_CHECKING:
+    from .._async_types import AsyncEvent, Nursery
+
 __all__ = ["Refused", "Socket"]
 
-log = logging.getLogger("vuer_trio.roomz")
+log: logging.Logger = logging.getLogger("vuer_trio.roomz")
 
 #: bytes of one message that is received; a chat message has some 10,000 at most
 _MAX_SIZE = 4 << 20
@@ -71,10 +74,10 @@ class Socket(ConnectionHandler):
         self.rt = rt
         self.server = server
         self.user: dict[str, Any] = {}
-        self.ended = rt.Event()
+        self.ended: AsyncEvent = rt.Event()
         #: what comes before `begin`; it stops the reader only once this client is let in
         self._early: Queue[Item] = _EARLY.open(rt, has_consumer=False)
-        self.connection = Connection(
+        self.connection: Connection = Connection(
             rt,
             server.shown,
             self,
@@ -102,7 +105,7 @@ class Socket(ConnectionHandler):
         self._decided = rt.Event()  # let in, refused or lost
         self._refusal: str | None = None
         self._close_info: Disconnected | None = None
-        self.max_payload = _MAX_PAYLOAD
+        self.max_payload: int = _MAX_PAYLOAD
         self._silence = _SILENCE
 
     @property
@@ -112,7 +115,7 @@ class Socket(ConnectionHandler):
 
     # ---- life
 
-    async def open(self, nursery: Any) -> None:
+    async def open(self, nursery: Nursery) -> None:
         """Dial, and wait until the server lets this client in; ``nursery`` carries its tasks.
 
         Who calls sets the deadline. Raises Refused, and ConnectionError when it ends before; a

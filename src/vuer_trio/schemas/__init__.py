@@ -111,7 +111,7 @@ from .materials import (
     SpriteMaterial,
 )
 from .models import Bvh, Dae, Fbx, Glb, ModelNode, Obj, Pcd, Ply, Stl, Urdf
-from .node import Color, Rotation, SceneElement, Vector
+from .node import Color, Rotation, SceneElement, SupportsToList, Vector
 from .physics import HandActuator, MjCameraView, MotionControllerActuator, MuJoCo, MuJoCoProvider
 from .points import (
     DepthPointCloud,
@@ -304,6 +304,7 @@ __all__ = [
     "StereoVideoPlane",
     "Stl",
     "SupportsSerialize",
+    "SupportsToList",
     "Tetrahedron",
     "Text",
     "Text3D",

@@ -91,7 +91,7 @@ class span(Element):
     tag = "Span"
 
     def __init__(self, /, *text: str, sep: str = " ", **props: Any) -> None:
-        self.text = sep.join(text)
+        self.text: str = sep.join(text)
         super().__init__(**props)
 
 
@@ -99,14 +99,14 @@ class Bold(span):
     """Bold text; ``style`` may say more, and has the last word."""
 
     def __post_init__(self, style: Mapping[str, Any] | None = None, **props: Any) -> None:
-        self.style = {"fontWeight": "bold", **(style or {})}
+        self.style: dict[str, Any] = {"fontWeight": "bold", **(style or {})}
 
 
 class Italic(span):
     """Slanted text; ``style`` may say more, and has the last word."""
 
     def __post_init__(self, style: Mapping[str, Any] | None = None, **props: Any) -> None:
-        self.style = {"fontStyle": "italic", **(style or {})}
+        self.style: dict[str, Any] = {"fontStyle": "italic", **(style or {})}
 
 
 class Link(span):

@@ -94,6 +94,9 @@ class Image(Picture):
     a millimetre for each pixel, if they are not given.
     """
 
+    height: float
+    aspect: float
+
     tag = "Image"
 
     def __post_init__(

@@ -26,18 +26,18 @@ class MuJoCo(SceneElement):
     tag = "MuJoCo"
     workDir: str | None = None
     assets: tuple[str, ...] = ()
-    speed = 1.0
+    speed: float = 1.0
     pause = False
     fps = 60
-    timeout = 0.0
-    threshold = 0.001
+    timeout: float = 0.0
+    threshold: float = 0.001
     keyFrames: tuple[str, ...] = ()
     selfProvide = True
     useLights = True
     useMocap = True
-    gizmoScale = 0.3
+    gizmoScale: float = 0.3
     unpauseOnDrag = False
-    dragForceScale = 1.0
+    dragForceScale: float = 1.0
     showDragArrow = True
     showDragForceText = True
 
@@ -50,12 +50,12 @@ class HandActuator(SceneElement):
 
     tag = "HandActuator"
     ctrlId = -1
-    offset = 0.01
-    low = 0.01
-    high = 1.0
+    offset: float = 0.01
+    low: float = 0.01
+    high: float = 1.0
     cond = "right-squeeze"
     value = "right:thumb-tip,right:index-finger-tip"
-    scale = 1.0
+    scale: float = 1.0
 
 
 class MotionControllerActuator(SceneElement):
@@ -63,10 +63,10 @@ class MotionControllerActuator(SceneElement):
 
     tag = "MotionControllerActuator"
     ctrlId = -1
-    low = 0.0
-    high = 1.0
+    low: float = 0.0
+    high: float = 1.0
     cond = "right-trigger"
-    scale = 1.0
+    scale: float = 1.0
 
 
 class MjCameraView(SceneElement):

@@ -48,7 +48,7 @@ class Scene(BlockElement):
         # A list of its own: attributes may be changed.
         super().__init__(*children, up=[*_Y_UP] if up is _Y_UP else up, **props)
         if rawChildren is not None:
-            self.rawChildren = (
+            self.rawChildren: Sequence[Any] = (
                 rawChildren if isinstance(rawChildren, (list, tuple)) else [rawChildren]
             )
         for name, value in (

@@ -62,7 +62,7 @@ class Body(SceneElement):
     fps = 30
     showBody = True
     showFrame = True
-    frameScale = 0.02
+    frameScale: float = 0.02
 
 
 class Head(SceneElement):
@@ -73,7 +73,7 @@ class Head(SceneElement):
     stream = True
     fps = 30
     show = False
-    frameScale = 0.05
+    frameScale: float = 0.05
 
 
 class Facemesh(SceneElement):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import replace
 from os import PathLike
-from typing import Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from .._connection.policies import Fifo, Policy
 from .._handlers import register
@@ -23,6 +23,10 @@ from .serving import Serving
 from .session import VuerSession
 from .session_handlers import GeneratorHandler, Spawned
 from .threadsafe import ThreadsafeApp
+
+if TYPE_CHECKING:
+    from .._async_types import TaskStatus
+    from .vuer_server import VuerServer
 
 __all__ = ["Vuer", "open_vuer_server"]
 
@@ -89,9 +93,9 @@ class Vuer:
         self._registered = Registered()
         self._serving: Serving | None = None
         #: the verbs of a session, for all sessions
-        self.broadcast = Broadcast(lambda: self._serving)
+        self.broadcast: Broadcast = Broadcast(lambda: self._serving)
         #: ``threadsafe.broadcast``: the same verbs from any thread
-        self.threadsafe = ThreadsafeApp(self.broadcast.from_thread)
+        self.threadsafe: ThreadsafeApp = ThreadsafeApp(self.broadcast.from_thread)
 
     def __repr__(self) -> str:
         where = self._serving.uri if self._serving and self._serving.addresses else "not serving"
@@ -175,7 +179,7 @@ class Vuer:
 
     # ---- where it runs
 
-    async def serve(self, *, task_status: Any = None) -> None:
+    async def serve(self, *, task_status: TaskStatus[VuerServer] | None = None) -> None:
         """Serve until cancelled: ``server = await nursery.start(app.serve)``.
 
         ``server`` has ``uri`` and ``port``. Raises OSError if it cannot listen, ssl.SSLError for
@@ -185,7 +189,11 @@ class Vuer:
         await self._serve_at(None, None, task_status=task_status)
 
     async def _serve_at(
-        self, host: str | None, port: int | None, *, task_status: Any = None
+        self,
+        host: str | None,
+        port: int | None,
+        *,
+        task_status: TaskStatus[VuerServer] | None = None,
     ) -> None:
         """As `serve`, somewhere else if ``host`` or ``port`` say so."""
         if self._serving is not None and not self._serving.home.forked:
@@ -210,7 +218,7 @@ class Vuer:
 
     run = start
 
-    def _announce(self, server: Serving) -> None:
+    def _announce(self, server: VuerServer) -> None:
         print(f"Vuer is at {server.uri}", flush=True)
 
 
@@ -222,7 +230,7 @@ class _Ignored:
 @protected_block
 async def open_vuer_server(
     app: Vuer, *, host: str | None = None, port: int | None = None
-) -> AsyncGenerator[Serving, None]:
+) -> AsyncGenerator[VuerServer, None]:
     """``async with open_vuer_server(app, port=0) as server:`` serves while the block runs.
 
     ``server`` has ``uri``, ``port`` and ``sessions``. ``host`` and ``port`` override those of the

@@ -8,7 +8,7 @@ from .._connection.queue import Queue, Waiter
 
 __all__ = ["Listener"]
 
-log = logging.getLogger("vuer_trio.server")
+log: logging.Logger = logging.getLogger("vuer_trio.server")
 
 
 class Listener:
@@ -26,9 +26,9 @@ class Listener:
         self._peer = peer
         self._lags = False
         #: whether it is before `release`
-        self.holds = False
+        self.holds: bool = False
         #: broadcasts that it did not get
-        self.skipped = 0
+        self.skipped: int = 0
 
     def offer(self, message: bytes) -> bool:
         """Enqueue a broadcast; False if there is no room. A closed session takes all."""

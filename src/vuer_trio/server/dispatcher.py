@@ -20,7 +20,7 @@ from .waiting import Waiting
 
 __all__ = ["Dispatcher", "taken"]
 
-log = logging.getLogger("vuer_trio.server")
+log: logging.Logger = logging.getLogger("vuer_trio.server")
 
 #: RFC 6455 §7.4.1: data that is not consistent with the type of the message, and a message that is
 #: too big to process
@@ -51,17 +51,17 @@ class Dispatcher:
         self._failed = False
         self._nursery: Any = None
         self._handler_runner: HandlerRunner | None = None
-        self.waiting = Waiting(connection.rt, self._ignore_count)
+        self.waiting: Waiting = Waiting(connection.rt, self._ignore_count)
         #: called when the first INIT has been read
         self.on_init: Callable[[], None] = lambda: None
         #: the first INIT, once it is there
         self.init: ClientEvent | None = None
         #: bytes that it takes
-        self.kept = 0
+        self.kept: int = 0
         #: what was read from INIT on, until the program's first step is over, if one waits for INIT
         self.early: list[Any] | None = None
         #: whether INIT makes the handlers wait for `release`
-        self.holds_at_init = False
+        self.holds_at_init: bool = False
         self._held: Any = None  # an event, while handlers wait
 
     def start(self, nursery: Any) -> None:

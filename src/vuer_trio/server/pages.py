@@ -49,7 +49,7 @@ class Pages:
     def __init__(self, rt: Runtime, root: str | PathLike[str] | None) -> None:
         self._rt = rt
         self._root = None if root is None else Path(root).resolve()
-        self.turns = Turns(rt, _SENDING)
+        self.turns: Turns = Turns(rt, _SENDING)
 
     async def answer(self, incoming: IncomingRequest, more: Sequence[tuple[str, str]] = ()) -> None:
         """Answer a plain HTTP request; ``more`` are headers of the answer.

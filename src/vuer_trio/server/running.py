@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ __all__ = ["run_blocking"]
 
 
 def run_blocking(
-    backend: str, serve: Callable[..., Awaitable[None]], announce: Callable[[Any], None]
+    backend: str, serve: Callable[..., Coroutine[Any, Any, None]], announce: Callable[[Any], None]
 ) -> None:
     """Run ``serve`` until Ctrl-C or SIGTERM; ``announce`` gets what it has started.
 
@@ -38,7 +38,9 @@ def _in_a_loop() -> bool:
     return True
 
 
-async def _main(serve: Callable[..., Awaitable[None]], announce: Callable[[Any], None]) -> None:
+async def _main(
+    serve: Callable[..., Coroutine[Any, Any, None]], announce: Callable[[Any], None]
+) -> None:
     rt = runtime()
     async with background_service(rt, serve) as server:
         await _signal(rt, partial(announce, server))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +30,12 @@ from .session import VuerSession
 from .session_runner import SessionRunner
 
 if TYPE_CHECKING:
+    from .._async_types import TaskStatus
     from .._websocket.incoming_request import IncomingRequest
 
 __all__ = ["Serving"]
 
-log = logging.getLogger("vuer_trio.server")
+log: logging.Logger = logging.getLogger("vuer_trio.server")
 
 #: RFC 6455 §7.4.1
 _GOING_AWAY = (1001, "the server is going away")
@@ -57,16 +58,16 @@ class Serving:
         self.registered = registered
         self.rt = rt
         self.options = options
-        self.home = Home(rt, "this server")
+        self.home: Home = Home(rt, "this server")
         self._encode = event_encoder(options.floats, "ServerEvent")
         #: of what all sessions hold
-        self.memory = MemoryLimit(options.max_buffered, "all sessions")
+        self.memory: MemoryLimit = MemoryLimit(options.max_buffered, "all sessions")
         self._key = options.outbox.key_function(kind)
         #: the open ones, the oldest first
         self.sessions: dict[VuerSession, None] = {}
         #: those, and what is about to be one, or still leaving
         self.lives: dict[VuerSession, None] = {}
-        self.closing = False
+        self.closing: bool = False
         #: who counts against ``max_sessions``: those, but who has given way and is about to go
         self._places: Places[SessionRunner] = Places(
             rt, options.max_sessions, options.sessions_per_host
@@ -79,7 +80,7 @@ class Serving:
         self._pages = Pages(rt, options.client_root)
         #: where it listens: host and port, one for each address of ``host``
         self.addresses: Sequence[tuple[str, int]] = ()
-        self._status: Any = None
+        self._status: TaskStatus[Serving] | None = None
 
     @property
     def port(self) -> int:
@@ -107,7 +108,7 @@ class Serving:
             hash(message.key)  # a TypeError is the caller's
         return message
 
-    async def run(self, status: Any) -> None:
+    async def run(self, status: TaskStatus[Serving]) -> None:
         """Serve until cancelled; ``status.started(self)`` once it listens.
 
         Raises OSError if it cannot. Cancelled: every session is closed with 1001, within a
@@ -137,9 +138,10 @@ class Serving:
     def _started(self, addresses: Sequence[tuple[str, int]]) -> None:
         self.addresses = addresses
         log.info("serving at %s", self.uri)
+        assert self._status is not None
         self._status.started(self)
 
-    def services(self) -> Sequence[Callable[[], Awaitable[None]]]:
+    def services(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """What runs beside the sessions, until the server is cancelled."""
         options = self.options
         return (

@@ -31,11 +31,12 @@ from .threadsafe import ThreadsafeSession
 from .verbs import Verbs
 
 if TYPE_CHECKING:
+    from .._async_types import CancelScope, Nursery
     from .._websocket.incoming_request import IncomingRequest
 
 __all__ = ["VuerSession"]
 
-log = logging.getLogger("vuer_trio.server")
+log: logging.Logger = logging.getLogger("vuer_trio.server")
 
 
 @protected_methods
@@ -63,7 +64,7 @@ class VuerSession(Verbs):
         self._rt = rt
         self._connection = connection
         self._dispatcher = Dispatcher(connection, handlers, policy, self)
-        self._nursery: Any = None
+        self._nursery: Nursery | None = None
         self._prepare = prepare
         self._over = False  # its nursery is
         self._gone = rt.Event()
@@ -102,7 +103,7 @@ class VuerSession(Verbs):
         return value if isinstance(value, dict) else {}
 
     @property
-    def cancel_scope(self) -> Any:
+    def cancel_scope(self) -> CancelScope:
         """The scope of everything in the session. Cancelling it ends the session with 1000."""
         if self._nursery is None:
             raise RuntimeError(f"{self!r} has not begun")
@@ -126,7 +127,7 @@ class VuerSession(Verbs):
         )
 
     @property
-    def _tasks(self) -> Any:
+    def _tasks(self) -> Nursery:
         if self._nursery is None:
             raise RuntimeError(f"{self!r} has not begun")
         self._connection.home.check()
@@ -337,7 +338,7 @@ class VuerSession(Verbs):
 
     # ---- its life, as the server sees it
 
-    def _begin(self, nursery: Any, *, hold: bool, hold_at_init: bool) -> None:
+    def _begin(self, nursery: Nursery, *, hold: bool, hold_at_init: bool) -> None:
         """Everything of the session is to run in ``nursery``.
 
         Handlers wait for `program_begins` from now on, or from INIT on.

@@ -45,7 +45,7 @@ class Spawned:
             raise TypeError(f"spawn({fn!r}): pass an async function of the session")
         if isasyncgenfunction(fn):
             raise TypeError(f"spawn({fn!r}): it yields, so pass it to bind")
-        self.name = name_of(fn)
+        self.name: str = name_of(fn)
         self._fn = fn
         self._filters = {name: str(pattern) for name, pattern in filters.items()}
 
@@ -75,7 +75,7 @@ class GeneratorHandler:
     def __init__(self, fn: Callable[[VuerSession], AsyncGenerator[Any, None]]) -> None:
         if not callable(fn):
             raise TypeError(f"bind({fn!r}): pass an async generator function of the session")
-        self.name = name_of(fn)
+        self.name: str = name_of(fn)
         self._fn = fn
 
     async def run(self, session: VuerSession, rt: Runtime) -> None:

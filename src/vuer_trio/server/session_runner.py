@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .._client.connecting import with_key
 from .._connection.connection import Connection
@@ -24,11 +24,12 @@ from .session import VuerSession
 from .tasks import guarded
 
 if TYPE_CHECKING:
+    from .._async_types import Nursery
     from .._websocket.incoming_request import IncomingRequest
 
 __all__ = ["SessionRunner"]
 
-log = logging.getLogger("vuer_trio.server")
+log: logging.Logger = logging.getLogger("vuer_trio.server")
 
 #: RFC 6455 §7.4.1
 _POLICY = 1008
@@ -80,7 +81,7 @@ class SessionRunner:
             shielded=True,
         )
         encode = with_key(serving.encode, options.outbox.key_function(kind))
-        self.session = VuerSession(
+        self.session: VuerSession = VuerSession(
             self._rt,
             self._connection,
             serving.registered.handlers,
@@ -90,7 +91,7 @@ class SessionRunner:
             incoming,
         )
         handler.read = self.session._dispatcher.messages_received
-        self._outer: Any = None  # its nursery, while there is a connection
+        self._outer: Nursery | None = None  # its nursery, while there is a connection
         self._program_runs = False
         self._program_ended = self._rt.Event()
 

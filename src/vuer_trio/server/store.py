@@ -58,7 +58,7 @@ class SceneStore(Verbs):
         self._home: Home | None = None  # of the subscribers
         self._lock = RLock()  # two threads, while there are none
         #: the verbs, and ``@ event``, from any thread
-        self.threadsafe = ThreadsafeVerbs(self._from_thread)
+        self.threadsafe: ThreadsafeVerbs = ThreadsafeVerbs(self._from_thread)
 
     @property
     def scene(self) -> Scene:

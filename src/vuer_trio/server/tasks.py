@@ -16,7 +16,7 @@ from .._runtime import Runtime
 
 __all__ = ["NotStarted", "SessionTask", "check_function", "guarded", "name_of"]
 
-log = logging.getLogger("vuer_trio.server")
+log: logging.Logger = logging.getLogger("vuer_trio.server")
 
 T = TypeVar("T")
 

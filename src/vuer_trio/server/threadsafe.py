@@ -49,4 +49,4 @@ class ThreadsafeApp:
 
     def __init__(self, broadcast: Callable[[ServerEvent], None]) -> None:
         #: the verbs of `Vuer.broadcast`, and ``broadcast @ event``
-        self.broadcast = ThreadsafeVerbs(broadcast)
+        self.broadcast: ThreadsafeVerbs = ThreadsafeVerbs(broadcast)

@@ -84,9 +84,9 @@ class CancelHere:
         #: at which place of the block, from 1
         self.place = place
         #: whether the block got as far as that place
-        self.fired = False
+        self.fired: bool = False
         #: whether the block was left by the cancellation
-        self.cancelled = False
+        self.cancelled: bool = False
         self._native = native and sniffio.current_async_library() == "asyncio"
         self._act: Callable[[], object] | None = None
         self._left = place

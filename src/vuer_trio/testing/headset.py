@@ -50,9 +50,9 @@ class FakeHeadset(ReentrantContextManager):
         #: its connection
         self.client: VuerClient = _Browser(uri, {**_BROWSER, **(info or {})}, options)
         #: events of the script that have been sent
-        self.sent = 0
+        self.sent: int = 0
         #: pictures that were asked for
-        self.renders = 0
+        self.renders: int = 0
         self._script = script
         self._picture = picture
         self._rt: Any = None

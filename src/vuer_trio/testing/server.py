@@ -14,7 +14,10 @@ from .._websocket.listen_options import ListenOptions
 from .memory import memory_stream_pair
 
 if TYPE_CHECKING:
+    from .._async_types import AsyncEvent, CancelScope, TaskStatus
+    from .._runtime import Runtime
     from ..server import Vuer, VuerSession
+    from ..server.serving import Serving
 
 __all__ = ["MemoryServer", "as_it_is", "open_memory_server"]
 
@@ -28,13 +31,13 @@ class MemoryServer:
         from ..server.serving import Serving
 
         self.app = app
-        self.rt = runtime()
-        self.host = f"vuer-{next(_numbers)}.memory"
-        self.serving = Serving(app._registered, self.rt, app._options)
+        self.rt: Runtime = runtime()
+        self.host: str = f"vuer-{next(_numbers)}.memory"
+        self.serving: Serving = Serving(app._registered, self.rt, app._options)
         #: set when it has ended, and its sessions with it
-        self.ended: Any = self.rt.Event()
+        self.ended: AsyncEvent = self.rt.Event()
         #: cancelling it is what cancelling `Vuer.serve` is
-        self.scope: Any = self.rt.CancelScope()
+        self.scope: CancelScope = self.rt.CancelScope()
         #: both ends of each connection, the server's last
         self.streams: list[tuple[Any, Any]] = []
         self._wrap = wrap
@@ -54,7 +57,7 @@ class MemoryServer:
         """The open ones, the oldest first."""
         return self.app.sessions
 
-    async def run(self, *, task_status: Any) -> None:
+    async def run(self, *, task_status: TaskStatus[None]) -> None:
         """Serve until cancelled; every session is closed with 1001 then."""
         if self.app._serving is not None:
             raise RuntimeError(f"{self.app!r} is already serving")
@@ -64,7 +67,7 @@ class MemoryServer:
                 async with self.rt.open_nursery() as self._nursery:
                     for service in self.serving.services():
                         self._nursery.start_soon(service)
-                    task_status.started()
+                    task_status.started(None)
                     await self.rt.Event().wait()
         finally:
             self.app._serving = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Member"]
 
-log = logging.getLogger("vuer_trio.arc.relay")
+log: logging.Logger = logging.getLogger("vuer_trio.arc.relay")
 
 #: the protocol's close codes, and RFC 6455's
 BAD_TOKEN, TOO_MANY, INVALID, POLICY = 4001, 4029, 1007, 1008
@@ -47,7 +47,7 @@ class RelayHost(Protocol):
     def joined(self, member: Member) -> None:
         """Its token was right."""
 
-    def start_soon(self, fn: Callable[..., Awaitable[object]], *args: Any) -> None:
+    def start_soon(self, fn: Callable[..., Coroutine[Any, Any, object]], *args: Any) -> None:
         """Run it in the relay's nursery."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +29,12 @@ from .switch import Switch
 from .windows import Windows
 
 if TYPE_CHECKING:
+    from ..._async_types import Nursery, TaskStatus
     from ..._websocket.incoming_request import IncomingRequest
 
 __all__ = ["Relay", "RelayOptions", "open_arc_relay", "serve_arc_relay"]
 
-log = logging.getLogger("vuer_trio.arc.relay")
+log: logging.Logger = logging.getLogger("vuer_trio.arc.relay")
 
 GOING_AWAY = (1001, "the relay is going away")
 #: seconds, beyond ``close_timeout``, until a relay that was cancelled leaves its agents
@@ -50,12 +51,12 @@ class Relay:
     def __init__(self, rt: Runtime, options: RelayOptions) -> None:
         self.rt = rt
         self.options = options
-        self.registry = Registry(
+        self.registry: Registry = Registry(
             options.max_agents, options.agents_per_host, options.register_timeout, rt.current_time
         )
         #: of what all connections hold
-        self.memory = MemoryLimit(options.max_buffered, "all agents")
-        self.switch = Switch(
+        self.memory: MemoryLimit = MemoryLimit(options.max_buffered, "all agents")
+        self.switch: Switch = Switch(
             {
                 "relay": "vuer-trio",
                 "version": _VERSION,
@@ -71,11 +72,11 @@ class Relay:
         self._origins = Origins(options.origins, options.hosts, options.host)
         self._visits, self._refusals = Visits(rt, _VISITS), Visits(rt, _VISITS)
         self._closing = False
-        self._nursery: Any = None
+        self._nursery: Nursery | None = None
         limit = options.register_limit
         windows = None if limit is None else Windows(rt, limit)
         self._pages = Pages(rt, self.registry, windows, options.register_secret, self.stats)
-        self._status: Any = None
+        self._status: TaskStatus[Relay] | None = None
 
     @property
     def port(self) -> int:
@@ -114,13 +115,14 @@ class Relay:
                     member.end(BAD_TOKEN, INVALID_TOKEN)
         return known
 
-    def start_soon(self, fn: Callable[..., Awaitable[object]], *args: Any) -> None:
+    def start_soon(self, fn: Callable[..., Coroutine[Any, Any, object]], *args: Any) -> None:
         """Run something beside what runs; with the relay it ends."""
+        assert self._nursery is not None
         self._nursery.start_soon(fn, *args)
 
     # ---- its life
 
-    async def run(self, status: Any) -> None:
+    async def run(self, status: TaskStatus[Relay]) -> None:
         """See `serve_arc_relay`."""
         from ..._websocket.accept import listen
         from ..._websocket.listen_options import ListenOptions
@@ -148,6 +150,7 @@ class Relay:
     def _started(self, addresses: Sequence[tuple[str, int]]) -> None:
         self.addresses = addresses
         log.info("serving at %s", self.url)
+        assert self._status is not None
         self._status.started(self)
 
     async def _close_at_the_end(self) -> None:
@@ -244,7 +247,7 @@ async def serve_arc_relay(
     hosts: Iterable[str] = (),
     ssl_context: ssl.SSLContext | None = None,
     transport: TransportName = "auto",
-    task_status: Any = None,
+    task_status: TaskStatus[Relay] | None = None,
 ) -> None:
     """Be a relay until cancelled: ``relay = await nursery.start(serve_arc_relay)``.
 
@@ -283,7 +286,7 @@ async def open_arc_relay(
     rt = runtime()
     relay = Relay(rt, RelayOptions(host=host, port=port, **options))
 
-    async def serve(*, task_status: Any) -> None:
+    async def serve(*, task_status: TaskStatus[Relay]) -> None:
         await relay.run(task_status)
 
     async with background_service(rt, serve):

@@ -1,0 +1,15 @@
+"""The version is written in two places, and they say the same."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import vuer_trio
+
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    project = tomllib.loads(PROJECT.read_text("utf-8"))["project"]
+    assert vuer_trio.__version__ == project["version"]
