@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 
 from vuer_trio import SceneStore, Vuer, VuerClient, events, schemas
@@ -29,6 +30,7 @@ class Mistake(NamedTuple):
 
 
 MISTAKES = [
+    Mistake("misspelt property", "Box(positoin=[0, 0, 0])", "call-arg"),
     Mistake("property of another type", 'Box(position="0 0 0")', "arg-type"),
     Mistake(
         "handler without the session",
@@ -118,6 +120,23 @@ MISTAKES = [
     Mistake("parent by its element", "session.upsert(Box(), to=Box())", "call-overload"),
     Mistake("misspelt verb", "session.upserd(Box())", "attr-defined"),
 ]
+#: those whose properties have types, and what they cannot do without
+TYPED = dict.fromkeys(
+    [
+        *["Scene", "DefaultScene", "Group", "VuerGroup", "group", "Movable"],
+        *["Box", "Capsule", "Circle", "Cone", "Cylinder", "Plane", "Ring", "Sphere", "Torus"],
+        *["Dodecahedron", "Icosahedron", "Octahedron", "Polyhedron", "Tetrahedron", "TorusKnot"],
+        *["Arrow", "CoordsMarker", "Frustum", "Grid", "Line", "CatmullRomLine"],
+        *["Glb", "Obj", "Pcd", "Ply", "Stl", "Urdf", "Splat", "PointCloud", "TriMesh"],
+        *["Image", "ImageBackground", "HUDPlane", "Text", "Text3D", "Html"],
+        *["VideoPlane", "StereoVideoPlane", "WebRTCVideoPlane"],
+        *["PerspectiveCamera", "OrthographicCamera", "SceneCamera", "CameraView"],
+        *["OrbitControls", "PointerControls", "Gamepad", "Hands", "MotionControllers"],
+        *["AmbientLight", "DirectionalLight", "HemisphereLight", "PointLight", "RectAreaLight"],
+        "SpotLight",
+    ],
+    "",
+) | {"PointCloud": ", vertices=array", "TriMesh": ", vertices=array, faces=array"}
 PREAMBLE = """
 from __future__ import annotations
 from collections.abc import AsyncGenerator
@@ -130,6 +149,16 @@ async def mistake_{}(
     app: Vuer, client: VuerClient, session: VuerSession, store: SceneStore
 ) -> None:
 """
+
+
+def elements_program() -> str:
+    """Each element that is `TYPED`, right and, in the next line, with a misspelt property."""
+    lines = ["import numpy as np", "from vuer_trio import schemas", "array = np.zeros((1, 3))"]
+    for name, needed in TYPED.items():
+        place = "up" if name.endswith("Scene") else "position"
+        lines.append(f'schemas.{name}(key="k", {place}=[0, 1, 0], children=[]{needed})')
+        lines.append(f'schemas.{name}(key="k", positoin=[0, 1, 0]{needed})')
+    return "\n".join(lines) + "\n"
 
 
 def mistakes_program() -> tuple[str, dict[str, range]]:
@@ -150,8 +179,10 @@ def errors(
     """Line and kind of what mypy finds in each program, in a user's own setting: none."""
     assert request.config.cache is not None
     programs = [HERE / f"{name}_program.py" for name in ("user", "scene", "server", "wrong")]
-    programs.append(tmp_path_factory.mktemp("typing") / "mistakes_program.py")
-    programs[-1].write_text(mistakes_program()[0], "utf-8")
+    folder = tmp_path_factory.mktemp("typing")
+    programs += [folder / "mistakes_program.py", folder / "elements_program.py"]
+    programs[-2].write_text(mistakes_program()[0], "utf-8")
+    programs[-1].write_text(elements_program(), "utf-8")
     limit = sys.getrecursionlimit()
     output, complaint, status = api.run(
         [
@@ -203,6 +234,20 @@ def test_a_mistake_is_seen_where_it_is_made(
         source = "from __future__ import annotations\n" + textwrap.dedent(mistake.source)
         with pytest.raises(TypeError, match=mistake.raises):
             exec(source, names)
+
+
+def test_a_misspelt_property_of_the_most_used_elements_is_seen(
+    errors: dict[str, set[tuple[int, str]]],
+) -> None:
+    assert len(TYPED) >= 45
+    wrong = range(5, 5 + 2 * len(TYPED), 2)
+    assert errors["elements_program.py"] == {(line, "call-arg") for line in wrong}
+
+
+def test_a_program_may_pass_properties_that_have_no_type() -> None:
+    for name, needed in TYPED.items():
+        element = eval(f"schemas.{name}(positoin=5{needed})", None, {"array": np.zeros((1, 3))})
+        assert element._serialize()["positoin"] == 5
 
 
 def test_every_mistake_is_refused_where_it_is(errors: dict[str, set[tuple[int, str]]]) -> None:
