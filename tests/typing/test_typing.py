@@ -155,8 +155,8 @@ def elements_program() -> str:
     """Each element that is `TYPED`, right and, in the next line, with a misspelt property."""
     lines = ["import numpy as np", "from vuer_trio import schemas", "array = np.zeros((1, 3))"]
     for name, needed in TYPED.items():
-        place = "up" if name.endswith("Scene") else "position"
-        lines.append(f'schemas.{name}(key="k", {place}=[0, 1, 0], children=[]{needed})')
+        right = "up=[0, 1, 0]" if name.endswith("Scene") else "position=[0, 1, 0], children=[]"
+        lines.append(f'schemas.{name}(key="k", {right}{needed})')
         lines.append(f'schemas.{name}(key="k", positoin=[0, 1, 0]{needed})')
     return "\n".join(lines) + "\n"
 

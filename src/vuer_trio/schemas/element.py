@@ -71,9 +71,9 @@ class BlockElement(Element):
 
     children: Any = ()  # of any kind of sequence
 
-    def __init__(self, /, *nodes: Child | None, **props: Any) -> None:
-        if nodes:
-            self.children = nodes
+    def __init__(self, /, *children: Child | None, **props: Any) -> None:
+        if children:
+            self.children = children
         super().__init__(**props)
 
     def _serialize(self) -> dict[str, Any]:

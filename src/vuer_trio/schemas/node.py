@@ -15,7 +15,8 @@ class SceneElement(BlockElement):
     """A node of the 3D scene; what it holds moves with it."""
 
     # What has a type here is the same for all nodes. At run time they are properties like any
-    # other: what is not given is not sent, which for many is something else than None.
+    # other: what is not given is not sent, which for many is something else than None. (There,
+    # ``*nodes`` is ``*children``: a checker would then refuse ``children=``, which is right, too.)
     if TYPE_CHECKING:
 
         def __init__(

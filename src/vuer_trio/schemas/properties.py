@@ -544,7 +544,6 @@ class RootProperties(TypedDict, total=False):
     """What the root of a scene takes beside its slots and what it says by name."""
 
     key: str | None
-    children: _Children
 
 
 class SceneProperties(RootProperties, total=False):

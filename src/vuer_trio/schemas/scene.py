@@ -35,7 +35,7 @@ class Scene(BlockElement):
     def __init__(
         self,
         /,
-        *nodes: Child | None,
+        *children: Child | None,
         rawChildren: Sequence[Child | None] | Child | None = None,
         htmlChildren: Sequence[Child | None] | None = None,
         bgChildren: Sequence[Child | None] | None = None,
@@ -49,7 +49,7 @@ class Scene(BlockElement):
         **props: Unpack[RootProperties],
     ) -> None:
         # A list of its own: attributes may be changed.
-        super().__init__(*nodes, up=[*_Y_UP] if up is _Y_UP else up, **props)
+        super().__init__(*children, up=[*_Y_UP] if up is _Y_UP else up, **props)
         if rawChildren is not None:
             self.rawChildren = (
                 rawChildren if isinstance(rawChildren, (list, tuple)) else [rawChildren]
@@ -84,7 +84,7 @@ class DefaultScene(Scene):
     def __init__(
         self,
         /,
-        *nodes: Child | None,
+        *children: Child | None,
         bgChildren: Sequence[Child | None] | None = None,
         grid: bool = True,
         **props: Unpack[SceneProperties],
@@ -100,7 +100,7 @@ class DefaultScene(Scene):
             CameraPreviewThumbs(key="CameraPreviewThumbs"),
             CameraPreviewOverlay(key="CameraPreviewOverlay"),
         )
-        super().__init__(*nodes, bgChildren=[*fixtures, *(bgChildren or ())], **props)
+        super().__init__(*children, bgChildren=[*fixtures, *(bgChildren or ())], **props)
 
 
 def _unless_empty(background: Any) -> Any:
