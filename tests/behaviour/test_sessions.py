@@ -578,9 +578,15 @@ async def test_binding(new_server, open_client):
 async def test_binding_what_yields_nothing(new_server, open_client, caplog):
     app = new_server()
 
-    @app.bind
     async def stream(session):
         pass
+
+    with pytest.raises(TypeError, match="bind: stream must be an async generator function"):
+        app.bind(stream)
+
+    @app.bind
+    def unknowable_stream(session):
+        return stream(session)
 
     async with open_vuer_server(app) as server, open_client(server.uri) as client:
         with pytest.raises(ConnectionClosed, match="1011"):
