@@ -18,7 +18,8 @@ NAMES = [path.relative_to(ROOT).as_posix() for path in FILES]
 
 #: from the bottom to the top; a file imports only from its own layer or one before it
 LAYERS = [
-    ["_async_types.py", "_errors.py", "_formatting.py", "_interrupts.py", "_transport_name.py"],
+    ["_async_types.py", "_errors.py", "_formatting.py", "_interrupts.py"],
+    ["_signatures.py", "_transport_name.py"],
     ["_anyio_nursery.py"],
     ["_runtime.py"],
     ["_nursery.py", "_reentrant.py", "_failures.py"],

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
+from operator import attrgetter
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ._connection.checkpoints import HANDLERS, CheckpointThrottle
 from ._connection.log_limit import LogLimit
@@ -18,6 +20,7 @@ from ._failures import has_failed, log_failure, pass_on, verb
 from ._formatting import must_be
 from ._interrupts import protected_methods
 from ._runtime import Runtime
+from ._signatures import check_takes
 from .events import Event, canonical
 
 if TYPE_CHECKING:
@@ -27,8 +30,12 @@ __all__ = ["Handler", "HandlerRunner", "Handlers", "kind", "register"]
 
 log = logging.getLogger("vuer_trio.handlers")
 
+#: the etype of handlers that are called for each event, whatever its type
+EVERY: Final = "*"
 #: handlers and answers that run beside each other; those above it wait their turn
 _CONCURRENT = 64
+
+_place = attrgetter("place")
 
 
 def kind(event: Event) -> Hashable:
@@ -46,30 +53,34 @@ class Handler:
     once: bool = False
     concurrent: bool = False
     answers: bool = False
+    #: among all handlers of the table, in the order in which they were added
+    place: int = field(init=False, repr=False, default=0)
     #: of what it raises: a client may have it called as often as it likes
     failures: LogLimit = field(init=False, repr=False, default_factory=_limit)
 
 
 @dataclass(slots=True)
 class Handlers:
-    """Who is to be called for which event type. It outlives the links."""
+    """Who is to be called for which event type, ``"*"`` for every one. It outlives the links."""
 
     _table: dict[str, list[Handler]] = field(default_factory=dict)
+    _places: Iterator[int] = field(default_factory=count)
 
     def __bool__(self) -> bool:
         return bool(self._table)
 
     def add(self, etype: str, handler: Handler) -> Callable[[], None]:
         """Register; returns what takes it back, twice is harmless."""
-        if not isinstance(etype, str):
-            raise TypeError(must_be("etype", "a str, 'SET'", etype))
         if not callable(handler.fn):
             raise TypeError(f"the handler of {etype} is not callable: {handler.fn!r}")
         if inspect.isgeneratorfunction(handler.fn) or inspect.isasyncgenfunction(handler.fn):
             raise TypeError(f"the handler of {etype} yields, so it would never run: {handler.fn!r}")
+        if handler.answers and etype == EVERY:
+            raise ValueError('an answer is for one etype, not for "*"')
         present = self._table.setdefault(canonical(etype), [])
         if handler.answers and any(other.answers for other in present):
             raise ValueError(f"{etype} is answered already; take that answer back first")
+        handler.place = next(self._places)
         present.append(handler)
         return lambda: self.remove(etype, handler)
 
@@ -81,27 +92,49 @@ class Handlers:
                 del self._table[canonical(etype)]
 
     def of(self, etype: str) -> Sequence[Handler]:
-        """The handlers to call now; those that are called once are gone then."""
+        """The handlers to call now, in their order; those that are called once are gone then."""
         present = self._table.get(canonical(etype))
-        if present is None:
+        every = self._table.get(EVERY)
+        if present is None and every is None:
             return ()
-        found = tuple(present)
+        found = [*(present or ())]
+        if every is not None and etype != EVERY:
+            found += every
+            found.sort(key=_place)
         for handler in found:
             if handler.once:
                 self.remove(etype, handler)
+                self.remove(EVERY, handler)
         return found
 
 
-def register(handlers: Handlers, etype: str, fn: Callable[..., Any] | None, **options: bool) -> Any:
-    """``fn`` given: register it and return its clean-up. Else: return a decorator."""
-    if fn is not None:
+def register(
+    handlers: Handlers,
+    verb: str,
+    takes: Sequence[str],
+    etype: str,
+    fn: Callable[..., Any] | None,
+    **options: bool,
+) -> Any:
+    """``fn`` given: register it and return its clean-up. Else: return a decorator.
+
+    ``verb`` is the method that was called, and ``takes`` names what ``fn`` will be called with.
+    Raises TypeError for an ``etype`` that is no string, ``@app.add_handler`` without one among
+    them, and for what cannot be called so.
+    """
+    if not isinstance(etype, str):
+        raise TypeError(must_be("etype", "a str, 'SET'", etype))
+
+    def add(fn: Callable[..., Any]) -> Callable[[], None]:
+        if callable(fn):
+            check_takes(f'{verb}("{etype}")', fn, takes)
         return handlers.add(etype, Handler(fn, **options))
 
-    def decorate(fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        handlers.add(etype, Handler(fn, **options))
+    def decorate(fn: Callable[..., Any]) -> Callable[..., Any]:
+        add(fn)
         return fn
 
-    return decorate
+    return decorate if fn is None else add(fn)
 
 
 class _Job:

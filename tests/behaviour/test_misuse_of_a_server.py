@@ -115,16 +115,23 @@ async def test_functions_of_the_wrong_kind(new_server, open_client, caplog):
     with pytest.raises(TypeError, match="pass it to bind"):
         app.spawn(generator)
 
+    with pytest.raises(TypeError, match="spawn: sync_program must be an async function"):
+
+        @app.spawn
+        def sync_program(session):
+            session @ Noop()
+
     @app.spawn
-    def sync_program(session):
+    def unknowable_program(session):
         session @ Noop()
+        return session.client_info and None
 
     async with open_vuer_server(app) as server, open_client(server.uri) as client:
         assert await client.recv(timeout=5) == "NOOP"
         with pytest.raises(ConnectionClosed, match="1011"):
             await client.recv(timeout=5)
-    assert "sync_program returned nothing to await: spawn an async function" in caplog.text
-    assert "sync_program raised, so the session of" in caplog.text
+    assert "unknowable_program returned nothing to await: spawn an async function" in caplog.text
+    assert "unknowable_program raised, so the session of" in caplog.text
 
 
 @pytest.mark.parametrize("how", ["handler", "concurrent", "task", "task at the end"])

@@ -39,6 +39,27 @@ async def eventually(condition):
             await anyio.sleep(0.001)
 
 
+async def test_a_call_of_a_verb_enqueues_as_its_short_form_does(new_server, open_client):
+    """At the call, with nothing to await or to use: all arrive, in the order of the calls."""
+    app = new_server()
+
+    @app.spawn
+    async def main(session):
+        assert session.set(DefaultScene()) is None
+        assert session.upsert(box("a")) is None
+        session.upsert @ box("b")
+        assert session.add(box("c"), to="a") is None
+        assert session.update(box("a", color="red")) is None
+        assert session.remove("b") is None
+
+    async with open_vuer_server(app) as server, open_client(server.uri) as client:
+        received = [event async for event in client]
+    assert [event.etype for event in received] == [
+        *("SET", "UPSERT", "UPSERT", "ADD", "UPDATE", "REMOVE")
+    ]
+    assert [event.data["nodes"][0]["key"] for event in received[1:5]] == ["a", "b", "c", "a"]
+
+
 async def test_the_program_of_the_documents(new_server, open_client):
     app = new_server()
 
@@ -557,9 +578,15 @@ async def test_binding(new_server, open_client):
 async def test_binding_what_yields_nothing(new_server, open_client, caplog):
     app = new_server()
 
-    @app.bind
     async def stream(session):
         pass
+
+    with pytest.raises(TypeError, match="bind: stream must be an async generator function"):
+        app.bind(stream)
+
+    @app.bind
+    def unknowable_stream(session):
+        return stream(session)
 
     async with open_vuer_server(app) as server, open_client(server.uri) as client:
         with pytest.raises(ConnectionClosed, match="1011"):

@@ -1,10 +1,12 @@
 """Elements and their form on the wire."""
 
 import copy
+import importlib
 import inspect
 import pathlib
+import subprocess
 import sys
-from typing import Any
+from typing import Any, is_typeddict
 
 import numpy as np
 import pytest
@@ -181,6 +183,19 @@ def test_the_default_scene() -> None:
     bare = DefaultScene(grid=False)._serialize()
     assert [child["key"] for child in bare["bgChildren"]] == keys[1:-1]
     assert "grid" not in bare
+
+
+def test_the_types_of_properties_are_not_loaded() -> None:
+    """They are for editors and checkers; each says its units."""
+    program = "import sys, vuer_trio.schemas; print('vuer_trio.schemas.properties' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert found.stdout.split() == [b"False"]
+    properties = importlib.import_module("vuer_trio.schemas.properties")
+    families = [item for item in vars(properties).values() if is_typeddict(item)]
+    assert len(families) > 25
+    for family in families:
+        assert inspect.getdoc(family), family
+        assert not family.__required_keys__, family
 
 
 def test_what_is_no_child() -> None:

@@ -63,6 +63,8 @@ FORMS = [
     ("UPSERT", lambda: things.upsert @ NODE_A, {"nodes": [NODE_A], "to": None}),
     ("UPSERT", lambda: things.upsert @ [A, NODE_B], {"nodes": [NODE_A, NODE_B], "to": None}),
     ("UPSERT", lambda: things.upsert @ [], {"nodes": [], "to": None}),
+    ("UPSERT", lambda: things.upsert(A), {"nodes": [NODE_A], "to": None}),
+    ("UPSERT", lambda: things.upsert([A, B]), {"nodes": [NODE_A, NODE_B], "to": None}),
     ("UPSERT", lambda: things.upsert(A, to="p"), {"nodes": [NODE_A], "to": "p"}),
     ("UPSERT", lambda: things.upsert(A, to="p", strict=True), {"nodes": [NODE_A], "to": "p"}),
     ("UPSERT", lambda: things.upsert(to="p") @ [A, B], {"nodes": [NODE_A, NODE_B], "to": "p"}),

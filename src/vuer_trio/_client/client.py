@@ -303,12 +303,15 @@ class VuerClient(ClientBase):
     ) -> Any:
         """Call ``fn(event)``, sync or async, for each event of a type; `recv` gets it as well.
 
+        ``"*"`` is every type: ``fn`` is called for each event, beside the handlers of its type.
+
         With ``fn`` it returns a function that takes it back; as a decorator it returns the
         function. Handlers run one after another, in the order of the events; ``concurrent``
         ones at once. Events that wait for a handler have the policy of the inbox; under `Discard`
-        the newest 1,024 wait. What a handler raises is logged, and ends nothing.
+        the newest 1,024 wait. What a handler raises is logged, and ends nothing. Raises TypeError
+        for a ``fn`` that cannot be called with an event.
         """
-        return self._register(etype, fn, once=once, concurrent=concurrent)
+        return self._register("on", etype, fn, once=once, concurrent=concurrent)
 
     @overload
     def answer(self, etype: str) -> Callable[[F], F]: ...
@@ -318,15 +321,16 @@ class VuerClient(ClientBase):
         """Answer a server's request: ``value = await fn(event)`` goes back under its ``rtype``.
 
         An answered request does not reach `recv`. Requests are answered at once, beside each
-        other; one whose ``fn`` raises is logged and not answered. Returns as `on`.
+        other; one whose ``fn`` raises is logged and not answered. Returns and raises as `on`;
+        ValueError for a second answer to a type, and for ``"*"``.
         """
-        return self._register(etype, fn, answers=True)
+        return self._register("answer", etype, fn, answers=True)
 
     def _register(
-        self, etype: str, fn: Callable[[ServerEvent], object] | None, **options: bool
+        self, verb: str, etype: str, fn: Callable[[ServerEvent], object] | None, **options: bool
     ) -> Any:
         self._heed(self._connection)
-        return register(self._handlers, etype, fn, **options)
+        return register(self._handlers, verb, ("event",), etype, fn, **options)
 
     def _heed(self, connection: Connection | None) -> None:
         """Somebody wants to see events when they are read."""

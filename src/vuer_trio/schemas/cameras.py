@@ -6,7 +6,18 @@ with ``makeDefault`` is the one looked through.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Unpack
+
 from .node import SceneElement
+
+if TYPE_CHECKING:
+    from .element import Child
+    from .properties import (
+        CameraProperties,
+        CameraViewProperties,
+        FrustumProperties,
+        PlaneProperties,
+    )
 
 __all__ = [
     "CameraHelper",
@@ -35,12 +46,20 @@ class PerspectiveCamera(SceneElement):
     tag = "PerspectiveCamera"
     key = "perspective-camera"
 
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[CameraProperties]) -> None: ...
+
 
 class OrthographicCamera(SceneElement):
     """A camera whose parallels stay parallel; ``left``, ``right``, ``top`` and ``bottom``."""
 
     tag = "OrthographicCamera"
     key = "orthographic-camera"
+
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[CameraProperties]) -> None: ...
 
 
 class SimplePerspectiveCamera(SceneElement):
@@ -67,6 +86,10 @@ class SceneCamera(SceneElement):
 
     tag = "SceneCamera"
 
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[CameraProperties]) -> None: ...
+
 
 class CameraView(SceneElement):
     """A camera that renders on its own, ``width`` by ``height`` pixels.
@@ -75,6 +98,12 @@ class CameraView(SceneElement):
     """
 
     tag = "CameraView"
+
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(
+            self, /, *nodes: Child | None, **props: Unpack[CameraViewProperties]
+        ) -> None: ...
 
 
 class GrabRender(SceneElement):
@@ -88,6 +117,10 @@ class Frustum(SceneElement):
     """The space that a camera sees, drawn as lines."""
 
     tag = "Frustum"
+
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[FrustumProperties]) -> None: ...
 
 
 class PerspectiveFrustum(SceneElement):
@@ -136,3 +169,7 @@ class HUDPlane(SceneElement):
     """A rectangle that stays before the camera, at ``distanceToCamera``."""
 
     tag = "HUDPlane"
+
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[PlaneProperties]) -> None: ...

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Unpack
+
 from .node import SceneElement
+
+if TYPE_CHECKING:
+    from .element import Child
+    from .properties import ControlProperties, GamepadProperties
 
 __all__ = [
     "Gamepad",
@@ -20,6 +26,10 @@ class OrbitControls(SceneElement):
     tag = "OrbitControls"
     key = "orbit-controls"
 
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[ControlProperties]) -> None: ...
+
 
 class SceneCameraControl(SceneElement):
     """Mouse and keys move the :class:`SceneCamera`; part of the default scene."""
@@ -32,6 +42,10 @@ class PointerControls(SceneElement):
 
     tag = "PointerControls"
 
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[ControlProperties]) -> None: ...
+
 
 class TimelineControls(SceneElement):
     """A timeline with buttons to play."""
@@ -43,6 +57,10 @@ class Gamepad(SceneElement):
     """Reports the gamepad number ``index``; part of the default scene."""
 
     tag = "Gamepad"
+
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[GamepadProperties]) -> None: ...
 
 
 class KeyboardMonitor(SceneElement):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from .node import Color, SceneElement
+
+if TYPE_CHECKING:
+    from .element import Child
+    from .properties import GridProperties
 
 __all__ = ["BackgroundColor", "Fog", "Grid"]
 
@@ -37,3 +41,7 @@ class Grid(SceneElement):
     """A grid on the ground; part of the default scene."""
 
     tag = "Grid"
+
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[GridProperties]) -> None: ...

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from .element import Child
 from .node import SceneElement
+
+if TYPE_CHECKING:
+    from .properties import MovableProperties, NodeProperties
 
 __all__ = [
     "Billboard",
@@ -26,6 +29,10 @@ class group(SceneElement):
 
     tag = "group"
 
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[NodeProperties]) -> None: ...
+
 
 class mesh(SceneElement):
     """three.js' own mesh: a geometry and a material, given as children."""
@@ -38,11 +45,19 @@ class Group(SceneElement):
 
     tag = "VuerGroup"
 
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[NodeProperties]) -> None: ...
+
 
 class VuerGroup(SceneElement):
     """The same as :class:`Group`, under the name that the browser uses."""
 
     tag = "VuerGroup"
+
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[NodeProperties]) -> None: ...
 
 
 class Pivot(SceneElement):
@@ -59,6 +74,10 @@ class Movable(SceneElement):
 
     tag = "Movable"
     localRotation = False
+
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[MovableProperties]) -> None: ...
 
 
 class Clickable(SceneElement):

@@ -11,7 +11,7 @@ import os
 import sys
 from base64 import b64encode
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from .element import Element
 from .node import Rotation, SceneElement, Vector
@@ -19,6 +19,8 @@ from .node import Rotation, SceneElement, Vector
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image as PillowImage
+
+    from .properties import PictureProperties
 
 __all__ = ["Image", "ImageBackground", "Img", "Picture", "SceneBackground"]
 
@@ -99,6 +101,12 @@ class Image(Picture):
 
     tag = "Image"
 
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(
+            self, data: ImageData | None = None, **props: Unpack[PictureProperties]
+        ) -> None: ...
+
     def __post_init__(
         self,
         src: str | bytes | None = None,
@@ -120,6 +128,12 @@ class ImageBackground(Picture):
     """A plane behind the scene that may get a new picture for every frame."""
 
     tag = "ImageBackground"
+
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(
+            self, data: ImageData | None = None, **props: Unpack[PictureProperties]
+        ) -> None: ...
 
 
 class SceneBackground(Picture):

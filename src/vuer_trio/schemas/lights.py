@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Unpack
+
 from .node import SceneElement
+
+if TYPE_CHECKING:
+    from .element import Child
+    from .properties import LightProperties
 
 __all__ = [
     "AccumulativeShadows",
@@ -19,37 +25,45 @@ __all__ = [
 ]
 
 
-class AmbientLight(SceneElement):
+class _Light(SceneElement):
+    """The lights whose properties have types."""
+
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[LightProperties]) -> None: ...
+
+
+class AmbientLight(_Light):
     """The same light from all sides."""
 
     tag = "AmbientLight"
 
 
-class DirectionalLight(SceneElement):
+class DirectionalLight(_Light):
     """Parallel light, as from the sun."""
 
     tag = "DirectionalLight"
 
 
-class HemisphereLight(SceneElement):
+class HemisphereLight(_Light):
     """``skyColor`` from above and ``groundColor`` from below."""
 
     tag = "HemisphereLight"
 
 
-class PointLight(SceneElement):
+class PointLight(_Light):
     """Light from a point to all sides."""
 
     tag = "PointLight"
 
 
-class RectAreaLight(SceneElement):
+class RectAreaLight(_Light):
     """Light from a rectangle, ``width`` by ``height``, towards ``lookAt``."""
 
     tag = "RectAreaLight"
 
 
-class SpotLight(SceneElement):
+class SpotLight(_Light):
     """A cone of light: half its ``angle`` in radians, ``penumbra`` from 0 to 1."""
 
     tag = "SpotLight"

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Unpack
+
 from .node import SceneElement
+
+if TYPE_CHECKING:
+    from .element import Child
+    from .properties import LineProperties
 
 __all__ = ["CatmullRomLine", "CubicBezierLine", "Line", "QuadraticBezierLine"]
 
@@ -11,6 +17,10 @@ class Line(SceneElement):
     """Straight from each of ``points`` to the next; with ``segments`` from pair to pair."""
 
     tag = "Line"
+
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[LineProperties]) -> None: ...
 
 
 class QuadraticBezierLine(SceneElement):
@@ -29,3 +39,7 @@ class CatmullRomLine(SceneElement):
     """A smooth curve through all ``points``; ``closed`` joins the last to the first."""
 
     tag = "CatmullRomLine"
+
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[LineProperties]) -> None: ...

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from .node import Color, SceneElement
+
+if TYPE_CHECKING:
+    from .element import Child
+    from .properties import MarkerProperties
 
 __all__ = [
     "Arrow",
@@ -23,11 +27,19 @@ class CoordsMarker(SceneElement):
 
     tag = "CoordsMarker"
 
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[MarkerProperties]) -> None: ...
+
 
 class Arrow(SceneElement):
     """One arrow, along ``direction``."""
 
     tag = "Arrow"
+
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[MarkerProperties]) -> None: ...
 
 
 class Gripper(SceneElement):

@@ -5,7 +5,13 @@ Instead of ``src``, ``text`` or ``buff`` (bytes) may hold the file itself.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Unpack
+
 from .node import SceneElement
+
+if TYPE_CHECKING:
+    from .element import Child
+    from .properties import ModelProperties, PointModelProperties, UrdfProperties
 
 __all__ = ["Bvh", "Dae", "Fbx", "Glb", "ModelNode", "Obj", "Pcd", "Ply", "Stl", "Urdf"]
 
@@ -19,6 +25,10 @@ class Obj(ModelNode):
 
     tag = "Obj"
 
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[ModelProperties]) -> None: ...
+
 
 class Fbx(ModelNode):
     """Autodesk FBX."""
@@ -30,6 +40,10 @@ class Stl(ModelNode):
     """STL."""
 
     tag = "Stl"
+
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[ModelProperties]) -> None: ...
 
 
 class Dae(ModelNode):
@@ -43,11 +57,21 @@ class Ply(ModelNode):
 
     tag = "Ply"
 
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(
+            self, /, *nodes: Child | None, **props: Unpack[PointModelProperties]
+        ) -> None: ...
+
 
 class Glb(ModelNode):
     """glTF, as one binary file or not."""
 
     tag = "Glb"
+
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[ModelProperties]) -> None: ...
 
 
 class Bvh(ModelNode):
@@ -61,8 +85,18 @@ class Urdf(ModelNode):
 
     tag = "Urdf"
 
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[UrdfProperties]) -> None: ...
+
 
 class Pcd(SceneElement):
     """A point cloud in the format of PCL; ``size`` is that of a point."""
 
     tag = "Pcd"
+
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(
+            self, /, *nodes: Child | None, **props: Unpack[PointModelProperties]
+        ) -> None: ...

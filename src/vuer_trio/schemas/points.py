@@ -6,13 +6,15 @@ digits and nothing over 65504, indices as 32-bit and colours as 8-bit integers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from .element import Child
-from .node import Rotation, SceneElement, Vector
+from .node import SceneElement
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from .element import Child
+    from .properties import PointsProperties, SurfaceProperties
 
 __all__ = [
     "DepthPointCloud",
@@ -44,15 +46,10 @@ class PointCloud(SceneElement):
         def __init__(
             self,
             /,
-            *children: Child | None,
+            *nodes: Child | None,
             vertices: NDArray[Any],
             colors: NDArray[Any] | None = ...,
-            size: float = ...,
-            key: str | None = None,
-            position: Vector = ...,
-            rotation: Rotation = ...,
-            scale: float | Vector = ...,
-            **props: Any,
+            **props: Unpack[PointsProperties],
         ) -> None: ...
 
     def __post_init__(self, **props: Any) -> None:
@@ -82,16 +79,12 @@ class TriMesh(SceneElement):
         def __init__(
             self,
             /,
-            *children: Child | None,
+            *nodes: Child | None,
             vertices: NDArray[Any],
             faces: NDArray[Any],
             colors: NDArray[Any] | None = ...,
             uv: NDArray[Any] | None = ...,
-            key: str | None = None,
-            position: Vector = ...,
-            rotation: Rotation = ...,
-            scale: float | Vector = ...,
-            **props: Any,
+            **props: Unpack[SurfaceProperties],
         ) -> None: ...
 
     def __post_init__(self, **props: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from .cameras import CameraPreviewOverlay, CameraPreviewThumbs, SceneCamera
 from .controls import Gamepad, SceneCameraControl
@@ -11,6 +11,9 @@ from .element import BlockElement, Child, _nodes
 from .environment import Grid
 from .lights import HemisphereLightStage
 from .xr import Hands, MotionControllers
+
+if TYPE_CHECKING:
+    from .properties import RootProperties, SceneProperties
 
 __all__ = ["DefaultScene", "Scene"]
 
@@ -43,7 +46,7 @@ class Scene(BlockElement):
         frameloop: Literal["always", "demand"] | None = None,
         camPosition: Sequence[float] | None = None,
         camRotation: Sequence[float] | None = None,
-        **props: Any,
+        **props: Unpack[RootProperties],
     ) -> None:
         # A list of its own: attributes may be changed.
         super().__init__(*children, up=[*_Y_UP] if up is _Y_UP else up, **props)
@@ -84,7 +87,7 @@ class DefaultScene(Scene):
         *children: Child | None,
         bgChildren: Sequence[Child | None] | None = None,
         grid: bool = True,
-        **props: Any,
+        **props: Unpack[SceneProperties],
     ) -> None:
         fixtures: list[Child | None] = [Grid(key="grid")] if grid else []
         fixtures += (

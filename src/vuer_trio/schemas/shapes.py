@@ -5,7 +5,13 @@ Lengths are in metres, angles in radians; what ``args`` leaves out at its end ha
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Unpack
+
 from .node import SceneElement
+
+if TYPE_CHECKING:
+    from .element import Child
+    from .properties import ShapeProperties
 
 __all__ = [
     "Box",
@@ -32,37 +38,45 @@ __all__ = [
 ]
 
 
-class Box(SceneElement):
+class _Solid(SceneElement):
+    """The shapes whose properties have types."""
+
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[ShapeProperties]) -> None: ...
+
+
+class Box(_Solid):
     """A box. ``args``: width, height, depth."""
 
     tag = "Box"
 
 
-class Capsule(SceneElement):
+class Capsule(_Solid):
     """A cylinder with round ends. ``args``: radius, length of the straight part."""
 
     tag = "Capsule"
 
 
-class Circle(SceneElement):
+class Circle(_Solid):
     """A flat disc. ``args``: radius, segments, first angle, angle."""
 
     tag = "Circle"
 
 
-class Cone(SceneElement):
+class Cone(_Solid):
     """A cone. ``args``: radius, height, segments around, segments along, open at the base."""
 
     tag = "Cone"
 
 
-class Cylinder(SceneElement):
+class Cylinder(_Solid):
     """A cylinder. ``args``: radius at the top, radius at the bottom, height, segments around."""
 
     tag = "Cylinder"
 
 
-class Dodecahedron(SceneElement):
+class Dodecahedron(_Solid):
     """Twelve faces. ``args``: radius, how often each face is divided."""
 
     tag = "Dodecahedron"
@@ -80,7 +94,7 @@ class Extrude(SceneElement):
     tag = "Extrude"
 
 
-class Icosahedron(SceneElement):
+class Icosahedron(_Solid):
     """Twenty faces. ``args``: radius, how often each face is divided."""
 
     tag = "Icosahedron"
@@ -92,25 +106,25 @@ class Lathe(SceneElement):
     tag = "Lathe"
 
 
-class Octahedron(SceneElement):
+class Octahedron(_Solid):
     """Eight faces. ``args``: radius, how often each face is divided."""
 
     tag = "Octahedron"
 
 
-class Plane(SceneElement):
+class Plane(_Solid):
     """A flat rectangle. ``args``: width, height, segments across, segments along."""
 
     tag = "Plane"
 
 
-class Polyhedron(SceneElement):
+class Polyhedron(_Solid):
     """Any faces. ``args``: coordinates, indices, radius, how often each face is divided."""
 
     tag = "Polyhedron"
 
 
-class Ring(SceneElement):
+class Ring(_Solid):
     """A disc with a hole. ``args``: inner radius, outer radius, segments around."""
 
     tag = "Ring"
@@ -122,25 +136,25 @@ class Shape(SceneElement):
     tag = "Shape"
 
 
-class Sphere(SceneElement):
+class Sphere(_Solid):
     """A sphere. ``args``: radius, segments around, segments from pole to pole."""
 
     tag = "Sphere"
 
 
-class Tetrahedron(SceneElement):
+class Tetrahedron(_Solid):
     """Four faces. ``args``: radius, how often each face is divided."""
 
     tag = "Tetrahedron"
 
 
-class Torus(SceneElement):
+class Torus(_Solid):
     """A ring. ``args``: radius, radius of the tube, segments of the tube, segments around, arc."""
 
     tag = "Torus"
 
 
-class TorusKnot(SceneElement):
+class TorusKnot(_Solid):
     """A knot. ``args``: radius, radius of the tube, segments along, segments of the tube, p, q."""
 
     tag = "TorusKnot"

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Unpack
+
 from .node import SceneElement
+
+if TYPE_CHECKING:
+    from .element import Child
+    from .properties import SplatProperties
 
 __all__ = ["LumaSplats", "SparkSplats", "Splat", "VuerSplat"]
 
@@ -11,6 +17,10 @@ class Splat(SceneElement):
     """Splats, as three.js' companion library drei draws them."""
 
     tag = "Splat"
+
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[SplatProperties]) -> None: ...
 
 
 class LumaSplats(SceneElement):

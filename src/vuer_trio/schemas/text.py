@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 from .element import Child
 from .node import SceneElement
+
+if TYPE_CHECKING:
+    from .properties import HtmlProperties, Text3DProperties, TextProperties
 
 __all__ = ["Html", "Text", "Text3D"]
 
@@ -15,11 +18,19 @@ class Html(SceneElement):
 
     tag = "Html"
 
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[HtmlProperties]) -> None: ...
+
 
 class Text(SceneElement):
     """Flat text; its children are the strings, or ``characters`` is."""
 
     tag = "Text"
+
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[TextProperties]) -> None: ...
 
 
 class Text3D(SceneElement):
@@ -35,7 +46,7 @@ class Text3D(SceneElement):
         smooth: float | None = None,
         lineHeight: float = 0,
         letterSpacing: float = 1,
-        **props: Any,
+        **props: Unpack[Text3DProperties],
     ) -> None:
         super().__init__(
             *text,

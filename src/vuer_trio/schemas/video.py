@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Unpack
+
 from .images import Picture
 from .node import SceneElement
+
+if TYPE_CHECKING:
+    from .element import Child
+    from .properties import VideoProperties
 
 __all__ = [
     "StereoVideoPlane",
@@ -26,11 +32,19 @@ class VideoPlane(Picture):
 
     tag = "VideoPlane"
 
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, **props: Unpack[VideoProperties]) -> None: ...
+
 
 class StereoVideoPlane(Picture):
     """A video with one half for each eye; ``layout`` says which half is whose."""
 
     tag = "StereoVideoPlane"
+
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, **props: Unpack[VideoProperties]) -> None: ...
 
 
 class WebRTCVideoMaterial(Picture):
@@ -43,6 +57,10 @@ class WebRTCVideoPlane(SceneElement):
     """A WebRTC stream on a plane that faces the camera."""
 
     tag = "WebRTCVideoPlane"
+
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[VideoProperties]) -> None: ...
 
 
 class WebRTCStereoVideoPlane(SceneElement):

@@ -6,9 +6,13 @@ With ``stream`` what a headset tracks comes back as events, ``fps`` of them a se
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from .node import Color, SceneElement
+
+if TYPE_CHECKING:
+    from .element import Child
+    from .properties import ControllerProperties, HandsProperties
 
 __all__ = ["Body", "Facemesh", "Hands", "Head", "MotionControllers", "WebXRMesh"]
 
@@ -27,6 +31,10 @@ class Hands(SceneElement):
     hideLeft = False
     hideRight = False
 
+    if TYPE_CHECKING:  # as in SceneElement
+
+        def __init__(self, /, *nodes: Child | None, **props: Unpack[HandsProperties]) -> None: ...
+
 
 class MotionControllers(SceneElement):
     """Both controllers' poses and buttons, as events.
@@ -44,7 +52,7 @@ class MotionControllers(SceneElement):
         stream: bool = True,
         left: bool | None = None,
         right: bool | None = None,
-        **props: Any,
+        **props: Unpack[ControllerProperties],
     ) -> None:
         super().__init__(
             key=key, eventTypes=eventTypes, stream=stream, left=left, right=right, **props

@@ -131,12 +131,24 @@ class Vuer:
     ) -> Any:
         """Call ``fn(event, session)``, sync or async, for each event of a type.
 
+        ``"*"`` is every type: ``fn`` is called for each event, beside the handlers of its type.
+
         With ``fn`` it returns a function that takes it back, twice is harmless; as a decorator it
         returns the function. The handlers of a session run one after another, in the order of its
         events; ``concurrent`` ones at once. ``once``: for the first such event of any session.
-        What a handler raises is logged, and ends nothing.
+        What a handler raises is logged, and ends nothing. Raises TypeError for a ``fn`` that cannot
+        be called with an event and a session.
         """
-        return register(self._registered.handlers, etype, fn, once=once, concurrent=concurrent)
+        takes = ("event", "session")
+        return register(
+            self._registered.handlers,
+            "add_handler",
+            takes,
+            etype,
+            fn,
+            once=once,
+            concurrent=concurrent,
+        )
 
     @overload
     def spawn(self, fn: S, *, start: Literal[False] = ..., **filters: str) -> S: ...
@@ -148,6 +160,7 @@ class Vuer:
         ``filters`` are patterns for keys of INIT's value, ``client="browser"``; the first function
         whose filters match runs. When it returns, what it sent is delivered and the session closed
         with 1000; what it raises is logged, and closes with 1011. ``start``: then `start`.
+        Raises TypeError for a ``fn`` that is no async function of a session.
         """
 
         def decorate(fn: S) -> S:
@@ -167,6 +180,7 @@ class Vuer:
 
         It yields events, and ``Frame(event, frame_rate=60)``, which sends its event and lasts
         1/60 s. Handlers and receiving go on beside it. Its end is that of a `spawn` function.
+        Raises TypeError for a ``fn`` that is no async generator function of a session.
         """
 
         def decorate(fn: B) -> B:

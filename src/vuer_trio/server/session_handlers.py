@@ -9,6 +9,7 @@ from inspect import isasyncgenfunction, isawaitable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .._runtime import Runtime
+from .._signatures import check_is_async, check_is_async_generator, check_takes
 from ..events import Frame, ServerEvent
 from .tasks import name_of
 
@@ -45,6 +46,8 @@ class Spawned:
             raise TypeError(f"spawn({fn!r}): pass an async function of the session")
         if isasyncgenfunction(fn):
             raise TypeError(f"spawn({fn!r}): it yields, so pass it to bind")
+        check_is_async("spawn", fn)
+        check_takes("spawn", fn, ["session"])
         self.name: str = name_of(fn)
         self._fn = fn
         self._filters = {name: str(pattern) for name, pattern in filters.items()}
@@ -75,6 +78,8 @@ class GeneratorHandler:
     def __init__(self, fn: Callable[[VuerSession], AsyncGenerator[Any, None]]) -> None:
         if not callable(fn):
             raise TypeError(f"bind({fn!r}): pass an async generator function of the session")
+        check_is_async_generator("bind", fn)
+        check_takes("bind", fn, ["session"])
         self.name: str = name_of(fn)
         self._fn = fn
 
