@@ -29,10 +29,12 @@ MADE_BY_THE_LIBRARY = {
 #: innards that are to lose their public names
 INNARDS = {
     *(f"Relay.{name}" for name in ("joined", "memory", "registry", "switch")),
-    *(f"Vuer.{name}" for name in ("binding", "handlers", "program_for", "programs")),
     *("MemoryServer.rt", "MemoryServer.serving"),
     *("Policy.open", "Discard.open", "DropOldest.open", "Fifo.open", "Latest.open"),
-    *("Sender.connect", "Sender.outbox", "Sender.throttle", "VuerSession.listener"),
+    *("Sender.connect", "Sender.outbox", "Sender.throttle"),
+    # what keywords there are, and what a recording has: nothing that a program holds
+    *(f"{name}.__init__" for name in ("Scene", "DefaultScene", "MotionControllers", "Text3D")),
+    "Script.__init__",
 }
 
 #: where errors are made; tracebacks show where programs import them from

@@ -115,7 +115,7 @@ MISTAKES = [
     Mistake("forgotten await of a session's", "session.recv().value", "attr-defined"),
     Mistake("number as a policy", "Vuer(outbox=100)", "arg-type", "outbox must be"),
     Mistake("element sent as an event", 'client.send @ Box(key="box")', "operator"),
-    Mistake("event as an element", "store.upsert(Noop())", "", "takes an element, not an event"),
+    Mistake("event as an element", "store.upsert(Noop())", "", "takes an element, got an event"),
     Mistake("class of an element, not called", "session.upsert(Box)", "call-overload"),
     Mistake("parent by its element", "session.upsert(Box(), to=Box())", "call-overload"),
     Mistake("misspelt verb", "session.upserd(Box())", "attr-defined"),

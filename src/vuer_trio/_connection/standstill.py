@@ -32,7 +32,7 @@ class Standstill:
     ) -> None:
         self.boxes: list[Queue[Any]] = list(boxes) if boxes is not None else [inbox]
         #: whether the reader waits
-        self.now = False
+        self.now: bool = False
         self._rt = rt
         self._uri = uri
         self._inbox = inbox

@@ -13,7 +13,7 @@ class Registered:
 
     def __init__(self) -> None:
         #: who is called for which event
-        self.handlers = Handlers()
+        self.handlers: Handlers = Handlers()
         #: the function of `bind`, if there is one
         self.binding: SessionHandler | None = None
         #: the functions of `spawn`, in order
