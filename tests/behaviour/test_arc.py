@@ -941,8 +941,13 @@ def test_options_that_can_not_be():
         with pytest.raises(error) as raised:
             ARCClient(**options)
         assert "pw" not in str(raised.value)
-    for values in ((0,), (1, 0), (1, float("inf")), (1.5,)):
-        with pytest.raises(ValueError, match="RateLimit"):
+    for values, wrong in (
+        ((0,), "count must be an int of at least 1, got 0"),
+        ((1, 0), "per must be "),
+        ((1, float("inf")), "per must be "),
+        ((1.5,), "count must be an int of at least 1, got 1.5"),
+    ):
+        with pytest.raises(ValueError, match=wrong):
             RateLimit(*values)
 
 
