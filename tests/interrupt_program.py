@@ -45,6 +45,7 @@ from vuer_trio.sync import open_vuer_client as open_blocking_client
 #: executed lines, of Python code of any kind, or seconds: up to so many before the signal
 _LINES, _TIME = 9_000, 0.04
 _WEAK = (_weakrefset.__file__, weakref.__file__)
+_ANYIO = anyio._backends._trio.__file__
 _SPAWNING = str(Path(trio.__file__).parent / "_core" / "_run.py")
 #: seconds for a run to end
 _PATIENCE = 20
@@ -100,12 +101,19 @@ def _is_lost(frame: FrameType | None) -> bool:
 
 def _is_unsafe(frame: FrameType) -> bool:
     """Trio does not protect what `start_soon` does for code that is not protected itself: a task
-    that would never begin is waited for. That is between a program and Trio."""
-    return (
-        frame.f_code.co_filename == _SPAWNING
-        and trio.lowlevel.in_trio_run()
-        and not trio.lowlevel.currently_ki_protected()
-    )
+    that would never begin is waited for. Nor are anyio's task groups protected while they are
+    entered and left. That is between a program and those."""
+    if not trio.lowlevel.in_trio_run() or trio.lowlevel.currently_ki_protected():
+        return False
+    if frame.f_code.co_filename == _SPAWNING:
+        return True
+    inner: FrameType | None = frame
+    while inner is not None:
+        code = inner.f_code
+        if code.co_filename == _ANYIO and code.co_name in ("__aenter__", "__aexit__"):
+            return True
+        inner = inner.f_back
+    return False
 
 
 class ByTime:
