@@ -149,7 +149,7 @@ def test_disconnect_from_inside_a_handler(server):
 
 
 def test_a_handler_that_hangs_does_not_keep_the_thread(server, monkeypatch):
-    monkeypatch.setattr("vuer_trio.roomz.calling._PATIENCE", 0.1)
+    monkeypatch.setattr("vuer_trio.roomz.handler_runner._PATIENCE", 0.1)
     release, entered = threading.Event(), threading.Event()
 
     def hang(data) -> None:

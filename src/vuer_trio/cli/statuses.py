@@ -24,7 +24,7 @@ class Status(IntEnum):
 _MEANINGS = {
     Status.DONE: "done",
     Status.FAILED: "it failed; doctor: something is wrong",
-    Status.USAGE: "the arguments, or the JSON, are not right",
+    Status.USAGE: "the arguments or the JSON are invalid",
     Status.NO_CONNECTION: "no connection could be opened",
     Status.CLOSED: "the connection ended before the work was done",
     Status.LATE: "a time limit passed first",
