@@ -29,7 +29,7 @@ _MEANINGS = {
     Status.CLOSED: "the connection ended before the work was done",
     Status.LATE: "a time limit passed first",
     Status.INTERRUPTED: "Ctrl-C",
-    Status.PIPE_CLOSED: "who reads the output has closed the pipe",
+    Status.PIPE_CLOSED: "the reader of the output closed the pipe",
     Status.TERMINATED: "SIGTERM",
 }
 
@@ -37,7 +37,7 @@ _MEANINGS = {
 EPILOG = (
     "exit status:\n"
     + "".join(f"  {status:<5} {meaning}\n" for status, meaning in _MEANINGS.items())
-    + "A command that has no end of its own ends with 0 for the last three."
+    + "A command that does not end by itself exits with 0 for the last three."
 )
 
 
