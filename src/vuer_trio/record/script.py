@@ -11,7 +11,7 @@ from .._formatting import must_be
 from ..events import ClientEvent, ServerEvent, canonical
 from .entry import Entry, Side
 
-__all__ = ["Script"]
+__all__ = ["Entries", "Script"]
 
 log: logging.Logger = logging.getLogger("vuer_trio.record")
 

@@ -15,6 +15,37 @@ from typing import Any, Literal, TypeAlias, TypedDict
 from .element import Child, SupportsSerialize
 from .vectors import Color, Rotation, SupportsToList, Vector
 
+__all__ = [
+    "CameraProperties",
+    "CameraViewProperties",
+    "ControlProperties",
+    "ControllerProperties",
+    "FrustumProperties",
+    "GamepadProperties",
+    "GridProperties",
+    "HandsProperties",
+    "HtmlProperties",
+    "LightProperties",
+    "LineProperties",
+    "MarkerProperties",
+    "ModelProperties",
+    "MovableProperties",
+    "NodeProperties",
+    "PictureProperties",
+    "PlaneProperties",
+    "PointModelProperties",
+    "PointsProperties",
+    "RootProperties",
+    "SceneProperties",
+    "ShapeProperties",
+    "SplatProperties",
+    "SurfaceProperties",
+    "Text3DProperties",
+    "TextProperties",
+    "UrdfProperties",
+    "VideoProperties",
+]
+
 _Children: TypeAlias = Iterable[Child | None] | str
 _Points: TypeAlias = Sequence[Vector] | SupportsToList
 _Event: TypeAlias = SupportsSerialize | Mapping[str, Any] | str | bool

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .audience import Listener
     from .session import VuerSession
 
-__all__ = ["Broadcast"]
+__all__ = ["Audience", "Broadcast"]
 
 #: seconds until `send` yields: at least so many, and so many for each session. When it yields, each
 #: session's writer wakes and writes what there is: work of about `_PAUSE_EACH`

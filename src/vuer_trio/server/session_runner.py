@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .._async_types import Nursery
     from .._websocket.incoming_request import IncomingRequest
 
-__all__ = ["SessionRunner"]
+__all__ = ["SessionHost", "SessionRunner"]
 
 log: logging.Logger = logging.getLogger("vuer_trio.server")
 

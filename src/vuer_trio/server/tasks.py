@@ -14,7 +14,7 @@ from .._formatting import must_be
 from .._interrupts import protected, run_unprotected
 from .._runtime import Runtime
 
-__all__ = ["NotStarted", "SessionTask", "check_function", "guarded", "name_of"]
+__all__ = ["NotStarted", "SessionTask", "TaskOwner", "check_function", "guarded", "name_of"]
 
 log: logging.Logger = logging.getLogger("vuer_trio.server")
 

@@ -26,7 +26,7 @@ from .switch import Switch
 if TYPE_CHECKING:
     from ..._websocket.incoming_request import IncomingRequest
 
-__all__ = ["Member"]
+__all__ = ["Member", "RelayHost"]
 
 log: logging.Logger = logging.getLogger("vuer_trio.arc.relay")
 
