@@ -160,7 +160,7 @@ def test_handlers_of_the_server_that_cannot_be_called(fn: Any, got: str) -> None
         with pytest.raises(TypeError) as caught:
             register()
         assert str(caught.value).startswith(f'add_handler("GO"): {got}')
-    assert not server.handlers
+    assert not server._registered.handlers
 
 
 @pytest.mark.parametrize("verb", ["on", "answer"])
@@ -223,7 +223,7 @@ def test_programs_that_cannot_run(fn: Any, complaint: str) -> None:
         with pytest.raises(TypeError) as caught:
             register()
         assert complaint in str(caught.value)
-    assert not server.programs
+    assert not server._registered.spawned
 
 
 def test_what_has_no_name_is_named_by_its_class() -> None:
@@ -268,7 +268,7 @@ def test_generators_that_cannot_run(fn: Any, complaint: str) -> None:
         with pytest.raises(TypeError) as caught:
             register()
         assert complaint in str(caught.value)
-    assert server.binding is None
+    assert server._registered.binding is None
 
 
 @pytest.mark.parametrize("fn", [generator, returns_a_generator, Robot().frames, wraps(generator)])
