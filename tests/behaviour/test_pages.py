@@ -270,7 +270,7 @@ async def test_readers_that_stay_keep_nobody_from_a_session_or_a_page(
         for client in clients:
             await client.send(b"GET /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await eventually(lambda: len(server._visits) == 80, 30)
-        assert len(server._pages.turns) == 64
+        await eventually(lambda: len(server._pages.turns) == 64, 30)
         async with open_client(server.uri) as client:
             await client.flush(timeout=20)
         _, _, body = await ask(server, "/index.html", within=30)

@@ -59,7 +59,7 @@ async def test_a_path_alone_leads_to_the_same_server_with_all_that_was_given(leg
             await asked.send(redirect("/in"))
 
     async with answering(answer) as server:
-        uri = server.uri.replace("127", "me:pw@127")
+        uri = server.uri.replace("//", "//me:pw@")
         await opens(open_client, uri, headers={"Cookie": "a=b", "X-Robot": "seven"})
         first, second = server.asked
         for name in ("authorization", "cookie", "x-robot", "host"):
@@ -81,7 +81,7 @@ async def test_another_server_gets_no_credentials(leg, open_client):
         assert field(there.asked[0], "x-robot") == "seven"
         assert len(asked_for) == 1
 
-        with_user = here.uri.replace("127", "me:pw@127")
+        with_user = here.uri.replace("//", "//me:pw@")
         await opens(open_client, with_user)
         assert field(here.asked[1], "authorization") is not None
         assert field(there.asked[1], "authorization") is None
