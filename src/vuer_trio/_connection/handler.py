@@ -1,7 +1,10 @@
 """What the layer above does for its connection: the one place where it takes part."""
 
+# ruff: noqa: B027  # all but `dial` are hooks: what a subclass has no use for, it leaves out
+
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -11,7 +14,7 @@ from .._websocket.transport import CloseInfo, Message, Outgoing, Transport
 __all__ = ["ConnectionHandler"]
 
 
-class ConnectionHandler:
+class ConnectionHandler(ABC):
     """A subclass dials; what else it does not define does nothing.
 
     For each link: `dial`; `preamble`, `link_opened`; `data_received` and `messages_received` as
@@ -20,12 +23,12 @@ class ConnectionHandler:
     `dial` and `finish` are sync, and are called in the connection's own tasks.
     """
 
+    @abstractmethod
     async def dial(self, link: Any, nursery: Any) -> Transport:
         """Open a WebSocket whose `Sink` is ``link``; ``nursery`` carries what tasks it needs.
 
         Raises what `wrap_error` makes sense of. Cancelled: nothing is left open.
         """
-        raise NotImplementedError
 
     def wrap_error(self, uri: str, exc: Exception) -> Exception:
         """What the user is to see for what `dial` raised."""
