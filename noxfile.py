@@ -25,6 +25,21 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", "-n", "auto", *session.posargs)
 
 
+@nox.session(python=PYTHONS[1:])  # asyncio has them from 3.12 on
+def eager(session: nox.Session) -> None:
+    """The tests of behaviour, where a task of asyncio's begins in the call that creates it."""
+    session.install("-e", ".[all]", "--group", "test")
+    chosen = ["tests/behaviour", "--eager-tasks", *session.posargs]
+    session.run("pytest", "-n", "auto", *chosen)
+
+
+@nox.session
+def thorough(session: nox.Session) -> None:
+    """All tests, with every repetition, and every case on every backend."""
+    session.install("-e", ".[all]", "--group", "dev")
+    session.run("pytest", "-n", "auto", "--thorough", *session.posargs)
+
+
 @nox.session(python=PYTHONS[0])
 def lowest(session: nox.Session) -> None:
     """Those that need no peer, with the lowest versions that are admitted."""
@@ -62,9 +77,33 @@ def benchmarks(session: nox.Session) -> None:
     session.run("python", "benchmarks/run.py", *session.posargs)
 
 
+@nox.session(python=PYTHONS[0])
+def conformance(session: nox.Session) -> None:
+    """Autobahn|Testsuite; reports into build/autobahn."""
+    # later ones of virtualenv make no environments for the suite's Python 2.7
+    session.install("-e", ".[all]", "--group", "test", "virtualenv<20.22")
+    session.run("python", "-m", "tests.conformance.run", *session.posargs)
+
+
 @nox.session
 def soak(session: nox.Session) -> None:
     """Many clients for a long time."""
     session.install("-e", ".[all]", "--group", "test")
     seconds = os.environ.get("SOAK_SECONDS", "600")
-    session.run("pytest", "tests/soak", *session.posargs, env={"SOAK_SECONDS": seconds})
+    chosen = ["tests/soak", "--thorough", *session.posargs]
+    session.run("pytest", *chosen, env={"SOAK_SECONDS": seconds})
+
+
+@nox.session(python=PYTHONS[0])
+def fuzz(session: nox.Session) -> None:
+    """Inputs for the parsers that take new ways through them, ten minutes for all."""
+    session.install("-e", ".[all]", "--group", "test", "--group", "fuzz")
+    session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
+@nox.session
+def lag(session: nox.Session) -> None:
+    """The tests of behaviour with readers that lag, and then with their tasks in other orders."""
+    session.install("-e", ".[all]", "--group", "test")
+    session.run("pytest", "-n", "auto", "tests/behaviour", "--lag", *session.posargs)
+    session.run("pytest", "-n", "auto", "tests/behaviour", "--shuffle", *session.posargs)

@@ -15,21 +15,23 @@ from pathlib import Path
 from typing import IO
 
 import psutil
+from audience import IDLE
 
 __all__ = ["Worker", "import_seconds", "measure_server", "peer"]
 
 _HERE = Path(__file__).parent
-#: of the row "idle": seconds before and while it is measured
+#: seconds before a server is looked at, and of the row "idle"
 _SETTLE, _WINDOW = 1.0, 5.0
 
 
-def _start(*command: str) -> tuple[subprocess.Popen[str], IO[str], IO[str]]:
+def _start(*command: str, source: str = "") -> tuple[subprocess.Popen[str], IO[str], IO[str]]:
     process = subprocess.Popen(
         [sys.executable, *command],
         cwd=_HERE,
         text=True,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": source} if source else None,
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -48,11 +50,14 @@ def peer() -> Iterator[str]:
 
 
 class Worker:
-    """One client, in a process of its own that sleeps while others are measured."""
+    """One client, in a process of its own that sleeps while others are measured.
 
-    def __init__(self, name: str) -> None:
+    It imports ``vuer_trio`` from the folder ``source``, or what is installed.
+    """
+
+    def __init__(self, name: str, source: str = "") -> None:
         self.name = name
-        self._process, self._stdin, self._stdout = _start("worker.py", name)
+        self._process, self._stdin, self._stdout = _start("worker.py", name, source=source)
 
     def measure(self, row: str, uri: str) -> float:
         """The row's figure."""
@@ -69,22 +74,56 @@ class Worker:
         self._stdout.close()
 
 
-def measure_server(name: str, row: str) -> float:
-    """The figure of a row, with a new server and a new process of clients."""
-    server, _, told = _start("servers.py", name)
+def measure_server(name: str, row: str, source: str = "") -> float:
+    """The figure of a row, with a new server and a new process of clients.
+
+    The server imports ``vuer_trio`` from the folder ``source``, or what is installed.
+    """
+    certificate = _certificate() if "TLS" in row else ()
+    server, _, told = _start("servers.py", name, *certificate, source=source)
     audience, orders, answers = _start("audience.py")
-    try:
-        port = int(told.readline())
-        orders.write(json.dumps([row, port]) + "\n")
+    port = int(told.readline())
+
+    def order(row: str, count: int = 0) -> float:
+        orders.write(json.dumps([row, port, count]) + "\n")
         orders.flush()
         answer = answers.readline()
         if not answer:
             raise RuntimeError(f"{name} failed at {row!r}; see above")
-        return _share(server.pid) if row == "idle" else float(answer)
+        return float(answer)
+
+    try:
+        if row == "idle":
+            order("open", IDLE)
+            return _share(server.pid)
+        if row == "memory":
+            order("open", 1)
+            first = _kibibytes(server.pid)
+            order("open", IDLE)
+            return (_kibibytes(server.pid) - first) / IDLE
+        return order(row)
     finally:
         for process in (audience, server):
             process.kill()
             process.communicate()
+
+
+def _kibibytes(pid: int) -> float:
+    """What a process holds of the memory."""
+    time.sleep(_SETTLE)
+    return float(psutil.Process(pid).memory_info().rss) / 1024
+
+
+@cache
+def _certificate() -> tuple[str, str]:
+    """Files of a certificate and its key, for 127.0.0.1; they go with the run."""
+    import trustme
+
+    issued = trustme.CA().issue_cert("127.0.0.1")
+    folder = Path(_scratch().name)
+    issued.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+    issued.private_key_pem.write_to_path(folder / "key.pem")
+    return str(folder / "cert.pem"), str(folder / "key.pem")
 
 
 def _share(pid: int) -> float:
@@ -104,12 +143,12 @@ def import_seconds(statement: str) -> float:
     From byte code, as with installed packages; an editable install and some environments have none.
     """
     code = f"from time import perf_counter as p; t = p(); {statement}; print(p() - t)"
-    environment = {**os.environ, "PYTHONPYCACHEPREFIX": _byte_code().name}
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": _scratch().name}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     return float(subprocess.check_output([sys.executable, "-c", code], text=True, env=environment))
 
 
 @cache
-def _byte_code() -> tempfile.TemporaryDirectory[str]:
-    """A directory for this run's byte code; it goes with the run."""
-    return tempfile.TemporaryDirectory(prefix="byte-code-")
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    """A directory for this run's byte code and certificate; it goes with the run."""
+    return tempfile.TemporaryDirectory(prefix="benchmarks-")

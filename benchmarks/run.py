@@ -2,8 +2,8 @@
 
     python benchmarks/run.py [--rounds N] [--quick] [--only NAME ...] [--rows ROW ...]
 
-Needs vuer 0.1.6, uvloop, psutil and the extra ``all``. In each round every client measures every
-row, then every server its own; their order moves on by one from round to round.
+Needs vuer 0.1.6, uvloop, psutil, trustme and the extra ``all``. In each round every client measures
+every row, then every server its own; their order moves on by one from round to round.
 """
 
 from __future__ import annotations

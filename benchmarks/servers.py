@@ -1,10 +1,11 @@
 """The servers that are compared: a process of its own for each, which prints its port.
 
-    python servers.py "Trio, websockets"
+    python servers.py "Trio, websockets" [CERT KEY]
 
-What a server does is asked for by events: BURST wants ``value`` upserts in its own session without
-an await, STREAM wants ``value`` upserts in every session, none lost. A session shows that it is
-open by one upsert.
+With the two files it serves TLS. What a server does is asked for by events: BURST wants ``value``
+upserts in its own session without an await, STREAM wants ``value`` upserts in every session, none
+lost, ASK wants one, and COUNT wants one when so many of the other events have been handled. A
+session shows that it is open by one SET.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import socket
 import sys
 from collections.abc import Callable
 from typing import Any
+
+from messages import POSE
 
 __all__ = ["REFERENCE", "SERVERS"]
 
@@ -31,8 +34,39 @@ SERVERS: dict[str, tuple[str, str]] = {
 _THEIR_QUEUE = 100
 
 
-def add_programs(app: Any, cube: Callable[[int], Any]) -> None:
+def add_programs(app: Any, cube: Callable[[int], Any], scene: Callable[..., Any]) -> None:
     """What both do in the same words."""
+    left = 0  # events, before a session hears that all were handled
+
+    @app.add_handler("COUNT")
+    async def count(event: Any, session: Any) -> None:
+        nonlocal left
+        left = event.value
+
+    def handled(session: Any) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            session.upsert @ cube(0)
+
+    @app.add_handler(POSE)
+    async def pose(event: Any, session: Any) -> None:
+        assert len(event.value["matrix"]) == 16
+        handled(session)
+
+    @app.add_handler("HAND_MOVE")
+    async def hands(event: Any, session: Any) -> None:
+        assert len(event.value["left"]) == len(event.value["right"]) == 400
+        handled(session)
+
+    @app.add_handler("IMAGE")
+    async def image(event: Any, session: Any) -> None:
+        assert len(event.value) == 1 << 20
+        handled(session)
+
+    @app.add_handler("ASK")
+    async def ask(event: Any, session: Any) -> None:
+        session.upsert @ cube(event.value)
 
     @app.add_handler("BURST")
     async def burst(event: Any, session: Any) -> None:
@@ -41,24 +75,24 @@ def add_programs(app: Any, cube: Callable[[int], Any]) -> None:
 
     @app.spawn
     async def main(session: Any) -> None:
-        session.upsert @ cube(0)
+        session.set @ scene(cube(0))
         await session.forever()
 
 
-def serve_theirs() -> None:
+def serve_theirs(**tls: str) -> None:
     from vuer import Vuer
-    from vuer.schemas import Box
+    from vuer.schemas import Box, DefaultScene
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    app = Vuer(host="127.0.0.1", port=port)
+    app = Vuer(host="127.0.0.1", port=port, **tls)
     sessions: list[Any] = []
 
     def cube(n: int) -> Any:
         return Box(key="cube", position=[0.25, 1.5, n * 0.001])
 
-    add_programs(app, cube)
+    add_programs(app, cube, DefaultScene)
 
     @app.add_handler("INIT")
     async def joined(event: Any, session: Any) -> None:
@@ -80,17 +114,17 @@ def serve_theirs() -> None:
     app.start()
 
 
-def serve_ours(runtime: str, transport: str) -> None:
+def serve_ours(runtime: str, transport: str, **tls: str) -> None:
     from vuer_trio import Vuer, open_vuer_server
     from vuer_trio.events import Upsert
-    from vuer_trio.schemas import Box
+    from vuer_trio.schemas import Box, DefaultScene
 
-    app = Vuer(host="127.0.0.1", port=0, transport=transport)  # type: ignore[arg-type]
+    app = Vuer(host="127.0.0.1", port=0, transport=transport, **tls)  # type: ignore[arg-type]
 
     def cube(n: int) -> Any:
         return Box(key="cube", position=[0.25, 1.5, n * 0.001])
 
-    add_programs(app, cube)
+    add_programs(app, cube, DefaultScene)
 
     @app.add_handler("STREAM")
     async def stream(event: Any, session: Any) -> None:
@@ -112,10 +146,11 @@ def serve_ours(runtime: str, transport: str) -> None:
 
 def main() -> None:
     name = sys.argv[1]
+    tls = dict(zip(("cert", "key"), sys.argv[2:], strict=False))
     if name == REFERENCE:
-        serve_theirs()
+        serve_theirs(**tls)
     else:
-        serve_ours(*SERVERS[name])
+        serve_ours(*SERVERS[name], **tls)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,9 @@ and there is no markup of Sphinx in them but for `index.md` and `reference/`.
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import os
 import re
 import sys
 import tomllib
@@ -15,9 +18,12 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
+CHANGELOG = HERE.parent / "CHANGELOG.md"
 BENCHMARKS = HERE.parent / "benchmarks"
 #: page: what of the benchmarks it shows
 TABLES = {"benchmarks": "RESULTS.md", "security": "ATTACKS.md"}
+#: pages that hold what is in a file elsewhere, which may have changed
+AGAIN = ("index", "changelog", *TABLES)
 sys.path.insert(0, str(HERE.parent / "src"))
 
 from vuer_trio.schemas import Element  # noqa: E402
@@ -28,13 +34,22 @@ project_copyright = author
 _PROJECT = tomllib.loads((HERE.parent / "pyproject.toml").read_text("utf-8"))["project"]
 version = release = _PROJECT["version"]
 
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.linkcode",
+    "sphinx_copybutton",
+    "sphinx_design",
+]
+myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 templates_path: list[str] = []
 exclude_patterns = ["pictures"]
 
 html_theme = "furo"
-html_title = "vuer-trio"
+pygments_dark_style = "github-dark"  # that of furo underlines each module
+html_title = f"vuer-trio {release}"
 html_static_path: list[str] = []
 html_copy_source = False
 html_show_sphinx = False
@@ -48,6 +63,26 @@ autodoc_default_options = {"members": True}
 add_module_names = False
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
+
+# A button copies a console's commands, without the prompts and what they print.
+copybutton_prompt_text = "$ "
+
+#: whose reference the names in ours lead to
+_OTHERS = {
+    "python": "https://docs.python.org/3/",
+    "trio": "https://trio.readthedocs.io/en/stable/",
+    "anyio": "https://anyio.readthedocs.io/en/stable/",
+    "numpy": "https://numpy.org/doc/stable/",
+}
+# A build needs no network: it has these links where the site is published, or from the files
+# `python.inv`, ... in a folder.
+intersphinx_mapping: dict[str, tuple[str, str | None]] = {}
+if _folder := os.environ.get("VUER_TRIO_INVENTORIES"):
+    intersphinx_mapping = {
+        name: (url, str(Path(_folder, f"{name}.inv"))) for name, url in _OTHERS.items()
+    }
+elif os.environ.get("READTHEDOCS") == "True":
+    intersphinx_mapping = {name: (url, None) for name, url in _OTHERS.items()}
 
 # the reference of a module that is not there is left out
 for page in (HERE / "reference").glob("*.md"):
@@ -63,15 +98,22 @@ _SOURCE = _PROJECT["urls"]["Source"].removeprefix("https://github.com/")
 _FROM_HERE = re.compile(
     rf"(?<=\]\()https://(?:github\.com/{_SOURCE}/blob|raw\.githubusercontent\.com/{_SOURCE})/main/docs/"
 )
-#: a section of the README that the site has elsewhere
-_GUIDE = re.compile(r"^## Guide\n.*?(?=^## )", re.M | re.S)
+#: sections of the README that the site has elsewhere, or in another form
+_ELSEWHERE = re.compile(r"^## (?:Where to begin|Guide)\n.*?(?=^## )", re.M | re.S)
+#: what the source links to: the commit that is published, else the newest
+_COMMIT = os.environ.get("READTHEDOCS_GIT_COMMIT_HASH", "main")
 
 
 def prepare(_app: Any, docname: str, source: list[str]) -> None:
     """Take the notes for the tests out, and put in what is in files elsewhere."""
     text = source[0]
     if docname == "index":
-        text = text.replace("<!-- the README -->", readme())
+        beginning, rest = readme()
+        text = text.replace("<!-- the README begins -->", beginning)
+        text = text.replace("<!-- the README goes on -->", rest)
+    if docname == "changelog":
+        changes = CHANGELOG.read_text("utf-8").partition("\n")[2]
+        text = text.replace("<!-- the changes -->", changes)
     if docname in TABLES:
         results = (BENCHMARKS / TABLES[docname]).read_text("utf-8").partition("\n")[2]
         text = text.replace("<!-- the table of results -->", f"## The table\n{results}")
@@ -81,9 +123,33 @@ def prepare(_app: Any, docname: str, source: list[str]) -> None:
     source[0] = _NOTE.sub("", text)
 
 
-def readme() -> str:
-    """The README, with links as from this folder."""
-    return _FROM_HERE.sub("", _GUIDE.sub("", README.read_text("utf-8")))
+def readme() -> tuple[str, str]:
+    """The README, with links as from this folder: what is above its first section, and the rest."""
+    text = README.read_text("utf-8")
+    first = text.index("\n## ") + 1
+    text = text[:first] + _ELSEWHERE.sub("", text[first:])
+    text = _FROM_HERE.sub("", text)
+    text = text.replace(f"https://github.com/{_SOURCE}/blob/main/CHANGELOG.md", "changelog.md")
+    first = text.index("\n## ") + 1
+    return text[:first], text[first:]
+
+
+def linkcode_resolve(domain: str, info: dict[str, str]) -> str | None:
+    """Where the source of a name of the reference is, at the forge."""
+    if domain != "py" or not info["module"]:
+        return None
+    item: Any = importlib.import_module(info["module"])
+    try:
+        for name in info["fullname"].split("."):
+            item = inspect.getattr_static(item, name)
+            item = getattr(item, "fget", None) or getattr(item, "__func__", item)
+        item = inspect.unwrap(item)
+        path = Path(inspect.getsourcefile(item) or "").resolve().relative_to(HERE.parent)
+        lines, first = inspect.getsourcelines(item)
+    except (AttributeError, TypeError, ValueError, OSError):
+        return None  # data, which has no source of its own
+    source = _PROJECT["urls"]["Source"]
+    return f"{source}/blob/{_COMMIT}/{path}#L{first}-L{first + len(lines) - 1}"
 
 
 def with_what_exists(toctree: str, folder: Path) -> str:
@@ -131,5 +197,5 @@ def _opens(out: list[str]) -> bool:
 def setup(app: Any) -> dict[str, bool]:
     app.connect("source-read", prepare)
     app.connect("autodoc-process-docstring", as_text)
-    app.connect("env-before-read-docs", lambda _app, _env, names: names.extend(("index", *TABLES)))
+    app.connect("env-before-read-docs", lambda _app, _env, names: names.extend(AGAIN))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,8 +1,8 @@
-"""Ask all agents, and take the first answer.
+"""Ask all agents, and print the first answer.
 
     python examples/arc_ask.py
 
-The relay is the one that ARC_RELAY_URL names; without it, one that runs here for a moment.
+The relay is at ARC_RELAY_URL; without that variable, the example starts one of its own.
 """
 
 import trio

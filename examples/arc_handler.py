@@ -1,8 +1,8 @@
-"""Look at the type of each message.
+"""Handle messages by their type.
 
     python examples/arc_handler.py
 
-The relay is the one that ARC_RELAY_URL names; without it, one that runs here for a moment.
+The relay is at ARC_RELAY_URL; without that variable, the example starts one of its own.
 """
 
 import trio

@@ -1,4 +1,4 @@
-"""A relay, and an agent to talk to. The other examples start it by themselves.
+"""A relay, and an agent to talk to. The other ARC examples start them if necessary.
 
 pip install "vuer-trio[arc]"
 python examples/arc_relay.py      # a relay at http://localhost:8080, until Ctrl-C
@@ -16,7 +16,7 @@ from vuer_trio.arc import open_arc_client, open_arc_relay, serve_arc_relay
 
 @asynccontextmanager
 async def network(runs=1):
-    """The URL of a relay: ARC_RELAY_URL, or one in this program that soon ends."""
+    """The URL of a relay: ARC_RELAY_URL, or a temporary one in this program."""
     if url := os.environ.get("ARC_RELAY_URL"):
         yield url
         return
@@ -35,7 +35,7 @@ async def run_relay(runs, task_status):
 
 
 async def be_somebody(relay, task_status):
-    """Until nobody has said anything for a second."""
+    """Wait until no message has come for three seconds: a busy machine takes its time."""
     async with open_arc_client(relay.url, agent_id="agent-123") as agent:
         task_status.started(relay.url)
         while relay.stats()["relay"]["connected"] < 2:  # noqa: ASYNC110
@@ -44,7 +44,7 @@ async def be_somebody(relay, task_status):
         await agent.question("Is anybody there?")
         with suppress(RecvTimeout):
             while True:
-                message = await agent.recv(timeout=1)
+                message = await agent.recv(timeout=3)
                 if message.type == "question":
                     await agent.reply(message, "Sunny")
                 elif message.to == ["agent-123"]:

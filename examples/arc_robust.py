@@ -1,8 +1,8 @@
-"""Go on listening when the relay goes away and comes back; give up when it stays away.
+"""Keep listening while a relay restarts; give up if it does not come back.
 
     python examples/arc_robust.py
 
-The relay is the one that ARC_RELAY_URL names; without it, one that runs here, twice, for a moment.
+The relay is at ARC_RELAY_URL; without that variable, the example starts one of its own, twice.
 """
 
 import trio
@@ -11,7 +11,7 @@ from arc_relay import network
 from vuer_trio import Backoff, ConnectionFailed
 from vuer_trio.arc import open_arc_client
 
-# after 0.1 s, 0.2 s, ... up to 30 s; with a new token if the relay has forgotten the old one
+# retry after 0.1 s, 0.2 s, ... up to 30 s; with a new token if the relay forgot the old one
 STAY = {"reconnect": Backoff(initial=0.1, attempts=5), "reregister": True}
 
 

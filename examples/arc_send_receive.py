@@ -1,8 +1,8 @@
-"""Say hello to everybody and to one agent, and print what comes.
+"""Send a message to all agents and one to a single agent, and print what arrives.
 
     python examples/arc_send_receive.py
 
-The relay is the one that ARC_RELAY_URL names; without it, one that runs here for a moment.
+The relay is at ARC_RELAY_URL; without that variable, the example starts one of its own.
 """
 
 import trio

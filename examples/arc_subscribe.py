@@ -1,8 +1,8 @@
-"""Subscribe to two agents, and print what they say.
+"""Subscribe to two agents, and print their messages.
 
     python examples/arc_subscribe.py
 
-The relay is the one that ARC_RELAY_URL names; without it, one that runs here for a moment.
+The relay is at ARC_RELAY_URL; without that variable, the example starts one of its own.
 """
 
 import trio

@@ -1,8 +1,8 @@
-"""A Vuer server and a client that talk to each other, and what happens on both sides.
+"""A Vuer server and a client in one program, which print what happens on both sides.
 
     python examples/demo.py
 
-Here they share a program; `hello_server.py` and `hello_client.py` are two.
+See `hello_server.py` and `hello_client.py` for two separate programs.
 """
 
 import trio
@@ -61,7 +61,7 @@ async def talk(uri):
 
         client.send @ SetPosition(value=[1, 2, 3])  # enqueued now; never waits
         await client.send(SetPosition(value=[4, 5, 6]))  # waits for room, then enqueues
-        await client.send @ SetPosition()  # waits for room first, then makes the event
+        await client.send @ SetPosition()  # waits for room before creating the event
         for event in [await client.recv(timeout=5) for _ in range(3)]:
             node = event.data["nodes"][0]
             say("client", f"received {event.etype}: {node['tag']} {node['position']}")

@@ -1,11 +1,11 @@
-"""A web service on asyncio that forwards events: to a Vuer server, and from it to who listens.
+"""An asyncio web service that forwards events to a Vuer server, and its events to WebSockets.
 
     python examples/hello_server.py       # in one terminal
     python examples/fastapi_service.py    # in another
     curl localhost:8000/events/MOVE_BOX --json '{"position": [1, 0.5, 0]}'
 
 ws://localhost:8000/events is a WebSocket with the server's events as JSON. The Vuer server is at
-ws://localhost:8012, or where VUER_CLIENT_URI says; PORT is the service's.
+ws://localhost:8012 or VUER_CLIENT_URI; PORT is the port of this service.
 """
 
 import os
@@ -22,7 +22,7 @@ from vuer_trio.events import ClientEvent
 
 @asynccontextmanager
 async def lifespan(service):
-    """One connection for all requests. It is dialled again when it is lost."""
+    """One connection for all requests, which reconnects when it is lost."""
     async with open_vuer_client(reconnect=Backoff(first=True)) as client:
         service.state.vuer = client
         yield

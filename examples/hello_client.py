@@ -1,9 +1,9 @@
-"""Say hello to a Vuer server, move its box, and see what it does to the scene.
+"""Say hello to a Vuer server, move its box, and print its events.
 
     python examples/hello_server.py      # in one terminal
     python examples/hello_client.py      # in another
 
-The server is at ws://localhost:8012, or where VUER_CLIENT_URI says.
+The server is at ws://localhost:8012 or VUER_CLIENT_URI.
 """
 
 import trio

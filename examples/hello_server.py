@@ -1,4 +1,4 @@
-"""A Vuer server whose box `hello_client.py` moves.
+"""A Vuer server with a box that `hello_client.py` moves.
 
     python examples/hello_server.py
 

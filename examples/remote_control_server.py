@@ -1,4 +1,4 @@
-"""A Vuer server whose box `remote_control_client.py` steers.
+"""A Vuer server with a box that `remote_control_client.py` moves.
 
     python examples/remote_control_server.py
 

@@ -1,8 +1,8 @@
-"""One scene for all: two clients, and what one of them moves, the other sees.
+"""A scene shared by two clients: each sees what the other moves.
 
     python examples/shared_scene.py
 
-The server is in this program, too. Its scene is a SceneStore: who comes later gets it whole.
+The server runs in this program, too. Its scene is a SceneStore, so late clients get all of it.
 """
 
 import trio
@@ -45,7 +45,7 @@ async def both():
         first.send @ MoveBox(value=[1, 0, 0])
         await show("first ", first)
         async with open_vuer_client(server.uri, mirror_scene=True) as second:
-            await show("second", second)  # came later, and has it all
+            await show("second", second)  # connected later, but has the whole scene
             for position in ([2, 0, 0], [3, 0, 0]):
                 second.send @ MoveBox(value=position)
                 await show("first ", first)

@@ -1,8 +1,8 @@
-"""An operator's hand, 60 times a second; it lets go for a second, and takes hold again.
+"""Send an operator's hand pose 60 times per second, with a pause of one second.
 
     python examples/teleoperation_operator.py    # see teleoperation_server.py
 
-The server is at ws://localhost:8012, or where VUER_CLIENT_URI says.
+The server is at ws://localhost:8012 or VUER_CLIENT_URI.
 """
 
 import math
@@ -12,7 +12,7 @@ import trio
 from vuer_trio import Latest, open_vuer_client
 from vuer_trio.events import ClientEvent
 
-RATE = 60  # poses a second
+RATE = 60  # poses per second
 
 
 class Pose(ClientEvent):
@@ -27,7 +27,7 @@ async def hold(client, seconds):
 
 
 async def main():
-    async with open_vuer_client(outbox=Latest()) as client:  # an old pose is not sent at all
+    async with open_vuer_client(outbox=Latest()) as client:  # outdated poses are not sent
         await hold(client, seconds=1)
         await trio.sleep(1)
         await hold(client, seconds=1)

@@ -1,9 +1,9 @@
-"""A robot that moves while fresh poses come, and stops when none has come for 0.2 s.
+"""A robot that moves while poses arrive, and stops when none has arrived for 0.2 s.
 
     python examples/teleoperation_robot.py       # see teleoperation_server.py
 
-It does not matter why none comes: the operator, the network or the server may be gone. The server
-is at ws://localhost:8012, or where VUER_CLIENT_URI says.
+It stops whatever the reason: the operator, the network or the server may be gone. The server is at
+ws://localhost:8012 or VUER_CLIENT_URI.
 """
 
 import trio
@@ -14,7 +14,7 @@ MAX_AGE = 0.2  # seconds
 
 
 async def move_to(position):
-    """What the motors take. It may be slow: only the newest pose waits in the inbox."""
+    """Command the motors. This may be slow: only the newest pose waits in the inbox."""
     await trio.sleep(0.02)
 
 
@@ -23,7 +23,7 @@ def stop():
 
 
 async def follow(client, pose):
-    """Move for as long as poses keep coming. However that ends, the robot has stopped then."""
+    """Move for as long as poses keep arriving, and stop the robot in any case."""
     print("moving", flush=True)
     try:
         with client.lease("POSE", max_age=MAX_AGE):
@@ -38,7 +38,7 @@ async def main():
     async with open_vuer_client(inbox=Latest()) as client:
         try:
             while True:
-                pose = await client.recv()  # it may take long; the robot stands still
+                pose = await client.recv()  # may take long; the robot is stopped
                 try:
                     await follow(client, pose)
                 except Stale as error:

@@ -1,13 +1,14 @@
-"""Tests of a teleoperated robot: no headset, no browser, no socket, no waiting.
+"""Tests of a teleoperated robot, without a headset, a browser, a socket, or waiting.
 
     pip install "vuer-trio[testing]"
     python -m pytest examples/test_harness.py
 
-The robot is `new_app`; the fixture `vuer_server` comes with the package.
+`new_app` is the robot to be tested; the fixture `vuer_server` is part of the package.
 """
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from vuer_trio import RecvTimeout, Vuer, VuerSession
 from vuer_trio.schemas import Box, DefaultScene
@@ -23,9 +24,8 @@ def new_app(moves: list) -> Vuer:
         while True:
             try:
                 event = await session.recv(timeout=0.5)
-            except RecvTimeout:  # nobody moves: stop
-                moves.append("stop")
-                return
+            except RecvTimeout:  # no movement: stop
+                return moves.append("stop")
             if event == "HAND_MOVE":
                 moves.append(event.value["right"][12:15])
                 session.upsert @ Box(key="gripper", position=moves[-1])
@@ -39,10 +39,11 @@ async def test_the_gripper_follows_the_hand(vuer_server, autojump_clock):
     app = new_app(moves)
     async with vuer_server(app) as server, FakeHeadset(server, wave(seconds=10)) as headset:
         await headset.played()
+        await wait_all_tasks_blocked()  # the robot has answered
         assert headset.scene.get("gripper")["position"] == moves[-1]
         await headset.client.wait_closed()
     assert (len(moves), moves[-1]) == (601, "stop")
-    assert trio.current_time() == pytest.approx(10.5, abs=0.1)  # seconds that took no time
+    assert trio.current_time() == pytest.approx(10.5, abs=0.1)  # virtual seconds
 
 
 @pytest.mark.trio

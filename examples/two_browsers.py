@@ -1,10 +1,10 @@
-"""One scene for all browsers, in which each sees where the others look from.
+"""A scene shared by all browsers, in which each sees the cameras of the others.
 
     python examples/two_browsers.py
 
-Port 8012, or the one in VUER_PORT. Open https://vuer.ai?ws=ws://localhost:8012 in two windows, and
-drag in one: in the other a cone moves. With the web client of the `vuer` package installed, the
-address is http://localhost:8012.
+The port is 8012 or VUER_PORT. Open https://vuer.ai?ws=ws://localhost:8012 in two windows and drag
+in one: a cone moves in the other. If the web client of the `vuer` package is installed, the address
+is http://localhost:8012.
 """
 
 from importlib.util import find_spec
@@ -24,7 +24,7 @@ store.set @ Scene(
         Grid(key="grid"),
         AmbientLight(key="light", intensity=1),
         SceneCamera(key="camera", position=[0, 2, 5]),
-        SceneCameraControl(key="control", makeDefault=True, stream=True),  # tells where it moves
+        SceneCameraControl(key="control", makeDefault=True, stream=True),  # sends its movements
     ],
 )
 
@@ -35,6 +35,8 @@ def cone_of(session):
 
 @app.add_handler("CAMERA_MOVE")
 async def on_camera(event, session: VuerSession):
+    if not session.connected:  # what was read last comes here after the end of `main`
+        return
     store.upsert @ Cone(
         key=cone_of(session),
         args=[0.4, 1, 32],

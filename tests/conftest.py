@@ -1,8 +1,8 @@
-"""The legs: each runtime and transport that a behavioural test runs on.
+"""What all tests share: the backends that behavioural tests run on, and settings of the run.
 
-A behavioural test (``tests/behaviour``) takes ``open_client``, and so runs once on every leg. What
-a leg cannot do stands in `LACKS`, is asked for with ``@pytest.mark.needs("...")``, and is printed
-at the end of the run; there is no other way for such a test to be skipped.
+A behavioural test (``tests/behaviour``) takes ``open_client``, and so runs once on every backend.
+What a backend cannot do is in `LACKS`, is asked for with ``@pytest.mark.needs("...")``, and is
+printed at the end of the run; there is no other way for such a test to be skipped.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,27 +18,131 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from legs import LEGS, Leg
+from tests import backend_table, disturbances, repetitions
+from tests.backends import BACKENDS, Backend, have_eager_tasks
+from tests.workers import TestsScheduling
 from vuer_trio import Vuer, VuerClient, open_vuer_client
 
 pytest_plugins = ["pytest_vuer_trio"]  # as an installed package has it
 collect_ignore = ["sample_project"]  # a project of its own, see tests/interop
 
-#: leg, ability: why not
+#: backend, ability: why not
 LACKS = {
     ("trio/trio-websocket", "compression"): "the package can offer no extension",
     ("asyncio/wsproto", "compression"): "its extension is not used here",
+    (
+        "trio/trio-websocket",
+        "freeing at once",
+    ): "the package's connection and its stream hold each other",
 }
 
 
 # Hypothesis gives an example 200 ms, which tells of the machine.
-settings.register_profile("vuer_trio", deadline=None)
-settings.load_profile("vuer_trio")
+settings.register_profile("usual", deadline=None, max_examples=25)
+settings.register_profile("thorough", deadline=None)
 
 # A shell that runs the tests in the background has them ignore Ctrl-C, and with them every program
 # that a test starts, and means to interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# A container often has this in its environment. A run starts a thousand programs, and each would
+# compile this library, and itself, before it begins.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("vuer-trio's own tests")
+    group.addoption(
+        "--thorough", action="store_true", help="every repetition, every case on every backend"
+    )
+    group.addoption(
+        "--sample",
+        type=int,
+        default=os.environ.get("TESTS_SAMPLE", "0"),
+        help="which part of the repetitions runs without --thorough (default: TESTS_SAMPLE, or 0)",
+    )
+    group.addoption(
+        "--lag",
+        type=float,
+        nargs="?",
+        const=5,
+        metavar="MS",
+        help="tests/behaviour with readers that lag by up to so many milliseconds (5)",
+    )
+    group.addoption(
+        "--shuffle",
+        action="store_true",
+        help="tests/behaviour on Trio and asyncio, each in an order of tasks that --sample chooses",
+    )
+    group.addoption(
+        "--eager-tasks",
+        action="store_true",
+        help="asyncio.eager_task_factory on the backends of asyncio (Python 3.12 or newer)",
+    )
+    group.addoption(
+        "--table",
+        type=Path,
+        metavar="FILE",
+        help="add what each backend came to; `python -m tests.backend_table FILE` shows it",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    thorough = config.getoption("thorough")
+    repetitions.choose(thorough, config.getoption("sample"))
+    settings.load_profile("thorough" if thorough else "usual")
+    if config.getoption("eager_tasks"):
+        try:
+            have_eager_tasks()
+        except ValueError as error:
+            raise pytest.UsageError(f"--eager-tasks: {error}") from None
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    if config.getoption("thorough"):
+        return "repetitions: all of them"
+    sample = config.getoption("sample")
+    return f"repetitions: sample {sample} of them (--sample={sample}, --thorough for all)"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector) -> Any:
+    """Leaves out what only ``--thorough`` runs; a test that is named with ``::`` is there."""
+    made = yield
+    named = any("::" in name for name in collector.config.args)
+    if repetitions.thorough() or named or not isinstance(made, list):
+        return made
+    kept = [item for item in made if not item.get_closest_marker("thorough")]
+    on_backends = [item for item in kept if can_run_it(item)]
+    if on_backends:
+        shared = set(repetitions.shared_out(on_backends))
+        kept = [item for item in kept if item in shared or item not in on_backends]
+    return kept
+
+
+def can_run_it(item: pytest.Item) -> bool:
+    """Whether it is for a backend, which can do what it needs."""
+    backend = item.callspec.params.get("backend") if hasattr(item, "callspec") else None
+    return isinstance(backend, Backend) and lacking(item, backend) is None
+
+
+def lacking(item: pytest.Item, backend: Backend) -> str | None:
+    for mark in item.iter_markers("needs"):
+        for ability in mark.args:
+            if (backend.name, ability) in LACKS:
+                return f"{backend.name}: no {ability}: {LACKS[backend.name, ability]}"
+    return None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Any:
+    """Of a test with the mark `no_cover`, the programs that it starts are not counted either."""
+    with pytest.MonkeyPatch.context() as environment:
+        if item.get_closest_marker("no_cover"):
+            environment.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        return (yield)
 
 
 def pytest_collection_finish() -> None:
@@ -48,70 +152,99 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_xdist_setupnodes() -> None:
+    """A worker's coverage is pytest-cov's. Another one, which starts with any program that a test
+    starts, would go on where a test with the mark `no_cover` pauses that."""
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Nor may that go on which pytest-cov has started because it took the worker for the
+    controller: `--dist` is among the options of pyproject.toml, and so among a worker's, too."""
+    plugin = session.config.pluginmanager.getplugin("_cov")
+    if hasattr(session.config, "workerinput") and plugin and plugin.cov_controller:
+        plugin.cov_controller.cov.stop()
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """For ``-n auto``: a fifth of a test is waiting, in which another one can run."""
     return 2 * (os.cpu_count() or 1)
 
 
-@pytest.fixture(params=LEGS, ids=lambda leg: leg.name)
-def leg(request: pytest.FixtureRequest) -> Leg:
-    leg: Leg = request.param
-    for mark in request.node.iter_markers("needs"):
-        for ability in mark.args:
-            if (leg.name, ability) in LACKS:
-                pytest.skip(f"{leg.name}: no {ability}: {LACKS[leg.name, ability]}")
-    return leg
+@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
+def backend(request: pytest.FixtureRequest) -> Backend:
+    backend: Backend = request.param
+    if reason := lacking(request.node, backend):
+        pytest.skip(reason)
+    return backend
 
 
 @pytest.fixture
-def anyio_backend(leg: Leg) -> str | tuple[str, dict[str, bool]]:
-    return ("asyncio", {"use_uvloop": True}) if leg.backend == "uvloop" else leg.backend
+def anyio_backend(backend: Backend, request: pytest.FixtureRequest) -> Any:
+    return disturbances.backend_of(request.node, backend)
+
+
+@pytest.fixture(autouse=True)
+def _disturbed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With --lag and --shuffle, and a few tests without."""
+    with disturbances.around(request.node):
+        yield
 
 
 @pytest.fixture
-def open_client(leg: Leg) -> Callable[..., VuerClient]:
-    """``open_vuer_client`` on this leg."""
-    return partial(open_vuer_client, transport=leg.transport)
+def open_client(backend: Backend) -> Callable[..., VuerClient]:
+    """``open_vuer_client`` on this backend."""
+    return partial(open_vuer_client, transport=backend.transport)
 
 
 @pytest.fixture
-def new_server(leg: Leg) -> Callable[..., Vuer]:
-    """``Vuer`` on this leg, at any free port."""
-    return partial(Vuer, port=0, transport=leg.transport)
+def new_server(backend: Backend) -> Callable[..., Vuer]:
+    """``Vuer`` on this backend, at any free port."""
+    return partial(Vuer, port=0, transport=backend.transport)
 
 
 @pytest.fixture
-def open_agent(leg: Leg) -> Callable[..., Any]:
-    """``open_arc_client`` on this leg."""
+def open_agent(backend: Backend) -> Callable[..., Any]:
+    """``open_arc_client`` on this backend."""
     from vuer_trio.arc import open_arc_client
 
-    return partial(open_arc_client, transport=leg.transport)
+    return partial(open_arc_client, transport=backend.transport)
 
 
 @pytest.fixture
-def open_relay(leg: Leg) -> Callable[..., Any]:
-    """``open_arc_relay`` on this leg."""
+def open_relay(backend: Backend) -> Callable[..., Any]:
+    """``open_arc_relay`` on this backend."""
     from vuer_trio.arc import open_arc_relay
 
     def opened(*args: Any, **options: Any) -> Any:
         if not args or isinstance(args[0], int):
             args = ("127.0.0.1", *args)
-        return open_arc_relay(*args, transport=leg.transport, **options)
+        return open_arc_relay(*args, transport=backend.transport, **options)
 
     return opened
 
 
-@pytest.hookimpl(tryfirst=True)  # before the marks are read
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Under ``-n`` any worker takes any test of these folders, and of the others whole files: what
-    a module there sets up once, an environment, a browser, real peers, takes long."""
-    spread = [Path(__file__).parent / name for name in ("behaviour", "soak", "unit")]
-    for item in items:
-        if not any(folder in item.path.parents for folder in spread):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+@pytest.fixture
+def no_web_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where `vuer` is not installed."""
+    monkeypatch.setattr("vuer_trio.server.serving.web_client", lambda: None)
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    terminalreporter.section("what a leg cannot do")
-    for (leg, ability), reason in LACKS.items():
-        terminalreporter.write_line(f"{leg:22} {ability:14} {reason}")
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return TestsScheduling(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        return  # nobody sees it, and the controller knows all
+    rows = backend_table.rows_of(terminalreporter.stats)
+    eager = "eager tasks" if config.getoption("eager_tasks") else ""
+    if config.getoption("table") is not None:
+        backend_table.save(rows, config.getoption("table"), eager)
+    terminalreporter.section(", ".join(filter(None, ["tests on each backend", eager])))
+    for line in backend_table.lines_of(rows):
+        terminalreporter.write_line(line)
+    terminalreporter.section("what a backend cannot do")
+    for (backend, ability), reason in LACKS.items():
+        terminalreporter.write_line(f"{backend:22} {ability:14} {reason}")

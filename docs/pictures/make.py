@@ -1,6 +1,7 @@
-"""Make the pictures of the README and the tutorial: what a browser shows of this library's server.
+"""Make the pictures of the README and the guide: what a browser shows of this library's server.
 
-Run it where the tests run: with the dependency group ``dev`` installed, and a chromium.
+Run it where the tests run: with the dependency group ``dev`` installed, and a chromium. Arguments
+choose some of them: ``scene``, ``animation``, ``tutorial``, ``urdf``.
 """
 
 from __future__ import annotations
@@ -25,14 +26,16 @@ from PIL import Image
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 TUTORIAL = HERE.parent / "tutorial.md"
-sys.path[:0] = [str(ROOT / "tests" / "browser"), str(ROOT / "tests" / "docs")]
+URDF = HERE.parent / "urdf.md"
+sys.path[:0] = [str(ROOT), str(HERE)]
 
-from chromium import chromium, executable  # noqa: E402
-from doc_blocks import Block, blocks  # noqa: E402
-from stage import element, new_app, serving, until  # noqa: E402
+from gallery import HIDDEN  # noqa: E402
 
-from vuer_trio.events import Set  # noqa: E402
-from vuer_trio.schemas import Element, Scene  # noqa: E402
+from tests.browser.browser_harness import element, new_app, serving, until  # noqa: E402
+from tests.browser.chromium import chromium, executable  # noqa: E402
+from tests.docs.doc_blocks import Block, blocks  # noqa: E402
+from vuer_trio.events import Set, Upsert  # noqa: E402
+from vuer_trio.schemas import Box, DefaultScene, Element, Scene  # noqa: E402
 
 WIDTH, HEIGHT = 960, 600  # pixels
 SIDE = 13  # columns and rows
@@ -40,6 +43,8 @@ QUALITY = 0.85
 SCALE = 0.85  # of a window in its picture
 GAP = 8  # pixels between two windows
 SETTLE = 3.0  # seconds, until a page has drawn what it has
+FRAMES = 48  # of the animation, which is one turn of the ring
+FRAME = 0.1  # seconds that each of them is shown
 
 
 def column(x: int, z: int) -> list[Element]:
@@ -113,6 +118,7 @@ def running(program: Path) -> Iterator[int]:
         port = free.getsockname()[1]
     server = subprocess.Popen(
         [sys.executable, program],
+        cwd=program.parent,
         env={**os.environ, "VUER_PORT": str(port), "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
     )
@@ -125,13 +131,15 @@ def running(program: Path) -> Iterator[int]:
         server.communicate()
 
 
-def open_page(browser: Any, page_port: int, port: int, width: int, height: int) -> Any:
-    """A page of the web client that shows what is served at ``port``."""
+def open_page(
+    browser: Any, page_port: int, port: int, width: int, height: int, key: str = "box"
+) -> Any:
+    """A page of the web client that shows what is served at ``port``, which has a node ``key``."""
     page = browser.new_page()
     page.set_viewport_size({"width": width, "height": height})
     page.goto(f"http://127.0.0.1:{page_port}/?ws=ws://127.0.0.1:{port}")
-    has_box = "window.VUER?.useSceneStore?.getState().children.some(n => n.key === 'box')"
-    page.wait_for_function(has_box, polling=50)
+    has_it = f"window.VUER?.useSceneStore?.getState().children.some(n => n.key === '{key}')"
+    page.wait_for_function(has_it, polling=50)
     time.sleep(SETTLE)
     return page
 
@@ -157,7 +165,7 @@ def shot(*pages: Any, left: int = 0) -> bytes:
 
 
 def pictures_of_tutorial(browser: Any, folder: Path) -> Iterator[tuple[str, bytes]]:
-    """By name, for each program with the note ``picture``, and for the example at the end."""
+    """By file, for each program with the note ``picture``, and for the example at the end."""
     with serving(new_app(), browser) as stage:
         web = urlsplit(stage.url).port
         for block in blocks(TUTORIAL):
@@ -169,7 +177,7 @@ def pictures_of_tutorial(browser: Any, folder: Path) -> Iterator[tuple[str, byte
                     if name == "tutorial_moved":
                         run_client(block, folder, port)
                         time.sleep(SETTLE)
-                    yield name, shot(page)
+                    yield f"{name}.jpg", shot(page)
                     page.close()
         with running(ROOT / "examples" / "two_browsers.py") as port:
             pages = [open_page(browser, web, port, 1100, 420) for _ in range(2)]
@@ -180,7 +188,24 @@ def pictures_of_tutorial(browser: Any, folder: Path) -> Iterator[tuple[str, byte
                 page.mouse.move(700 + x, 160 + y, steps=20)
                 page.mouse.up()
                 time.sleep(SETTLE)
-            yield "tutorial_two", shot(*pages, left=316)  # the menu's width
+            yield "tutorial_two.jpg", shot(*pages, left=316)  # the menu's width
+
+
+def picture_of_arm(browser: Any, folder: Path) -> bytes:
+    """What the page about URDF makes and shows, from near."""
+    make_arm, show = (block for block in blocks(URDF) if "program" in block.notes)
+    for name, block in {"make_arm": make_arm, "show": show}.items():
+        (folder / f"{name}.py").write_text(block.source, "utf-8")
+    subprocess.run([sys.executable, folder / "make_arm.py"], cwd=folder, check=True, timeout=60)
+    with running(folder / "show.py") as port:
+        page = open_page(browser, port, port, 1200, 520, "arm")
+        page.mouse.move(600, 235)
+        for _ in range(2):
+            page.mouse.wheel(0, -300)
+            time.sleep(SETTLE / 4)
+        page.mouse.move(1100, 480)  # what the mouse is at is highlighted
+        time.sleep(SETTLE)
+        return shot(page, left=316)
 
 
 def run_client(server: Block, folder: Path, port: int) -> None:
@@ -192,6 +217,41 @@ def run_client(server: Block, folder: Path, port: int) -> None:
     subprocess.run([sys.executable, program], check=True, timeout=60)
 
 
+def animation(browser: Any) -> bytes:
+    """The ring of the tutorial on its way around the box, as an animated WebP.
+
+    Its balls are those of the program, one step after another, however long a picture takes.
+    """
+    (block,) = (b for b in blocks(TUTORIAL) if b.notes.get("picture") == "tutorial_ring")
+    names: dict[str, Any] = {}
+    exec(block.source.partition("@app.spawn")[0], names)
+    images = []
+    with serving(new_app(), browser) as stage:
+        tab = stage.open()
+        tab.page.set_viewport_size({"width": 900, "height": 520})
+        tab.page.add_style_tag(content=HIDDEN)
+        tab.send(Set(DefaultScene(Box(key="box", position=[0, 0.5, 0]))))
+        time.sleep(SETTLE)
+        for n in range(FRAMES):
+            angle = 2 * math.pi * n / FRAMES
+            tab.send(Upsert(*(names["ball"](ball, angle) for ball in range(12))))
+            tab.page.wait_for_timeout(FRAME * 1000)  # milliseconds, to draw it
+            image = Image.open(BytesIO(tab.page.screenshot())).convert("RGB")
+            images.append(image.crop((230, 90, 670, 345)))  # the ring is in its middle
+    file = BytesIO()
+    images[0].save(
+        file,
+        "WEBP",
+        save_all=True,
+        append_images=images[1:],
+        duration=round(FRAME * 1000),
+        loop=0,
+        quality=60,
+        method=6,
+    )
+    return file.getvalue()
+
+
 def main() -> None:
     path = executable()
     if path is None:
@@ -200,11 +260,15 @@ def main() -> None:
         chromium(path, WIDTH, HEIGHT) as browser,
         tempfile.TemporaryDirectory() as folder,
     ):
-        made = chain(
-            [("scene", picture_of_scene(browser))], pictures_of_tutorial(browser, Path(folder))
-        )
-        for name, picture in made:
-            file = HERE / f"{name}.jpg"
+        pictures = {
+            "scene": lambda: [("scene.jpg", picture_of_scene(browser))],
+            "animation": lambda: [("tutorial.webp", animation(browser))],
+            "tutorial": lambda: pictures_of_tutorial(browser, Path(folder)),
+            "urdf": lambda: [("urdf_arm.jpg", picture_of_arm(browser, Path(folder)))],
+        }
+        chosen = sys.argv[1:] or pictures
+        for name, picture in chain.from_iterable(pictures[name]() for name in chosen):
+            file = HERE / name
             file.write_bytes(picture)
             print(f"{file}: {len(picture)} bytes")
 

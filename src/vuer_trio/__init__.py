@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._client.client import VuerClient, open_vuer_client
-from ._client.freshness import Lease
 from ._client.info import get_client_info
 from ._client.options import Headers, WebsocketsOptions
 from ._client.threadsafe import ThreadsafeClient, ThreadsafeSender
 from ._connection.backoff import Backoff
+from ._connection.freshness import Lease
 from ._connection.link_changes import Connected, Disconnected
 from ._connection.observers import Observer
 from ._connection.policies import Discard, DropOldest, Fifo, Latest, Policy
@@ -27,6 +27,7 @@ from ._errors import (
     ProtocolError,
     RecvTimeout,
     Stale,
+    TaskCancelled,
     VuerError,
 )
 from ._transport_name import TransportName
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from ._async_types import AsyncEvent, CancelScope, Nursery, TaskStatus
     from ._connection.trio_channels import ReceiveEnd, SendEnd
     from .server import (
+        Request,
         SceneStore,
         SessionTask,
         Vuer,
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
         VuerSession,
         open_vuer_server,
     )
+    from .webrtc import WebRTCStream
+    from .workspace import Blob, Workspace
 
 #: as in `pyproject.toml`; to ask for that of the installed package would slow the import
 __version__ = "0.1.0"
@@ -49,6 +53,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AsyncEvent",
     "Backoff",
+    "Blob",
     "CallTimeout",
     "CancelScope",
     "ClientClosed",
@@ -73,12 +78,14 @@ __all__ = [
     "ProtocolError",
     "ReceiveEnd",
     "RecvTimeout",
+    "Request",
     "SceneStore",
     "SendEnd",
     "Sender",
     "SessionTask",
     "Stale",
     "Statistics",
+    "TaskCancelled",
     "TaskStatus",
     "ThreadsafeClient",
     "ThreadsafeSender",
@@ -88,7 +95,9 @@ __all__ = [
     "VuerError",
     "VuerServer",
     "VuerSession",
+    "WebRTCStream",
     "WebsocketsOptions",
+    "Workspace",
     "get_client_info",
     "open_vuer_client",
     "open_vuer_server",
@@ -99,8 +108,11 @@ _LAZY = {
     "._async_types": ("AsyncEvent", "CancelScope", "Nursery", "TaskStatus"),
     "._connection.trio_channels": ("ReceiveEnd", "SendEnd"),
     ".server": (
-        *("SceneStore", "SessionTask", "Vuer", "VuerServer", "VuerSession", "open_vuer_server"),
+        *("Request", "SceneStore", "SessionTask", "Vuer", "VuerServer", "VuerSession"),
+        "open_vuer_server",
     ),
+    ".webrtc": ("WebRTCStream",),
+    ".workspace": ("Blob", "Workspace"),
 }
 
 

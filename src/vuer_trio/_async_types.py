@@ -15,7 +15,7 @@ T_contra = TypeVar("T_contra", contravariant=True)
 
 
 class AsyncEvent(Protocol):
-    """A `trio.Event`, or an ``asyncio.Event``."""
+    """A `trio.Event`, or asyncio's."""
 
     def is_set(self) -> bool:
         """Whether `set` was called."""

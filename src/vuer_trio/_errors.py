@@ -10,6 +10,7 @@
     ├── OutboxFull         no room to send             trio.WouldBlock
     ├── InboxFull          the reader stands still     trio.WouldBlock
     ├── InboxEmpty         recv_nowait() found none    trio.WouldBlock
+    ├── TaskCancelled      what you await was ended
     ├── ProtocolError      a peer sent what is wrong   ValueError
     └── EncodeError        you sent what is not data   TypeError
 
@@ -36,6 +37,7 @@ __all__ = [
     "ProtocolError",
     "RecvTimeout",
     "Stale",
+    "TaskCancelled",
     "VuerError",
 ]
 
@@ -112,6 +114,10 @@ class InboxFull(VuerError, trio.WouldBlock):
 
 class InboxEmpty(VuerError, trio.WouldBlock):
     """``recv_nowait()`` found nothing."""
+
+
+class TaskCancelled(VuerError):
+    """On Trio: a `SessionTask` that is awaited was cancelled, or its session has ended."""
 
 
 class Stale(VuerError, trio.TooSlowError, TimeoutError):

@@ -17,7 +17,16 @@ from ._formatting import shown
 from ._interrupts import Interrupt, interrupt_in
 from ._runtime import Runtime
 
-__all__ = ["as_exception", "contain", "describe", "has_failed", "log_failure", "pass_on", "verb"]
+__all__ = [
+    "as_exception",
+    "contain",
+    "describe",
+    "first_leaf",
+    "has_failed",
+    "log_failure",
+    "pass_on",
+    "verb",
+]
 
 #: characters of an exception's text
 _LONGEST = 600
@@ -30,7 +39,7 @@ def has_failed(exc: BaseException, rt: Runtime | None = None, task: object = Non
     collector closes this coroutine, which must not wait again, so that all goes on. Sync code
     gives neither: no cancellation of this task can come out of it.
     """
-    if rt is not None and _current(rt) is not task:
+    if rt is not None and _current(rt) != task:
         return False
     return any(
         not isinstance(leaf, Interrupt) and not (rt is not None and rt.is_cancellation(leaf))
@@ -71,7 +80,10 @@ def contain(exc: BaseException, log: logging.Logger, message: str, *args: Any) -
     """Log what a sync hook has raised, and raise what goes on."""
     if has_failed(exc):
         log_failure(log, exc, message, *args)
-    pass_on(exc)
+    try:
+        pass_on(exc)
+    finally:
+        del exc  # whose traceback holds this frame
 
 
 def verb(failure: BaseException) -> str:
@@ -95,6 +107,11 @@ def as_exception(failure: BaseException) -> Exception:
     error = RuntimeError(f"{type(failure).__name__} was raised: {describe(failure)}")
     error.__cause__ = failure
     return error
+
+
+def first_leaf(exc: BaseException | None) -> BaseException | None:
+    """It, or what comes first in its groups."""
+    return None if exc is None else next(_leaves(exc))
 
 
 def _leaves(exc: BaseException) -> Iterator[BaseException]:

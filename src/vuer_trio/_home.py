@@ -59,13 +59,13 @@ class Home(Forkable):
         self.thread: int = get_ident()
         self._loop = rt.current_loop()
         self._soon = rt.loop_caller()
-        self._on_fork = on_fork
+        self.on_fork: Callable[[], object] | None = on_fork
 
     def leave_behind(self) -> None:
         super().leave_behind()
         self.thread = 0
-        if self._on_fork is not None:
-            self._on_fork()
+        if self.on_fork is not None:
+            self.on_fork()
 
     def refusal(self) -> RuntimeError:
         """For a call from elsewhere."""

@@ -13,9 +13,11 @@ from typing import Any, Literal
 
 from ._json import parse_json
 from ._net.address import parse_address
+from ._net.client_tls import new_context
 from ._net.connect_options import ConnectOptions
 from ._net.failure_reason import tls_error
 from ._net.rejection import basic_authorization
+from ._runtime import runtime
 
 __all__ = ["Answer", "ask"]
 
@@ -70,7 +72,11 @@ async def ask(
     way = ConnectOptions(address, _LIMIT, tls=tls, verify=verify, proxy=proxy)
     through = way.find_proxy()
     # The one without TLS is never used: it reads no certificates.
-    context = way.context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # That package sets its own protocols on one, so it gets none that others use.
+    context = way.tls
+    if context is None and way.secure:
+        context = await runtime().run_in_thread(new_context, verify)
+    context = context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     received = b""
     try:
         request = httpx2.Request(method, url, headers=fields, content=body)

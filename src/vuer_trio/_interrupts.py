@@ -13,12 +13,14 @@ import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import wraps
+from types import CoroutineType
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import trio
 
 __all__ = [
     "Interrupt",
+    "RunsByItself",
     "call_unprotected",
     "interrupt_in",
     "protected",
@@ -39,6 +41,10 @@ Interrupt = KeyboardInterrupt | SystemExit
 protected = trio.lowlevel.enable_ki_protection
 
 
+class RunsByItself:
+    """A task that a function has started: who calls that function does not wait for it."""
+
+
 def protected_methods(cls: C) -> C:
     """A class whose functions are all `protected`."""
     for member in vars(cls).values():
@@ -53,13 +59,17 @@ def protected_methods(cls: C) -> C:
 async def call_unprotected(fn: Callable[..., Any], *args: Any) -> Any:
     """Call a function of the user's, sync or async: a Ctrl-C may strike it wherever it is."""
     result = fn(*args)
-    return await result if inspect.isawaitable(result) else result
+    if type(result) is CoroutineType:  # as most; the question below is a slow one
+        return await result
+    if result is None or isinstance(result, RunsByItself) or not inspect.isawaitable(result):
+        return result
+    return await result
 
 
 @trio.lowlevel.disable_ki_protection
-async def run_unprotected(fn: Callable[..., Awaitable[R]], *args: Any) -> R:
+async def run_unprotected(fn: Callable[..., Awaitable[R]], *args: Any, **options: Any) -> R:
     """The same for one that is async."""
-    return await fn(*args)
+    return await fn(*args, **options)
 
 
 class _Protected(AbstractAsyncContextManager[T], Generic[T]):

@@ -1,25 +1,30 @@
 """The seam between Trio and asyncio: one short table of names.
 
-On Trio every name is Trio's own object. On asyncio the same names are filled by anyio, which is
-imported only there: this table is the anyio shim. Whoever opens a connection asks `runtime()`
-once, and everything below it uses the table and never imports an async library by name.
+On Trio every name but the event is Trio's own object. On asyncio the same names are filled by
+anyio, which is imported only there: this table is the anyio shim. Whoever opens a connection asks
+`runtime()` once, and everything below it uses the table and never imports an async library by name.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import ref
 
 import sniffio
 import trio
 
 from ._interrupts import Interrupt, interrupt_in, tell_main_task
+from ._trio_event import Event as TrioEvent
 
 if TYPE_CHECKING:
+    import asyncio
+
     from . import _async_types
 
 __all__ = ["Runtime", "run", "runtime"]
@@ -47,7 +52,8 @@ class Runtime:
     #: whether an exception is the cancellation of the running task: not that of something else,
     #: which it has awaited, nor one that was kept, nor the other library's
     is_cancellation: Callable[[BaseException], bool]
-    #: the running task; None, or RuntimeError, where none is
+    #: what is equal in the same task alone, and does not keep it: a frame that held a task would be
+    #: in a circle with the error that has ended it. None, or RuntimeError, where no task runs
     current_task: Callable[[], object]
     #: starts a task that no nursery of the caller's owns; nothing may escape from it but an
     #: interrupt, for which see `raise_in_program`
@@ -79,7 +85,7 @@ def _spawn_on_trio(fn: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 _TRIO = Runtime(
     name="trio",
-    Event=trio.Event,
+    Event=TrioEvent,
     CancelScope=trio.CancelScope,
     open_nursery=trio.open_nursery,
     move_on_after=trio.move_on_after,
@@ -94,7 +100,7 @@ _TRIO = Runtime(
     is_cancellation=lambda exc: (
         isinstance(exc, trio.Cancelled) and trio.current_effective_deadline() == -math.inf
     ),
-    current_task=trio.lowlevel.current_task,
+    current_task=lambda: ref(trio.lowlevel.current_task()),
     spawn_system_task=_spawn_on_trio,
     run_in_thread=trio.to_thread.run_sync,
     open_signal_receiver=trio.open_signal_receiver,
@@ -114,8 +120,11 @@ def _asyncio() -> Runtime:
     import anyio.to_thread
 
     from ._anyio_nursery import Nursery
+    from ._asyncio_event import Event as PlainEvent
 
     background: set[asyncio.Task[None]] = set()
+    #: anyio's own name of it looks for the loop's library first, each time
+    CancelScope: Any = type(anyio.CancelScope())  # noqa: N806
 
     async def bare(fn: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Out of a group, an interrupt leaves the loop; in one, nobody would hear of it."""
@@ -129,14 +138,18 @@ def _asyncio() -> Runtime:
         background.add(task)
         task.add_done_callback(background.discard)
 
-    class Event(asyncio.Event):
+    async def checked() -> Literal[True]:
+        await anyio.lowlevel.checkpoint()
+        return True
+
+    class Event(PlainEvent):
         """anyio's looks for the loop's library first; one is made for each wait of a `recv`."""
 
-        async def wait(self) -> Literal[True]:
-            if self.is_set():
-                await anyio.lowlevel.checkpoint()
-                return True
-            return await super().wait()
+        __slots__ = ()
+
+        # Not `async def`: each task that waits would hold one more coroutine.
+        def wait(self) -> Coroutine[Any, Any, Literal[True]]:
+            return checked() if self.is_set() else super().wait()
 
     async def nothing() -> None:
         """A cancellation arrives where a task suspends; between two suspensions only the task
@@ -157,18 +170,27 @@ def _asyncio() -> Runtime:
         """By itself: what leaves a task so, leaves the loop."""
         return True
 
+    def move_on_after(seconds: float) -> _async_types.CancelScope:
+        scope: _async_types.CancelScope
+        scope = CancelScope(deadline=asyncio.get_running_loop().time() + seconds)
+        return scope
+
     def is_cancellation(exc: BaseException) -> bool:
         if not isinstance(exc, asyncio.CancelledError):
             return False
         task = asyncio.current_task()
         return task is None or task.cancelling() > 0
 
+    def current_task() -> object:
+        task = asyncio.current_task()
+        return None if task is None else ref(task)
+
     return Runtime(
         name="asyncio",
         Event=Event,
-        CancelScope=anyio.CancelScope,
-        open_nursery=Nursery,
-        move_on_after=anyio.move_on_after,
+        CancelScope=CancelScope,
+        open_nursery=lambda: Nursery(CancelScope),
+        move_on_after=move_on_after,
         sleep=anyio.sleep,
         sleep_until=anyio.sleep_until,
         # anyio's asks which library runs, and in a callback of the loop's nobody can tell
@@ -179,7 +201,7 @@ def _asyncio() -> Runtime:
         checkpoint_if_cancelled=nothing,
         cancel_shielded_checkpoint=cancel_shielded_checkpoint,
         is_cancellation=is_cancellation,
-        current_task=asyncio.current_task,
+        current_task=current_task,
         spawn_system_task=spawn,
         run_in_thread=anyio.to_thread.run_sync,
         open_signal_receiver=anyio.open_signal_receiver,
@@ -192,6 +214,8 @@ def _asyncio() -> Runtime:
 def run(backend: str, fn: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run an async program under "trio" or "asyncio".
 
+    That is in the loop that the program has made the current one, if there is one that does not
+    run: tasks that wait in it run as well, and are cancelled at the end, when the loop is closed.
     Raises RuntimeError in a task: there is a loop already.
     """
     try:
@@ -203,9 +227,33 @@ def run(backend: str, fn: Callable[[], Coroutine[Any, Any, None]]) -> None:
     if backend == "trio":
         trio.run(fn)
     else:
-        import asyncio
+        _run_on_asyncio(fn)
 
-        asyncio.run(fn())
+
+def _run_on_asyncio(fn: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    import asyncio
+
+    loop = _current_asyncio_loop()
+    # it may run in another thread, or have run before a fork
+    if loop is None or loop.is_closed() or loop.is_running():
+        return asyncio.run(fn())
+    try:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(fn())
+    finally:
+        asyncio.set_event_loop(None)  # as `asyncio.run` does
+
+
+def _current_asyncio_loop() -> asyncio.AbstractEventLoop | None:
+    """The program runs behind this: neither with its filter of warnings, nor in its `except`."""
+    import asyncio
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # from 3.12 on: it would make one
+        try:
+            return asyncio.get_event_loop()
+        except (RuntimeError, DeprecationWarning):
+            return None
 
 
 def runtime() -> Runtime:

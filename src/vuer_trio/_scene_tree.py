@@ -14,7 +14,7 @@ from msgpack import ExtType, Timestamp
 
 from .codec import plain
 
-__all__ = ["ABSENT", "SLOTS", "Node", "TooDeep", "Tree", "copied", "identity", "walk_dict"]
+__all__ = ["ABSENT", "SLOTS", "Node", "TooDeep", "Tree", "copied", "identity", "named", "walk_dict"]
 
 #: where nodes hang, in the order in which the root's are searched
 SLOTS: Final = ("children", "rawChildren", "bgChildren", "htmlChildren")
@@ -45,6 +45,11 @@ def identity(key: Any) -> Hashable | None:
     if isinstance(key, int | float) and key == key:
         return ("number", key)
     return None
+
+
+def named(to: Any) -> bool:
+    """Whether JavaScript takes a value for true."""
+    return not (to is None or (isinstance(to, bool | int | float | str) and (not to or to != to)))
 
 
 class Node:

@@ -15,10 +15,10 @@ from functools import partial
 from types import FunctionType
 from typing import Any
 
-__all__ = ["check_is_async", "check_is_async_generator", "check_takes"]
+__all__ = ["check_is_async", "check_is_generator", "check_takes"]
 
 _ASYNC = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_ASYNC_GENERATOR
-_CONSTANTS = ("LOAD_CONST", "LOAD_SMALL_INT")
+_CONSTANTS = ("LOAD_CONST", "LOAD_SMALL_INT", "LOAD_COMMON_CONSTANT")
 
 #: annotations may name what is only there for type checkers
 _FORMAT: dict[str, Any] = {}
@@ -56,11 +56,11 @@ def check_is_async(where: str, fn: Callable[..., object]) -> None:
         raise TypeError(f"{where}: {_name(fn)} must be an async function, `async def`")
 
 
-def check_is_async_generator(where: str, fn: Callable[..., object]) -> None:
-    """Raises TypeError if a call of ``fn`` certainly gives no async generator."""
+def check_is_generator(where: str, fn: Callable[..., object]) -> None:
+    """Raises TypeError if a call of ``fn`` certainly gives no generator, async or not."""
     function = _function(fn)
-    is_coroutine = function is not None and function.__code__.co_flags & inspect.CO_COROUTINE
-    if is_coroutine or _is_sync(fn):
+    flags = 0 if function is None else function.__code__.co_flags
+    if flags & inspect.CO_COROUTINE or (_is_sync(fn) and not flags & inspect.CO_GENERATOR):
         raise TypeError(
             f"{where}: {_name(fn)} must be an async generator function, `async def` with `yield`"
         )

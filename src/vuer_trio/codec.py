@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from pathlib import PurePath
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from msgpack import ExtType, Packer, Timestamp, unpackb
 from msgpack.exceptions import ExtraData, FormatError, StackError
@@ -20,9 +20,18 @@ from ._errors import EncodeError, ProtocolError
 from ._keys import ATOMS, check_key, check_keys, check_map
 from ._values import FREE, count_values
 
-__all__ = ["MOST_VALUES", "Encoder", "decode", "make_encoder", "plain"]
+__all__ = [
+    "MOST_VALUES",
+    "Encoder",
+    "as_plain_extension",
+    "decode",
+    "gives_plain",
+    "make_encoder",
+    "plain",
+]
 
 Encoder = Callable[[Any], bytes]
+F = TypeVar("F", bound=Callable[..., Any])
 
 #: values that one message may hold, if no other bound is given
 MOST_VALUES = 1 << 20
@@ -78,6 +87,8 @@ def plain(obj: Any) -> Any:
     """
     if type(obj) in ATOMS:
         return obj
+    if getattr(getattr(type(obj), "_serialize", None), "gives_plain", None) is True:
+        return obj._serialize()
     if isinstance(obj, dict):
         return {k: item if type(item) in ATOMS else plain(item) for k, item in obj.items()}
     if isinstance(obj, (list, tuple)) and not isinstance(obj, ExtType):  # a namedtuple
@@ -89,6 +100,12 @@ def plain(obj: Any) -> Any:
     if hasattr(obj, "_serialize") or hasattr(obj, "tolist") or isinstance(obj, PurePath):
         return plain(_native(obj))
     return obj
+
+
+def gives_plain(serialize: F) -> F:
+    """Marks a ``_serialize`` whose result is plain already: `plain` does not copy it again."""
+    vars(serialize)["gives_plain"] = True
+    return serialize
 
 
 # -- out -----------------------------------------------------------------------------------------
@@ -145,10 +162,10 @@ def make_encoder(
             payload = pack(wire)
             # After packing, so that there is no cycle. Written out for a plain event whose value is
             # a map of numbers and lists of them: this runs for every pose.
-            value = wire.get("value")
-            if type(value) is dict and len(wire) == 3 and "ts" in wire and "etype" in wire:
-                total = 0.0
-                try:
+            try:
+                value = wire.get("value")
+                if type(value) is dict and len(wire) == 3 and "ts" in wire and "etype" in wire:
+                    total = 0.0
                     for key, item in value.items():
                         if type(key) is not str:
                             break
@@ -159,8 +176,8 @@ def make_encoder(
                     else:
                         if type(total) is float:
                             return payload
-                except Exception:  # what is no number raises what it likes
-                    pass
+            except Exception:  # what is not a number raises what it likes
+                pass
             check_map(wire)
             return payload
         except BufferError:  # a memoryview with gaps: the packer asks for one block
@@ -273,7 +290,8 @@ def _a(noun: str) -> str:
 # -- in ------------------------------------------------------------------------------------------
 
 
-def _ext(code: int, data: bytes) -> Any:
+def as_plain_extension(code: int, data: bytes) -> Any:
+    """An extension of msgpack's as it is given out: as what it means to JavaScript, or as it is."""
     return None if code == _UNDEFINED else ExtType(code, data)
 
 
@@ -292,7 +310,7 @@ def decode(
         raise _too_large(payload, most)
     raw: Any = None
     try:
-        raw = unpackb(payload, ext_hook=_ext)
+        raw = unpackb(payload, ext_hook=as_plain_extension)
         if type(raw["etype"]) is str:
             return raw  # type: ignore[no-any-return]  # only a dict has a key
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Events: what the two sides of a connection say to each other.
+"""Events: what the two sides of a connection send to each other.
 
     Event
     ├── ClientEvent    from a client or a browser: ts, value, other keys
@@ -172,7 +172,7 @@ class Frame(ServerEvent):
 
 
 class End(ServerEvent):
-    """Says that no more will come; ``END`` is one."""
+    """Says that no more events will come; ``END`` is one."""
 
     etype = "TERMINATE"
 
@@ -181,7 +181,7 @@ class End(ServerEvent):
 
 
 class ServerRPC(ServerEvent):
-    """A question. The answer is a client event whose etype is this event's ``rtype``."""
+    """A request. The answer is a client event whose etype is this event's ``rtype``."""
 
     etype = "RPC"
     rtype: str = "RPC_RESPONSE@{uuid}"  # a subclass puts its own on the instance
@@ -232,3 +232,16 @@ INIT = InitEvent()
 NULL = NullEvent()
 NOOP = Noop()
 END = End()
+
+
+def __getattr__(name: str) -> Any:
+    """What programs import from `vuer.events`, which has it by the way."""
+    if name in ("Element", "Scene"):
+        from . import schemas
+
+        return getattr(schemas, name)
+    if name == "serializer":
+        from .serdes import serializer
+
+        return serializer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

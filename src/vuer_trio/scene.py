@@ -1,15 +1,18 @@
 """The scene, as the browser's page keeps it.
 
-The page is the measure, in what is odd about it, too. Only what would freeze it, a new node with
-the key ``root``, does nothing here.
+It follows the page, including its oddities. Only a new node with the key ``root``, which would
+freeze the page, has no effect here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
-from ._scene_tree import ABSENT, SLOTS, Node, TooDeep, Tree, copied, identity, walk_dict
+from ._scene_tree import ABSENT, SLOTS, Node, TooDeep, Tree, copied, identity, named, walk_dict
+from .codec import make_encoder
 from .events import Event
 
 __all__ = ["Scene"]
@@ -32,7 +35,7 @@ class Scene:
         self.clear()
 
     def clear(self) -> None:
-        """Start from nothing, as a page that is loaded again."""
+        """Start from nothing, as after a reload of the page."""
         self._tree = Tree({"tag": "Scene", "up": [0, 1, 0], **{slot: [] for slot in SLOTS}})
 
     def apply(self, event: Event | Mapping[str, Any]) -> bool:
@@ -45,7 +48,7 @@ class Scene:
           else it appends. Without a key it finds the root, and overwrites it; so does UPDATE.
         - REMOVE takes away one node for each key, siblings first, and then all empty groups.
 
-        Other events are ignored. What is malformed does nothing: a node that is not a map, whose
+        Other events are ignored. Malformed nodes have no effect: a node that is not a map, whose
         key is not a string or number, or that holds itself is left out; the others are applied.
         Raises only what an element's own ``_serialize`` raises, before anything is changed.
         """
@@ -77,6 +80,24 @@ class Scene:
         """
         whole: dict[str, Any] = _out(self._tree.root)
         return whole
+
+    def to_html(self, path: str | PathLike[str], *, title: str = "Vuer") -> list[str]:
+        """Write one HTML file that shows this scene in a browser, without a server.
+
+        The file contains the web client, about 3 MB, but not MuJoCo. It also contains what the
+        scene holds as bytes or ``data:`` URLs, but not what the scene only refers to by an address,
+        such as ``http://localhost:8012/static/robot.glb``. Returns those addresses, which the file
+        also prints in the browser's console.
+
+        Blocks for a few seconds. Raises FileNotFoundError without the web client,
+        which is in the package `vuer`, EncodeError for what cannot be sent, and OSError.
+        """
+        from ._web_client.single_file import needed_by, single_file
+
+        nodes = list(self)
+        message = make_encoder()({"etype": "SET", "ts": 0, "data": self.to_set()})
+        Path(path).write_bytes(single_file(message, nodes, title))
+        return needed_by(nodes)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """All nodes but the root, depth first, as they are now; copies, each inside its parent's.
@@ -120,7 +141,7 @@ class Scene:
         tree = self._tree
         if isinstance(to, str) and to in SLOTS and type(tree.root.props[to]) is list:
             return tree.root, to
-        return tree.find(identity(to)) if _named(to) else tree.root, "children"
+        return tree.find(identity(to)) if named(to) else tree.root, "children"
 
     def _update(self, data: Any) -> bool:
         changed = False
@@ -143,7 +164,7 @@ class Scene:
         wanted = identity(props["key"]) if "key" in props else ABSENT
         parent: Node | None = tree.root
         slot = "children"
-        if not _named(to):
+        if not named(to):
             match = tree.find(wanted)
         elif isinstance(to, str) and to in SLOTS:
             slot = to
@@ -160,7 +181,7 @@ class Scene:
             return isinstance(match, Node) and tree.assign(match, props)
         items = parent.props.get(slot)
         if type(items) is not list:
-            if _named(items):
+            if named(items):
                 return False
             slot = "children"  # whatever the slot was
             tree.assign(parent, {slot: []})
@@ -202,11 +223,6 @@ def _nodes(data: Any) -> list[dict[str, Any]]:
 
 def _to(data: Any) -> Any:
     return data.get("to") if isinstance(data, dict) else None
-
-
-def _named(to: Any) -> bool:
-    """Whether JavaScript takes a value for true."""
-    return not (to is None or (isinstance(to, bool | int | float | str) and (not to or to != to)))
 
 
 def _out(node: Node) -> Any:

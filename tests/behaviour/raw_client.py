@@ -12,8 +12,8 @@ from typing import Any
 import anyio
 import anyio.abc
 import msgpack
-from support import open_sockets, task_count
 
+from tests.resource_counts import open_sockets, task_count
 from vuer_trio import open_vuer_server
 from vuer_trio.events import ClientEvent, ServerEvent
 
@@ -59,7 +59,8 @@ def request(path: str = "/", *more: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-async def eventually(condition: Any, within: float = 5.0) -> None:
+async def eventually(condition: Any, within: float = 60.0) -> None:
+    """Before the deadline, which is for what never comes: a busy machine is not to reach it."""
     with anyio.fail_after(within):
         while not condition():
             await anyio.sleep(0.002)
@@ -87,7 +88,7 @@ class Raw:
             return False
         return True
 
-    async def read_to_the_end(self, within: float = 5.0) -> None:
+    async def read_to_the_end(self, within: float = 15.0) -> None:
         with anyio.fail_after(within):
             try:
                 while True:
@@ -110,7 +111,7 @@ class Raw:
 
     async def data(self, count: int) -> list[Any]:
         """The ``data`` of all events, once so many have come."""
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             while len(found := [p for opcode, p in self.frames() if opcode == BINARY]) < count:
                 self.received += await self.stream.receive()
         return [msgpack.unpackb(payload)["data"] for payload in found]
@@ -121,10 +122,10 @@ class Raw:
         assert self.received == b""
 
     def close_frame(self) -> tuple[int, str] | None:
-        """Code and reason of the server's close frame."""
+        """Code and reason of the server's close frame; 1005 if it has none (RFC 6455 §7.1.5)."""
         for opcode, payload in self.frames():
             if opcode == CLOSE:
-                return int.from_bytes(payload[:2]), payload[2:].decode()
+                return (int.from_bytes(payload[:2]) if payload else 1005), payload[2:].decode()
         return None
 
     async def end(self) -> None:
@@ -163,7 +164,7 @@ class Witnessed:
         """Whether the witness has noticed anything."""
         self.count += 1
         self.client.send @ ClientEvent(etype="ECHO", value=self.count)
-        assert (await self.client.recv(timeout=5)).data == self.count
+        assert (await self.client.recv(timeout=60)).data == self.count
 
     async def nothing_is_left(self, *, idle: bool = True) -> None:
         """But the witness."""
@@ -172,9 +173,14 @@ class Witnessed:
         await eventually(lambda: task_count() <= self.tasks)
         await eventually(lambda: open_sockets() <= self.sockets)
         if idle:
-            began = time.process_time()
-            await anyio.sleep(0.2)
-            assert time.process_time() - began < 0.1, "something is still at work"
+            assert min([await _busy() for _ in range(5)]) < 0.025, "something is still at work"
+
+
+async def _busy() -> float:
+    """Of 50 ms, how many seconds this process works; the collector of garbage may come at once."""
+    began = time.process_time()
+    await anyio.sleep(0.05)
+    return time.process_time() - began
 
 
 def pack(etype: str, value: Any = None) -> bytes:

@@ -1,4 +1,4 @@
-"""Agents at our relay, on every leg: what a program does with a connection."""
+"""Agents at our relay, on every backend: what a program does with a connection."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import sys
 import anyio
 import anyio.lowlevel
 import pytest
-from arc_support import frame as relay_frame
-from arc_support import raw_agent
-from doors import tls_contexts
-from support import open_sockets, task_count
 
-from peer import serve_peer
+from tests.behaviour.raw_agent import raw_agent
+from tests.behaviour.scripted_relay import frame as relay_frame
+from tests.behaviour.transport_harness import tls_contexts
+from tests.repetitions import times
+from tests.resource_counts import PATIENCE, Census
+from tests.scripted_server import serve_peer
 from vuer_trio import (
     Backoff,
     CallTimeout,
@@ -41,6 +42,7 @@ from vuer_trio.arc import (
     RegistrationError,
     serve_arc_relay,
 )
+from vuer_trio.testing import lagging
 
 pytestmark = pytest.mark.anyio
 
@@ -54,7 +56,7 @@ def a_plain_environment(monkeypatch):
 
 
 async def eventually(condition):
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while not condition():
             await anyio.sleep(0.001)
 
@@ -63,7 +65,7 @@ async def eventually(condition):
 
 
 async def test_the_manual_form(open_relay, open_agent):
-    sockets, tasks = open_sockets(), task_count()
+    before = Census.take()
     async with open_relay() as relay:
         client = open_agent(relay.url)
         with pytest.raises(ClientClosed, match="Not connected"):
@@ -76,7 +78,7 @@ async def test_the_manual_form(open_relay, open_agent):
         assert client.connected
         assert client.relay_info["capabilities"] == ["broadcast", "direct", "subscribe"]
         await client.direct("python-agent", "to myself")
-        assert (await client.recv(timeout=5)).payload == "to myself"
+        assert (await client.recv(timeout=60)).payload == "to myself"
         await client.close()
         with pytest.raises(ClientClosed):
             await client.recv()
@@ -90,8 +92,7 @@ async def test_the_manual_form(open_relay, open_agent):
         }
         assert await client.stats() == relay.stats()
         await client.close()
-    await anyio.sleep(0.01)
-    assert (open_sockets(), task_count()) == (sockets, tasks)
+    await before.assert_nothing_left(PATIENCE)
 
 
 async def test_the_relay_chooses_an_id(open_relay, open_agent):
@@ -154,7 +155,7 @@ async def test_a_relay_may_speak_tls(open_relay, open_agent):
         async with open_agent(relay.url, ssl_context=trusting) as client:
             assert client.uri.startswith("wss://")
             await client.direct(client.agent_id, "x" * 100_000)
-            assert len((await client.recv(timeout=5)).payload) == 100_000
+            assert len((await client.recv(timeout=60)).payload) == 100_000
         async with open_agent(relay.url, ssl_verify=False) as client:
             assert client.connected
         with pytest.raises(ConnectionFailed):
@@ -201,7 +202,7 @@ async def test_a_revoked_token_ends_the_connection_for_good(open_relay, open_age
         ):
             assert relay.revoke("alice")
             assert not relay.revoke("alice")
-            with anyio.fail_after(5):
+            with anyio.fail_after(60):
                 with pytest.raises(AuthenticationError, match="register"):
                     await client.recv()
                 with pytest.raises(AuthenticationError):
@@ -243,7 +244,7 @@ async def test_who_gets_what(open_relay, open_agent):
     ):
         await alice.broadcast({"n": [1, 2.5, None, True, "é\ud83d"]}, "data")
         for other in (bob, carol):
-            message = await other.recv(timeout=5)
+            message = await other.recv(timeout=60)
             assert isinstance(message, ARCMessage)
             assert message.payload == {"n": [1, 2.5, None, True, "é\ud83d"]}
             assert (message.sender, message.to, message.type) == ("alice", ["*"], "data")
@@ -252,13 +253,13 @@ async def test_who_gets_what(open_relay, open_agent):
             assert message.get("ref", "none") == "none"
             assert type(message.ts) is int
         await alice.direct("bob", "psst")
-        message = await bob.recv(timeout=5)
+        message = await bob.recv(timeout=60)
         await bob.reply(message, "what?")
-        answer = await alice.recv(timeout=5)
+        answer = await alice.recv(timeout=60)
         assert (answer.payload, answer.type, answer.ref) == ("what?", "answer", message.id)
         await alice.send(["bob", "carol", "nobody"], None, "custom", ref="r-1", priority="high")
         for other in (bob, carol):
-            message = await other.recv(timeout=5)
+            message = await other.recv(timeout=60)
             assert (message.type, message.ref, message.payload) == ("custom", "r-1", None)
         with pytest.raises(InboxEmpty):
             carol.recv_nowait()
@@ -277,12 +278,12 @@ async def test_the_types_of_messages(open_relay, open_agent):
             await getattr(alice, kind)(kind.upper())
             await getattr(alice, kind)(kind.upper(), to=["bob"], ref="x")
             for ref in (None, "x"):
-                message = await bob.recv(timeout=5)
+                message = await bob.recv(timeout=60)
                 assert (message.type, message.payload, message.ref) == (kind, kind.upper(), ref)
         await bob.vote(message := ARCMessage({"from": "alice", "id": "7"}), True)
         await bob.answer(message, "yes")
         for kind, payload in (("vote", True), ("answer", "yes")):
-            got = await alice.recv(timeout=5)
+            got = await alice.recv(timeout=60)
             assert (got.type, got.payload, got.ref) == (kind, payload, "7")
         with pytest.raises(ValueError, match="no sender"):
             await bob.reply(ARCMessage({}), "x")
@@ -314,7 +315,7 @@ async def test_what_can_not_be_sent(open_relay, open_agent, to, payload, fields,
         with pytest.raises(error):
             await client.send(to, payload, **fields)
         await client.direct("bob", "still there")
-        assert (await client.recv(timeout=5)).payload == "still there"
+        assert (await client.recv(timeout=60)).payload == "still there"
 
 
 async def test_a_payload_too_deep_for_json_is_the_callers_error(open_relay, open_agent):
@@ -336,7 +337,7 @@ async def test_large_messages_arrive(open_relay, open_agent):
     ):
         large = "xé" * 1_500_000
         await alice.direct("bob", large)
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             assert (await bob.recv()).payload == large
 
 
@@ -347,8 +348,8 @@ async def test_iteration_ends_with_the_relay(open_relay, open_agent):
         await bob.connect()
         await alice.broadcast(1)
         await alice.broadcast(2)
-        assert (await bob.recv(timeout=5)).payload == 1
-        await alice.flush(timeout=5)  # the relay has read the second
+        assert (await bob.recv(timeout=60)).payload == 1
+        await alice.flush(timeout=60)  # the relay has read the second
     assert [message.payload async for message in bob] == [2]
     with pytest.raises(ConnectionClosed) as closed:
         await bob.recv()
@@ -373,7 +374,7 @@ async def test_subscriptions_are_confirmed(open_relay, open_agent):
         await alice.broadcast("once")
         await bob.unsubscribe(["carol"])
         assert await bob.list_subscriptions() == ["alice"]
-        assert (await bob.recv(timeout=5)).payload == "once"
+        assert (await bob.recv(timeout=60)).payload == "once"
         with pytest.raises(InboxEmpty):
             bob.recv_nowait()
         async with anyio.create_task_group() as tasks:
@@ -396,7 +397,7 @@ async def test_an_agent_subscribed_to_itself_hears_itself(open_relay, open_agent
         await alice.subscribe(["alice"])
         assert await alice.list_subscriptions() == ["alice"]
         await alice.broadcast("heard")
-        assert (await alice.recv(timeout=5)).payload == "heard"
+        assert (await alice.recv(timeout=60)).payload == "heard"
         await alice.unsubscribe(["alice"])
         await alice.broadcast("not heard")
         assert await alice.list_subscriptions() == []
@@ -437,13 +438,13 @@ async def test_ten_questions_at_once_get_their_own_answers(open_relay, open_agen
             answers = {}
 
             async def ask(n, to=to, answers=answers):
-                answers[n] = await alice.ask(n, to, timeout=5)
+                answers[n] = await alice.ask(n, to, timeout=60)
 
             async with anyio.create_task_group() as asking:
                 for n in range(10):
                     asking.start_soon(ask, n)
             assert answers == {n: 2 * n for n in range(10)}
-        assert len(alice._there.intake.asks) == 0
+        assert len(alice._there.dispatcher.asks) == 0
         with pytest.raises(InboxEmpty):
             alice.recv_nowait()
         tasks.cancel_scope.cancel()
@@ -456,7 +457,7 @@ async def test_a_question_is_what_it_is(open_relay, open_agent, name):
         for ask in (client.ask, client.ask_all):
             with pytest.raises(TypeError, match=f"{name}="):
                 await ask("?", timeout=60, **{name: "x"})
-        assert len(client._there.intake.asks) == 0
+        assert len(client._there.dispatcher.asks) == 0
 
 
 async def test_an_answer_may_name_the_ref_of_the_question(open_relay, open_agent, answering):
@@ -470,13 +471,13 @@ async def test_an_answer_may_name_the_ref_of_the_question(open_relay, open_agent
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(answering, bob, copies_ref)
-        assert await alice.ask("?", timeout=5) == "by ref"
-        assert await alice.ask("?", to=[bob.agent_id], timeout=5) == "by ref"
+        assert await alice.ask("?", timeout=60) == "by ref"
+        assert await alice.ask("?", to=[bob.agent_id], timeout=60) == "by ref"
         tasks.cancel_scope.cancel()
 
 
 async def test_a_question_eats_nothing_else(open_relay, open_agent, answering):
-    async def talks(agent, message):
+    async def sinks(agent, message):
         await agent.broadcast("other traffic")
         await agent.send([message.sender], "an unrelated answer", "answer", ref="something")
         await agent.send([message.sender], "thinking", "thought", ref=message.id)
@@ -489,12 +490,12 @@ async def test_a_question_eats_nothing_else(open_relay, open_agent, answering):
         open_agent(relay.url) as bob,
         anyio.create_task_group() as tasks,
     ):
-        tasks.start_soon(answering, bob, talks)
-        assert await alice.ask("?", timeout=5) == "the answer"
-        got = [(await alice.recv(timeout=5)).payload for _ in range(4)]
+        tasks.start_soon(answering, bob, sinks)
+        assert await alice.ask("?", timeout=60) == "the answer"
+        got = [(await alice.recv(timeout=60)).payload for _ in range(4)]
         assert got == ["other traffic", "an unrelated answer", "thinking", "one more"]
-        assert await alice.ask("?", timeout=5, answer_type="thought") == "thinking"
-        assert await alice.ask("?", timeout=5, answer_type=None) == "thinking"
+        assert await alice.ask("?", timeout=60, answer_type="thought") == "thinking"
+        assert await alice.ask("?", timeout=60, answer_type=None) == "thinking"
         tasks.cancel_scope.cancel()
 
 
@@ -508,35 +509,47 @@ async def test_a_question_is_answered_behind_a_full_inbox(open_relay, open_agent
         for n in range(10):  # it was chosen, so it keeps all
             await bob.broadcast(n)
         tasks.start_soon(answering, bob)
-        assert await alice.ask(1, timeout=5) == 2
+        assert await alice.ask(1, timeout=60) == 2
         await alice.subscribe(["bob"])
-        assert [(await alice.recv(timeout=5)).payload for _ in range(10)] == list(range(10))
+        assert [(await alice.recv(timeout=60)).payload for _ in range(10)] == list(range(10))
         tasks.cancel_scope.cancel()
 
 
+@pytest.mark.slow
+@pytest.mark.no_cover
 async def test_an_agent_that_never_receives_goes_on_and_one_that_does_loses_nothing(
     open_relay, open_agent, caplog
 ):
+    count = times(1500, 3000)
     async with (
         open_relay() as relay,
         open_agent(relay.url, agent_id="talker", rate_limit=None) as talker,
         open_agent(relay.url, agent_id="deaf") as deaf,
         open_agent(relay.url, agent_id="listener") as listener,
     ):
-        for n in range(3000):
-            await talker.direct("deaf", n)
-        for n in range(3000):
-            await talker.direct("listener", n)
-        with anyio.fail_after(20):
-            got = [(await listener.recv()).payload for _ in range(3000)]
-            assert got == list(range(3000))
-            while deaf._there.connection.inbox.dropped < 3000 - 1024:
+        got = []
+
+        async def listens():
+            while len(got) < count:
+                got.append((await listener.recv()).payload)
+
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as tasks:
+                # From the start: an inbox that was full for a second would keep the newest, too.
+                tasks.start_soon(listens)
+                for n in range(count):
+                    await talker.direct("deaf", n)
+                for n in range(count):
+                    await talker.direct("listener", n)
+            assert got == list(range(count))
+            while deaf._there.connection.inbox.dropped < count - 1024:
                 await anyio.sleep(0.05)
             first = await deaf.recv()
-            assert first.payload == first.dropped_before == 3000 - 1024
+            assert first.payload == first.dropped_before == count - 1024
     assert caplog.text.count("keeps the newest 1024") == 1
 
 
+@pytest.mark.slow
 async def test_all_answers(open_relay, open_agent, answering):
     async with (
         open_relay() as relay,
@@ -547,7 +560,7 @@ async def test_all_answers(open_relay, open_agent, answering):
     ):
         tasks.start_soon(answering, bob)
         tasks.start_soon(answering, carol)
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             answers = await alice.ask_all(2, ["bob", "carol"], timeout=60)
             assert sorted(answer.sender for answer in answers) == ["bob", "carol"]
             answers = await alice.ask_all(2, timeout=60, limit=2)
@@ -564,17 +577,32 @@ async def test_a_cancelled_question_leaves_nothing_behind(open_relay, open_agent
         open_agent(relay.url, agent_id="alice") as alice,
         open_agent(relay.url, agent_id="bob") as bob,
     ):
-        tasks = task_count()
+        before = Census.take()
         for to in (["*"], ["bob"]):
             with anyio.move_on_after(0.05) as scope:
                 await alice.ask("?", to, timeout=60)
             assert scope.cancelled_caught
-            assert len(alice._there.intake.asks) == 0
+            assert len(alice._there.dispatcher.asks) == 0
             assert not alice._there.connection.inbox.ignores_count
-            await bob.reply(await bob.recv(timeout=5), "late")
-            late = await alice.recv(timeout=5)  # a message like any other
+            await bob.reply(await bob.recv(timeout=60), "late")
+            late = await alice.recv(timeout=60)  # a message like any other
             assert (late.payload, late.type) == ("late", "answer")
-        assert task_count() == tasks
+        await before.assert_nothing_left(PATIENCE)
+
+
+@pytest.mark.slow
+async def test_a_question_that_is_cancelled_before_its_echo_comes(open_relay, open_agent):
+    async with open_relay() as relay, open_agent(relay.url, agent_id="bob") as bob:
+        with lagging(0.2, seed=1):
+            alice = await open_agent(relay.url, agent_id="alice").connect()
+        for n in range(3):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(alice.ask, n, ["bob"])
+                assert (await bob.recv(timeout=60)).payload == n
+                tasks.cancel_scope.cancel()
+        await bob.send(["alice"], "later")
+        assert (await alice.recv(timeout=60)).payload == "later"
+        await alice.close()
 
 
 async def test_a_question_ends_with_the_connection(open_relay, open_agent):
@@ -586,11 +614,11 @@ async def test_a_question_ends_with_the_connection(open_relay, open_agent):
                 await alice.ask("?", timeout=60)
             errors.append(error.value)
 
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             async with anyio.create_task_group() as tasks:
                 for _ in range(3):
                     tasks.start_soon(ask)
-                await eventually(lambda: len(alice._there.intake.asks) == 3)
+                await eventually(lambda: len(alice._there.dispatcher.asks) == 3)
                 await alice.flush()  # what is not sent would be told when leaving
                 relay.revoke("alice")
         assert len({id(error) for error in errors}) == 3
@@ -636,7 +664,7 @@ async def test_listening_without_a_handler_prints(open_relay, open_agent, capsys
         await alice.broadcast("Hello network!")
         await alice.send(["bob", "carol"], "half a pair: \ud83d")
         for agent in (alice, bob):
-            await agent.flush(timeout=10)  # the relay has passed all on, and bob has read it
+            await agent.flush(timeout=60)  # the relay has passed all on, and bob has read it
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(bob.listen)
             await anyio.wait_all_tasks_blocked()
@@ -663,7 +691,7 @@ async def test_filters(open_relay, open_agent, caplog):
         for n in (1, 2, 3, None, 5):
             await alice.data(n)
         await alice.thought(1)
-        got = [(await bob.recv(timeout=5)).payload for _ in range(4)]
+        got = [(await bob.recv(timeout=60)).payload for _ in range(4)]
         assert got == [1, 3, None, 5]  # what a filter fails for is let in
         await eventually(lambda: bob.filtered == 3)
         seen = []
@@ -681,7 +709,7 @@ async def test_filters(open_relay, open_agent, caplog):
             tasks.start_soon(lambda: carol.listen(lambda m: seen.append(m.payload), filter=odd))
             await eventually(lambda: seen == [1, 3])
             tasks.cancel_scope.cancel()
-    assert caplog.text.count("the message is let in") == 1
+    assert caplog.text.count("the message is let through") == 1
     assert "not all arguments converted" in caplog.text  # what a filter fails for is logged
 
 
@@ -696,7 +724,7 @@ async def test_a_relay_closes_who_sends_too_much(open_relay, open_agent):
             got = []
             with pytest.raises(RateLimited, match="Rate limit exceeded"):
                 while True:
-                    got.append((await alice.recv(timeout=5)).payload)
+                    got.append((await alice.recv(timeout=60)).payload)
             assert got == list(range(len(got)))
             assert len(got) <= 5
             assert alice.close_code == 4029
@@ -707,7 +735,7 @@ async def test_a_relay_closes_who_sends_too_large(open_relay, open_agent):
         alice.relay_info.clear()  # so that it does not know
         await alice.broadcast("x" * 2000)
         with pytest.raises(ConnectionClosed) as closed:
-            await alice.recv(timeout=5)
+            await alice.recv(timeout=60)
         assert closed.value.code == 1009
 
 
@@ -719,16 +747,17 @@ async def test_a_relay_closes_who_reads_too_slowly(open_relay, open_agent, caplo
     ):
         with pytest.raises(InboxEmpty):
             slow.recv_nowait()
-        with anyio.fail_after(20):
+        with anyio.fail_after(120):
             while slow.agent_id in relay.switch.agents:
                 await fast.direct(slow.agent_id, "x" * 200_000)
                 await anyio.lowlevel.checkpoint()
         assert "reads too slowly" in caplog.text
         await fast.direct(fast.agent_id, "the others go on")
-        await fast.flush(timeout=30)
-        assert (await fast.recv(timeout=30)).payload == "the others go on"
+        await fast.flush(timeout=120)
+        assert (await fast.recv(timeout=120)).payload == "the others go on"
 
 
+@pytest.mark.slow
 async def test_a_relay_bounds_subscriptions(open_relay, open_agent):
     async with open_relay() as relay, open_agent(relay.url, reply_timeout=2) as client:
         await client.subscribe([str(n) for n in range(10_000)])
@@ -746,8 +775,8 @@ async def test_who_names_an_agent_again_and_again_does_not_drown_it(open_relay, 
     ):
         await alice.send(["bob"] * 100_000, "all at once")
         await alice.direct("bob", "after that")
-        assert (await bob.recv(timeout=10)).payload == "all at once"
-        assert (await bob.recv(timeout=10)).payload == "after that"
+        assert (await bob.recv(timeout=60)).payload == "all at once"
+        assert (await bob.recv(timeout=60)).payload == "after that"
 
 
 async def test_what_a_relay_keeps_of_a_subscription_is_small(open_relay, open_agent):
@@ -787,10 +816,10 @@ async def test_a_relay_that_restarts_is_joined_again(open_relay, open_agent):
         assert await alice.list_subscriptions() == ["bob"]
         async with open_agent(relay.url, agent_id="bob") as bob:
             await bob.direct("alice", "welcome back")
-        assert (await alice.recv(timeout=5)).payload == "welcome back"
+        assert (await alice.recv(timeout=60)).payload == "welcome back"
         with (
             pytest.raises(ConnectionFailed, match="does not accept the token"),
-            anyio.fail_after(5),
+            anyio.fail_after(60),
         ):
             await other.recv()
         await alice.close()
@@ -805,7 +834,7 @@ async def test_the_end_of_an_older_connection_leaves_the_newer_alone(open_relay,
             await eventually(lambda: len(relay.switch._seats["alice"]) == 1)
             await second.subscribe(["alice"])
             await second.direct("alice", "hears")
-            assert (await second.recv(timeout=5)).payload == "hears"
+            assert (await second.recv(timeout=60)).payload == "hears"
         await eventually(lambda: relay.switch.agents == [])
 
 
@@ -813,11 +842,11 @@ async def test_the_end_of_a_newer_connection_gives_its_place_back(open_relay, op
     async with open_relay() as relay, open_agent(relay.url, agent_id="alice") as first:
         async with open_agent(relay.url, token=first.token) as second:
             await first.direct("alice", "for the newest")
-            assert (await second.recv(timeout=5)).payload == "for the newest"
+            assert (await second.recv(timeout=60)).payload == "for the newest"
         await eventually(lambda: len(relay.switch._seats["alice"]) == 1)
         await first.subscribe(["bob"])  # which is answered, too
         await first.direct("alice", "for who is left")
-        assert (await first.recv(timeout=5)).payload == "for who is left"
+        assert (await first.recv(timeout=60)).payload == "for who is left"
 
 
 async def test_subscriptions_end_with_either_side(open_relay, open_agent):
@@ -837,7 +866,7 @@ async def test_a_connection_in_a_nursery(open_relay, open_agent):
         async with anyio.create_task_group() as tasks:
             client = await tasks.start(_run, open_agent(relay.url))
             await client.direct(client.agent_id, 1)
-            assert (await client.recv(timeout=5)).payload == 1
+            assert (await client.recv(timeout=60)).payload == 1
             await client.close()
 
 
@@ -861,7 +890,7 @@ async def test_no_log_shows_a_token_or_a_payload(open_relay, open_agent, caplog)
             tokens += [alice.token, bob.token]
             for _ in range(3):
                 await alice.broadcast(secret)
-                await bob.recv(timeout=5)
+                await bob.recv(timeout=60)
             await bob.send(["relay"], secret, secret)
             assert await alice.ask(secret, timeout=0.05) is None
             relay.revoke("alice")
@@ -957,7 +986,7 @@ async def test_a_command_that_is_not_answered(open_relay, open_agent):
         with pytest.raises(CallTimeout, match="has not answered list_subscriptions"):
             relay.switch._tell = lambda *args: None  # as one that says nothing
             await client.list_subscriptions()
-        assert len(there.intake.commands) == 0
+        assert len(there.dispatcher.commands) == 0
 
 
 # ---- the relay
@@ -970,17 +999,17 @@ async def test_text_that_is_not_utf_8_ends_its_connection_alone(open_relay, open
             await odd.next()
             odd.send(b"\xff")  # binary: no JSON, but no fault of the frame
             assert (await odd.next())["payload"]["message"] == "Malformed JSON"
-            odd.talk.send(Text(b'{"to":["odd-one"],"payload":"\xff"}'))
-            with anyio.fail_after(5):
-                await odd.talk.until(lambda: odd.talk.close_info is not None)
-            assert (odd.talk.close_info.by, odd.talk.close_info.code) == ("peer", 1007)
+            odd.sink.send(Text(b'{"to":["odd-one"],"payload":"\xff"}'))
+            with anyio.fail_after(60):
+                await odd.sink.until(lambda: odd.sink.close_info is not None)
+            assert (odd.sink.close_info.by, odd.sink.close_info.code) == ("peer", 1007)
         await other.direct(other.agent_id, "still there")
-        assert (await other.recv(timeout=5)).payload == "still there"
+        assert (await other.recv(timeout=60)).payload == "still there"
 
 
-async def test_a_relay_in_a_nursery_closes_its_agents_when_it_is_cancelled(leg, open_agent):
+async def test_a_relay_in_a_nursery_closes_its_agents_when_it_is_cancelled(backend, open_agent):
     async def serve(*, task_status):
-        await serve_arc_relay("127.0.0.1", 0, transport=leg.transport, task_status=task_status)
+        await serve_arc_relay("127.0.0.1", 0, transport=backend.transport, task_status=task_status)
 
     async with anyio.create_task_group() as tasks:
         relay = await tasks.start(serve)
@@ -989,15 +1018,15 @@ async def test_a_relay_in_a_nursery_closes_its_agents_when_it_is_cancelled(leg, 
         await client.connect()
         tasks.cancel_scope.cancel()
     with pytest.raises(ConnectionClosed) as closed:
-        await client.recv(timeout=5)
+        await client.recv(timeout=60)
     assert (closed.value.code, closed.value.reason) == (1001, "the relay is going away")
     await client.close()
 
 
-async def test_a_port_that_is_taken(leg, open_relay):
+async def test_a_port_that_is_taken(backend, open_relay):
     async with open_relay() as relay:
         with pytest.raises(OSError, match="cannot listen"):
-            await serve_arc_relay("127.0.0.1", relay.port, transport=leg.transport)
+            await serve_arc_relay("127.0.0.1", relay.port, transport=backend.transport)
         with pytest.raises(RuntimeError, match="the body's own"):
             async with open_relay():
                 raise RuntimeError("the body's own")

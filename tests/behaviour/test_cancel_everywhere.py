@@ -1,5 +1,5 @@
-"""Each call, cancelled at every place where that can happen, on every leg: nothing is lost, comes
-twice, is torn or left behind."""
+"""Each call, cancelled at every place where that can happen, on every backend: nothing is lost,
+comes twice, is torn or left behind."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import anyio
 import anyio.lowlevel
 import pytest
 import sniffio
-from support import Number, numbers
 
-from peer import peer_inside, serve_peer
-from roomz_peer import ack_of, client_of, enter
+from tests.behaviour.numbered_events import Number, numbers
+from tests.repetitions import cancel_everywhere
+from tests.scripted_roomz_server import ack_of, client_of, enter
+from tests.scripted_server import peer_inside, serve_peer
 from vuer_trio import Backoff, Fifo, VuerError
 from vuer_trio.events import ServerEvent, ServerRPC
-from vuer_trio.testing.cancelling import cancel_everywhere
 from vuer_trio.testing.server import open_memory_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.no_cover]
@@ -40,7 +40,7 @@ async def everywhere(scenario) -> int:
 
 async def gone(peer) -> list:
     """What a peer has got, when all its clients have left."""
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         for conn in peer.connections:
             await conn.wait_disconnected()
             assert conn.protocol_error is None, "a frame was torn"
@@ -145,7 +145,7 @@ async def test_receiving(open_client, open_peer):
                     got.append(event.data)
                     break
             while len(got) < 6:
-                got.append((await client.recv(timeout=30)).data)
+                got.append((await client.recv(timeout=60)).data)
             assert got == list(range(6))
 
     assert await everywhere(scenario) > 2
@@ -159,7 +159,7 @@ async def test_flushing(open_client, open_peer):
                 await client.flush()
                 client.send @ Number(value=2)
                 await client.flush(timeout=50)
-            await client.flush(timeout=30)
+            await client.flush(timeout=60)
             (arrived,) = [numbers(conn.messages) for conn in peer.connections]
             assert arrived in ([1], [1, 2])
             assert arrived == [1, 2] or here.cancelled
@@ -179,6 +179,7 @@ async def restarts(conn):
     await conn.wait_ended()
 
 
+@pytest.mark.slow
 async def test_receiving_over_reconnections(open_client):
     async def scenario(here):
         got, restarts.connections = [], 0
@@ -188,7 +189,7 @@ async def test_receiving_over_reconnections(open_client):
                     while len(got) < 6:
                         got.append((await client.recv()).data)
                 while len(got) < 6:
-                    got.append((await client.recv(timeout=30)).data)
+                    got.append((await client.recv(timeout=60)).data)
                 assert got == list(range(6))
                 assert client.generation == 3
             await gone(peer)
@@ -196,6 +197,7 @@ async def test_receiving_over_reconnections(open_client):
     assert await everywhere(scenario) > 30
 
 
+@pytest.mark.slow
 async def test_a_life_with_reconnections(open_client):
     async def scenario(here):
         got, restarts.connections = [], 0
@@ -266,19 +268,19 @@ async def test_a_session_asks(new_server, open_client):
                 return [event.data]
 
             async with client:
-                with anyio.fail_after(30):
+                with anyio.fail_after(60):
                     await done.wait()
                 client.send @ Number(value="behind")
                 await client.flush()
                 while "BEHIND" not in told:
-                    told.append((await client.recv(timeout=30)).etype)
+                    told.append((await client.recv(timeout=60)).etype)
                 replies = [reply for reply in got if reply != "sent"]
                 assert replies == [[n] for n in range(len(replies) - 1)] + [["after"]]
                 assert set(asked) == {*range(len(asked) - 1), "after"}  # answered side by side
                 assert len(replies) <= len(asked)
                 assert told.count("SAID") == got.count("sent")
                 (waiting,) = [session._dispatcher.waiting for session in app.sessions]
-                assert (waiting._count, waiting._tills) == (0, {})
+                assert (waiting.count, waiting._tills) == (0, {})
 
     assert await everywhere(scenario) > 10
 
@@ -325,12 +327,12 @@ async def listens(conn):
         await conn.send_text(ack_of(asked, {"status": "ok"}))
 
 
-async def test_a_visitor_sends(leg, tmp_path):
+async def test_a_visitor_sends(backend, tmp_path):
     async def scenario(here):
         async with peer_inside(listens) as peer:
             sent = []
             url = peer.uri.replace("ws:", "http:")
-            client = client_of(url, tmp_path, transport=leg.transport)
+            client = client_of(url, tmp_path, transport=backend.transport)
             async with client:
                 async with here:
                     for n in range(3):

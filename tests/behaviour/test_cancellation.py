@@ -6,9 +6,11 @@ import random
 
 import anyio
 import pytest
-from support import Number, numbers, open_sockets, task_count
 
-from peer import serve_peer
+from tests.behaviour.numbered_events import Number, numbers
+from tests.repetitions import times
+from tests.resource_counts import open_sockets, task_count
+from tests.scripted_server import serve_peer
 from vuer_trio import ConnectionClosed, Fifo
 
 pytestmark = pytest.mark.anyio
@@ -18,6 +20,7 @@ tcp_and_tls = pytest.mark.parametrize("tls", [False, True], ids=["tcp", "tls"])
 
 
 @tcp_and_tls
+@pytest.mark.no_cover
 async def test_a_send_cancelled_half_way_leaves_a_whole_stream(open_client, tls):
     blob = bytes(20 * MIB)
     async with serve_peer(tls=tls, receive_buffer=4096) as peer:
@@ -55,12 +58,13 @@ async def test_a_block_cancelled_in_mid_frame_ends_the_stream_there(open_client,
         assert scope.cancelled_caught
         assert not client.connected
         conn.resume_reading()
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await conn.wait_disconnected()
         assert numbers(conn.messages) == [1]
         assert conn.close_code is None
 
 
+@pytest.mark.no_cover
 async def test_sends_under_random_deadlines_arrive_once_or_not_at_all(open_client):
     rng = random.Random(7)
 
@@ -75,19 +79,20 @@ async def test_sends_under_random_deadlines_arrive_once_or_not_at_all(open_clien
     async with serve_peer(slow_reader, receive_buffer=4096) as peer:
         outbox = Fifo(2, max_bytes=30_000)
         async with open_client(peer.uri, outbox=outbox, close_timeout=20) as client:
-            for n in range(400):
+            for n in range(times(100, 400)):
                 with anyio.move_on_after(rng.random() * 0.003) as scope:
                     await client.send(Number(value=n, pad=bytes(20_000)))
                     sent.append(n)
                 cancelled += scope.cancelled_caught
         assert numbers((await peer.connection()).messages) == sent
-    assert cancelled > 10
+    assert cancelled > 2
     assert len(sent) > 10
 
 
+@pytest.mark.no_cover
 async def test_receives_under_random_deadlines_lose_nothing(open_client):
     rng = random.Random(8)
-    count = 3000
+    count = times(600, 3000)
 
     async def script(conn):
         await conn.accept()
@@ -106,9 +111,10 @@ async def test_receives_under_random_deadlines_lose_nothing(open_client):
                         seen.append((await client.recv()).data)
                 cancelled += scope.cancelled_caught
     assert seen == list(range(count))
-    assert cancelled > 100
+    assert cancelled > count // 30
 
 
+@pytest.mark.no_cover
 async def test_opening_and_cancelling_leaves_no_task_and_no_socket(open_client):
     rng = random.Random(9)
     outcomes = {"opened": 0, "cancelled": 0}
@@ -120,17 +126,18 @@ async def test_opening_and_cancelling_leaves_no_task_and_no_socket(open_client):
             span = 3 * (anyio.current_time() - start)  # to be hit while it opens, and after
         await anyio.sleep(0.05)
         tasks, sockets = task_count(), open_sockets()
-        for _ in range(200):
+        count = times(50, 200)
+        for _ in range(count):
             with anyio.move_on_after(rng.random() * span) as scope:
                 async with open_client(peer.uri) as client:
                     outcomes["opened"] += 1
                     await client.recv()
             outcomes["cancelled"] += scope.cancelled_caught
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while task_count() > tasks or open_sockets() > sockets:
                 await anyio.sleep(0.01)
-    assert outcomes["cancelled"] == 200
-    assert 0 < outcomes["opened"] < 200
+    assert outcomes["cancelled"] == count
+    assert 0 < outcomes["opened"] < count
 
 
 async def test_a_permit_dropped_or_cancelled_gives_its_slot_back(open_client):

@@ -7,14 +7,14 @@ import time
 
 import anyio
 import pytest
-from raw_client import eventually
-from support import Number, numbers
 
-from peer import Opcode, encode_frame, serve_peer
+from tests.behaviour.numbered_events import Number, numbers
+from tests.behaviour.raw_client import eventually
+from tests.scripted_server import Opcode, encode_frame, serve_peer
 from vuer_trio import ConnectionClosed, Fifo
 
 pytestmark = pytest.mark.anyio
-DEADLINE = 20  # seconds; only broken code gets there
+DEADLINE = 60  # seconds; only broken code gets there
 CLOSE_4001 = encode_frame(Opcode.CLOSE, (4001).to_bytes(2, "big"))
 CLOSE_1000 = encode_frame(Opcode.CLOSE, (1000).to_bytes(2, "big"))
 FAULT = b"\x83\x00"  # there is no such opcode

@@ -1,4 +1,4 @@
-"""Delivery policies and staleness, over sockets and on every leg."""
+"""Delivery policies and staleness, over sockets and on every backend."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 import anyio
 import msgpack
 import pytest
-from raw_client import eventually
-from support import Number, go, numbers, on_go, stream
 
-from peer import serve_peer
+from tests.behaviour.numbered_events import Number, go, numbers, on_go, stream
+from tests.behaviour.raw_client import eventually
+from tests.scripted_server import serve_peer
 from vuer_trio import (
     ClientClosed,
     ConnectionClosed,
@@ -78,7 +78,7 @@ async def send_all_ways(client, count):
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(other)
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             for n in range(0, count, 5):
                 client.send @ Number(value=n)
                 await client.send(Number(value=n + 1))
@@ -101,6 +101,8 @@ async def test_an_outbox_drops_the_oldest(stuck):
         assert client.statistics().outbox_bytes == 0
 
 
+@pytest.mark.slow
+@pytest.mark.no_cover
 async def test_an_outbox_is_bounded_in_bytes_under_a_program_that_floods_it(stuck):
     for policy in (DropOldest(max_bytes=MIB), Latest(lambda e: e.value, max_bytes=MIB)):
         async with stuck(policy) as (client, conn):
@@ -210,7 +212,7 @@ async def test_they_fail_as_others_do_when_the_connection_has_ended(open_client,
 async def read_all(client, peer):
     """Let the peer's script run to its end without receiving anything."""
     await go(client)
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         await peer.join()
         await client.flush()  # the reader reads on: the pong comes behind all of it
 
@@ -305,6 +307,7 @@ async def test_an_inbox_that_discards_keeps_nothing_and_its_recv_waits_for_the_e
     ],
     ids=["drop oldest", "latest", "discard"],
 )
+@pytest.mark.no_cover
 async def test_an_inbox_is_bounded_under_a_peer_that_floods_it(open_client, inbox):
     most = 0
 
@@ -370,7 +373,7 @@ async def test_events_that_wait_for_a_slow_handler_have_the_policy_of_the_inbox(
         client.on("N", slow)
         client.on("N", lambda event: others.append(event.data))
         async with client:
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 while not seen:
                     await anyio.sleep(0.001)
                 await client.send(Number())
@@ -408,7 +411,7 @@ async def test_requests_do_not_replace_each_other_nor_do_their_answers(open_clie
 
         async with client:
             await client.send(Number())
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 while client.statistics().received < 100:
                     await anyio.sleep(0.001)
                 go.set()
@@ -440,7 +443,7 @@ async def test_what_waits_in_a_gap_has_the_policy_too(open_client, policy):
                 await anyio.wait_all_tasks_blocked()
                 for n in range(100):
                     client.send @ Number(value=n)
-                with anyio.fail_after(10):
+                with anyio.fail_after(60):
                     await anext(changes)
             assert flushed == [True]
             await client.flush()
@@ -449,7 +452,7 @@ async def test_what_waits_in_a_gap_has_the_policy_too(open_client, policy):
             assert numbers(conn.messages) == kept
             assert client.statistics().dropped == 100 - len(kept)
             await conn.send_event({"etype": "N", "data": 1})
-            assert (await client.recv(timeout=5)).data == 1
+            assert (await client.recv(timeout=60)).data == 1
             assert client.latest("N", max_age=5).data == 1
 
 
@@ -464,7 +467,7 @@ async def test_latest(open_client):
         assert client.latest("N", max_age=10).data == 9
         assert [event.data for event in await client.recv_many()] == list(range(10))
         await anyio.sleep(0.01)
-        with pytest.raises(Stale, match=r"newest N is 0\.0\d+ s old, over 0\.005 s"):
+        with pytest.raises(Stale, match=r"newest N is \d+\.\d+ s old, over 0\.005 s"):
             client.latest("N", max_age=0.005)
         with pytest.raises(TimeoutError):
             client.latest("N", max_age=0.005)
@@ -486,7 +489,7 @@ async def test_a_lease_is_pushed_by_events_and_runs_out_without(open_client):
         await conn.send_event({"etype": "N", "data": 1})
 
     async with serve_peer(script) as peer, open_client(peer.uri) as client:
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             with pytest.raises(Stale, match=r"no N came within 0\.2 s; the newest was read"):
                 with client.lease("N", max_age=0.2) as lease:
                     first = lease.scope.deadline
@@ -509,7 +512,7 @@ async def test_a_lease_runs_out_when_the_connection_is_lost(open_client):
         await conn.abort()
 
     async with serve_peer(script) as peer, open_client(peer.uri) as client:
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             with pytest.raises(Stale):
                 with client.lease("N", max_age=0.15):
                     await anyio.sleep_forever()

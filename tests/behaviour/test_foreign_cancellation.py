@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from raw_client import eventually, witnessed
-from support import task_count
 
-from legs import LEGS
-from peer import serve_peer
-from roomz_peer import client_of, enter, message
+from tests.backends import BACKENDS
+from tests.behaviour.raw_client import eventually, witnessed
+from tests.resource_counts import task_count
+from tests.scripted_roomz_server import client_of, enter, message
+from tests.scripted_server import serve_peer
 from vuer_trio import ConnectionClosed, open_vuer_server
 from vuer_trio.events import ClientEvent
 
@@ -18,8 +18,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyn
 
 
 @pytest.fixture
-def leg():
-    return next(leg for leg in LEGS if leg.backend == "asyncio")
+def backend():
+    return next(backend for backend in BACKENDS if backend.runtime == "asyncio")
 
 
 async def awaits_what_is_cancelled(*args):
@@ -39,8 +39,9 @@ async def test_of_a_handler_and_of_a_spawned_task(new_server, open_client, caplo
         both.client.send @ ClientEvent(etype="BAD")
         both.client.send @ ClientEvent(etype="TASK")
         await both.echo()
-        await eventually(lambda: tasks and tasks[0].done)
+        await eventually(lambda: tasks and tasks[0].done())
         await eventually(lambda: caplog.text.count("awaited what was cancelled") == 3)
+        both.tasks += 1  # what starts concurrent handlers, from the first of them on
         await both.nothing_is_left()
 
 
@@ -59,7 +60,7 @@ async def test_of_a_program_ends_its_session_with_1011(new_server, open_client, 
         before = task_count()
         async with open_client(server.uri) as client:
             with pytest.raises(ConnectionClosed, match="1011"):
-                await client.recv(timeout=5)
+                await client.recv(timeout=60)
         await eventually(lambda: not app.sessions)
         await eventually(lambda: task_count() <= before)
     assert "so the session of" in caplog.text
@@ -84,7 +85,7 @@ async def test_of_a_handler_of_an_agent(open_relay, open_agent, caplog):
             await listening
 
 
-async def test_of_a_handler_in_a_room(leg, tmp_path, caplog):
+async def test_of_a_handler_in_a_room(backend, tmp_path, caplog):
     seen = []
 
     async def talks(conn):
@@ -93,7 +94,7 @@ async def test_of_a_handler_in_a_room(leg, tmp_path, caplog):
             await conn.send_text(message(content))
 
     async with serve_peer(talks) as peer:
-        client = client_of(peer.uri, tmp_path, transport=leg.transport)
+        client = client_of(peer.uri, tmp_path, transport=backend.transport)
         client.on("message", awaits_what_is_cancelled)
         client.on("message", lambda data: seen.append(data["content"]))
         async with client:
@@ -119,7 +120,7 @@ async def test_its_own_cancellation_is_not_swallowed(new_server, open_client):
         before = task_count()
         async with open_client(server.uri) as client:
             client.send @ ClientEvent(etype="WAIT")
-            await client.flush(timeout=5)
+            await client.flush(timeout=60)
         await eventually(lambda: not app.sessions)
         await eventually(lambda: task_count() <= before)
     assert seen == ["cancelled", "left"]

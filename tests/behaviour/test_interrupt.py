@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 
 import anyio
@@ -10,7 +11,7 @@ import pytest
 import trio
 import trio.lowlevel
 
-from peer import accept_and_read, memory_peer
+from tests.scripted_server import accept_and_read, memory_peer
 from vuer_trio import Vuer, VuerClient, open_vuer_client, open_vuer_server
 from vuer_trio._nursery import open_plain_nursery
 from vuer_trio._runtime import runtime
@@ -118,6 +119,7 @@ def test_what_strikes_a_handler_leaves_the_run(run, form, strike):
 
     with pytest.raises(SystemExit if strike is leave else KeyboardInterrupt):
         run(main)
+    gc.collect()  # asyncio says now of a task that has ended so, and not in another test
 
 
 def test_an_interrupt_wins_at_every_depth():

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(__file__).parents[1] / "interrupt_program.py"
-MOMENTS = 40
+from tests import ROOT
+from tests.recording_files import need_mcap
+from tests.repetitions import sample, times
+
+MOMENTS = times(6, 40)
+SEED = 12 + sample()
 
 ASYNC = [
     *("streams", "comes_and_goes", "connects", "reconnects", "serves", "serves_in_a_nursery"),
@@ -17,20 +20,45 @@ ASYNC = [
 ]
 
 
+#: one of the two usually, by chance
+BACKENDS = [
+    pytest.param(
+        program,
+        backend,
+        "lines",
+        marks=[pytest.mark.thorough] if (n + other + sample()) % 2 else [],
+    )
+    for n, program in enumerate(ASYNC)
+    for other, backend in enumerate(("trio", "asyncio"))
+]
+
+
 @pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("program", "backend", "by"),
     [
-        *((program, backend, "lines") for program in ASYNC for backend in ("trio", "asyncio")),
+        *BACKENDS,
         # a condition of the threading module's is torn by a signal at one of its lines
         ("blocks", "trio", "time"),
     ],
 )
 def test_only_keyboard_interrupt_leaves_a_program(program, backend, by):
+    if program == "records":
+        need_mcap()
     done = subprocess.run(
-        [sys.executable, str(PROGRAM), program, backend, str(MOMENTS), "12", by],
+        [
+            sys.executable,
+            "-m",
+            "tests.programs.interrupted",
+            program,
+            backend,
+            str(MOMENTS),
+            str(SEED),
+            by,
+        ],
         capture_output=True,
         text=True,
+        cwd=ROOT,
         timeout=240,
     )
     assert done.returncode == 0, done.stdout + done.stderr

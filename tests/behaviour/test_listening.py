@@ -12,15 +12,20 @@ import anyio
 import pytest
 import sniffio
 import trio
-from doors import MAX_SIZE, Talk, connected, serving, tls_contexts
-from support import open_sockets, task_count
-from test_knocking import GOOD, head, masked, send_raw, status_of
 
+from tests.behaviour.test_incoming_requests import GOOD, head, masked, send_raw, status_of
+from tests.behaviour.transport_harness import (
+    MAX_SIZE,
+    RecordingSink,
+    connected,
+    serving,
+    tls_contexts,
+)
+from tests.resource_counts import Census, open_sockets, task_count
 from vuer_trio._net.listeners import bind
 from vuer_trio._runtime import runtime
 from vuer_trio._websocket import accept as listen_module
-from vuer_trio._websocket.accept import greet_stream, listen
-from vuer_trio._websocket.listen_options import ListenOptions
+from vuer_trio._websocket.accept import ListenOptions, greet_stream, listen
 
 pytestmark = pytest.mark.anyio
 
@@ -28,44 +33,53 @@ pytestmark = pytest.mark.anyio
 # ---- addresses
 
 
-async def test_all_addresses_of_a_host_share_a_port(leg):
-    async with serving(leg, host="localhost") as server:
+async def test_all_addresses_of_a_host_share_a_port(backend):
+    async with serving(backend, host="localhost") as server:
         assert {port for _, port in server.addresses} == {server.port}
         assert ("127.0.0.1", server.port) in server.addresses
         async with connected(server.uri()):
             pass
-    async with serving(leg, host=None) as server:
+    async with serving(backend, host=None) as server:
         assert len({port for _, port in server.addresses}) == 1
         async with connected(server.uri()):
             pass
 
 
-async def test_a_port_that_is_taken_is_an_os_error_that_names_it(leg):
-    async with serving(leg) as server:
-        listening = ListenOptions("127.0.0.1", server.port, MAX_SIZE, transport=leg.transport)
-        before = open_sockets()
+async def test_a_port_that_is_taken_is_an_os_error_that_names_it(backend):
+    async with serving(backend) as server:
+        listening = ListenOptions("127.0.0.1", server.port, MAX_SIZE, transport=backend.transport)
+        before = Census.take()
         with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1, port {server.port}: ") as e:
             await listen(server.rt, listening, server.echo, lambda addresses: None)
         assert e.value.errno == errno.EADDRINUSE
-        assert open_sockets() == before
+        assert before.left_behind() == []
 
 
-async def test_a_host_that_is_none_of_this_machine_is_an_os_error(leg):
+async def test_a_host_that_is_none_of_this_machine_is_an_os_error(backend):
     rt = runtime()
     for host in ("nowhere.invalid", "203.0.113.1"):
-        with pytest.raises(OSError, match=f"cannot listen on {host}"):
+        with pytest.raises(OSError, match=f"cannot listen on {host}, port 0: .*: .*host"):
             await listen(rt, ListenOptions(host, 0, MAX_SIZE), None, lambda addresses: None)
 
 
-async def test_a_port_can_be_listened_on_again_at_once(leg):
-    async with serving(leg) as server:
+async def test_a_port_for_root_is_an_os_error_that_says_so(backend, monkeypatch):
+    def forbidden(listener, address):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("vuer_trio._net.listeners._listen", forbidden)
+    with pytest.raises(PermissionError, match=r"port 80: .*: ports below 1024 are for root"):
+        await listen(runtime(), ListenOptions("127.0.0.1", 80, 1), None, lambda addresses: None)
+
+
+async def test_a_port_can_be_listened_on_again_at_once(backend):
+    async with serving(backend) as server:
         async with connected(server.uri()):
             pass
-    async with serving(leg, port=server.port) as again:
+    async with serving(backend, port=server.port) as again:
         assert again.port == server.port
 
 
-async def test_a_transport_that_can_not_be_had_is_a_value_error(leg, monkeypatch):
+async def test_a_transport_that_can_not_be_had_is_a_value_error(backend, monkeypatch):
     rt = runtime()
     monkeypatch.setattr(listen_module, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="needs that package"):
@@ -75,7 +89,7 @@ async def test_a_transport_that_can_not_be_had_is_a_value_error(leg, monkeypatch
             await listen(rt, ListenOptions(None, 0, 1, transport="trio-websocket"), None, None)
 
 
-async def test_a_port_that_is_free_on_one_address_only_is_not_taken(leg, monkeypatch):
+async def test_a_port_that_is_free_on_one_address_only_is_not_taken(backend, monkeypatch):
     """Another port is tried for all."""
     tries = []
     with socket.socket() as taken:
@@ -100,7 +114,7 @@ async def test_a_port_that_is_free_on_one_address_only_is_not_taken(leg, monkeyp
 # ---- greetings that fail
 
 
-async def test_what_a_greeting_raises_is_logged_and_ends_nobody_else(leg, caplog):
+async def test_what_a_greeting_raises_is_logged_and_ends_nobody_else(backend, caplog):
     caplog.set_level(logging.DEBUG, "vuer_trio.server")
 
     async def greet(server, incoming):
@@ -108,23 +122,23 @@ async def test_what_a_greeting_raises_is_logged_and_ends_nobody_else(leg, caplog
             raise KeyError("a fault of the program's")
         await server.echo(incoming)
 
-    async with serving(leg, greet) as server, connected(server.uri()) as talk:
+    async with serving(backend, greet) as server, connected(server.uri()) as sink:
         assert await send_raw(server, head(b"Host: x", first=b"GET /fail HTTP/1.1")) == b""
-        talk.send(b"still here")
-        with anyio.fail_after(5):
-            await talk.until(lambda: talk.messages)
+        sink.send(b"still here")
+        with anyio.fail_after(60):
+            await sink.until(lambda: sink.messages)
     errors = [record for record in caplog.records if record.levelno >= logging.WARNING]
     (error,) = errors
     assert error.exc_info[0] is KeyError
     assert "127.0.0.1:" in error.getMessage()
 
 
-async def test_a_greeting_that_passes_a_failed_handshake_on_is_no_error(leg, caplog):
+async def test_a_greeting_that_passes_a_failed_handshake_on_is_no_error(backend, caplog):
     caplog.set_level(logging.DEBUG, "vuer_trio.server")
-    async with serving(leg) as server:
+    async with serving(backend) as server:
         data = head(*GOOD).replace(b"Version: 13", b"Version: 7")
         assert status_of(await send_raw(server, data)) == 426
-        with anyio.fail_after(3):
+        with anyio.fail_after(60):
             while "a bad upgrade" not in caplog.text:
                 await anyio.sleep(0.01)
     assert [record.levelname for record in caplog.records] == ["DEBUG"]
@@ -149,7 +163,7 @@ class Crowded:
         return getattr(self._listener, name)
 
 
-async def test_no_room_is_logged_once_and_waited_out(leg, monkeypatch, caplog):
+async def test_no_room_is_logged_once_and_waited_out(backend, monkeypatch, caplog):
     crowded = []
 
     async def bind_crowded(*args):
@@ -160,11 +174,11 @@ async def test_no_room_is_logged_once_and_waited_out(leg, monkeypatch, caplog):
         return crowded
 
     monkeypatch.setattr(listen_module, "bind", bind_crowded)
-    async with serving(leg) as server:
-        async with connected(server.uri()) as talk:
-            talk.send(b"in")
-            with anyio.fail_after(5):
-                await talk.until(lambda: talk.messages)
+    async with serving(backend) as server:
+        async with connected(server.uri()) as sink:
+            sink.send(b"in")
+            with anyio.fail_after(60):
+                await sink.until(lambda: sink.messages)
     assert crowded[0].failures == []
     (record,) = [record for record in caplog.records if record.name == "vuer_trio.server"]
     assert "Too many open files; raise the limit" in record.getMessage()
@@ -190,25 +204,25 @@ def wrap_inet(ends):
     return near, far
 
 
-async def test_one_open_stream_is_greeted_as_it_is(leg):
+async def test_one_open_stream_is_greeted_as_it_is(backend):
     rt = runtime()
     near, far = await stream_pair()
-    listening = ListenOptions(None, 0, MAX_SIZE, transport=leg.transport)
+    listening = ListenOptions(None, 0, MAX_SIZE, transport=backend.transport)
     seen = []
 
     async def greet(incoming):
         seen.append((incoming.peer, incoming.secure, incoming.request.target))
         async with rt.open_nursery() as nursery:
-            talk = Talk(echo=True)
-            await talk.carry(await incoming.accept(talk, nursery))
+            sink = RecordingSink(echo=True)
+            await sink.carry(await incoming.accept(sink, nursery))
             nursery.cancel_scope.cancel()
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with rt.open_nursery() as nursery:
             nursery.start_soon(greet_stream, rt, listening, far, greet)
-            async with connected("ws://memory/x", leg.transport, stream=near) as talk:
-                talk.send(b"over a stream", b"x" * 100_000)
-                await talk.until(lambda: len(talk.messages) == 2)
+            async with connected("ws://memory/x", backend.transport, stream=near) as sink:
+                sink.send(b"over a stream", b"x" * 100_000)
+                await sink.until(lambda: len(sink.messages) == 2)
     assert seen == [("a stream", False, "/x")]
 
 
@@ -241,12 +255,12 @@ async def page_or_echo(server, incoming):
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
-async def test_a_cancellation_at_any_step_leaves_nothing_behind(leg, caplog, secure):
+async def test_a_cancellation_at_any_step_leaves_nothing_behind(backend, caplog, secure):
     server_context, client_context = tls_contexts() if secure else (None, None)
     sockets, tasks = open_sockets(), task_count()
     step, well = 0, []
     while not (well and well[-1]):
-        async with serving(leg, page_or_echo, context=server_context) as server:
+        async with serving(backend, page_or_echo, context=server_context) as server:
             over = server.rt.Event()
 
             async def call(server, over):
@@ -257,10 +271,10 @@ async def test_a_cancellation_at_any_step_leaves_nothing_behind(leg, caplog, sec
                 nursery.start_soon(call, server, over)
                 for _ in range(step):
                     await anyio.lowlevel.checkpoint()
-                with anyio.fail_after(3):
+                with anyio.fail_after(20):
                     await server.stop()
                     await over.wait()
-        with anyio.fail_after(3):
+        with anyio.fail_after(60):
             while open_sockets() > sockets or task_count() > tasks:
                 await anyio.sleep(0.001)
         step += 1 + step // 30

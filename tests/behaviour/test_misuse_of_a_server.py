@@ -7,8 +7,8 @@ from functools import partial
 
 import anyio
 import pytest
-from raw_client import eventually, witnessed
 
+from tests.behaviour.raw_client import eventually, witnessed
 from vuer_trio import CallTimeout, ConnectionClosed, EncodeError, open_vuer_server
 from vuer_trio._connection.policies import Fifo
 from vuer_trio.events import ClientEvent, Frame, Noop, ServerRPC, Upsert
@@ -91,7 +91,7 @@ async def test_requests_take_their_documented_arguments_by_place_too(new_server,
             await session.get_webxr_mesh("mesh", 0.01)
         with pytest.raises(CallTimeout, match=r"within 0\.01 s"):
             await session.rpc(ServerRPC(None), 0.01)
-        picture, mesh, _ = [await client.recv(timeout=5) for _ in range(3)]
+        picture, mesh, _ = [await client.recv(timeout=60) for _ in range(3)]
         assert (picture.key, picture.data) == ("K", {"quality": 0.5})
         assert (mesh.key, mesh.data) == ("mesh", {})
 
@@ -127,9 +127,9 @@ async def test_functions_of_the_wrong_kind(new_server, open_client, caplog):
         return session.client_info and None
 
     async with open_vuer_server(app) as server, open_client(server.uri) as client:
-        assert await client.recv(timeout=5) == "NOOP"
+        assert await client.recv(timeout=60) == "NOOP"
         with pytest.raises(ConnectionClosed, match="1011"):
-            await client.recv(timeout=5)
+            await client.recv(timeout=60)
     assert "unknowable_program returned nothing to await: spawn an async function" in caplog.text
     assert "unknowable_program raised, so the session of" in caplog.text
 
@@ -190,7 +190,7 @@ async def test_a_request_goes_out_in_the_order_of_the_calls(new_server, open_cli
                 await anyio.lowlevel.checkpoint()
                 session @ Noop()
                 calls.append("NOOP")
-        got = [await client.recv(timeout=5) for _ in calls]
+        got = [await client.recv(timeout=60) for _ in calls]
         assert [f"RPC {e.data}" if e == "RPC" else e.etype for e in got] == calls
 
 
@@ -210,7 +210,7 @@ async def test_a_request_waits_for_room(new_server, open_client):
             await session.rpc(ServerRPC(6), ttl=5)
         assert scope.cancelled_caught
         await session.send(Upsert(Box(key="c")))
-        assert [(await client.recv(timeout=5)).etype for _ in range(5)] == ["UPSERT"] * 5
+        assert [(await client.recv(timeout=60)).etype for _ in range(5)] == ["UPSERT"] * 5
 
 
 async def test_a_generator_is_closed_where_it_waits(new_server, open_client):
@@ -231,5 +231,5 @@ async def test_a_generator_is_closed_where_it_waits(new_server, open_client):
 
     async with open_vuer_server(app) as server:
         async with open_client(server.uri) as client:
-            assert await client.recv(timeout=5) == "NOOP"
+            assert await client.recv(timeout=60) == "NOOP"
         await eventually(lambda: seen == ["inner"])

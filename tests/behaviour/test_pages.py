@@ -6,12 +6,12 @@ import os
 import socket
 import tracemalloc
 from contextlib import AsyncExitStack
-from pathlib import Path
+from io import FileIO
 
 import anyio
 import pytest
-from raw_client import eventually, raw
 
+from tests.behaviour.raw_client import eventually, raw
 from vuer_trio import open_vuer_server
 
 pytestmark = pytest.mark.anyio
@@ -50,7 +50,7 @@ def root(tmp_path):
     return folder
 
 
-async def ask(server, target, method="GET", *headers, within=5.0):
+async def ask(server, target, method="GET", *headers, within=15.0):
     """Status, headers and body."""
     async with raw(server.port) as client:
         lines = [f"{method} {target} HTTP/1.1", *(headers or ("Host: here.local:1",))]
@@ -119,7 +119,7 @@ OUTSIDE = [
 async def test_nothing_outside_the_folder(new_server, root, caplog):
     async with open_vuer_server(new_server(client_root=root)) as server:
         for target in OUTSIDE:
-            with anyio.fail_after(5):
+            with anyio.fail_after(60):
                 status, _, body = await ask(server, target)
             assert status == 404, target
             assert b"SECRET" not in body
@@ -129,15 +129,17 @@ async def test_nothing_outside_the_folder(new_server, root, caplog):
     assert "Traceback" not in caplog.text
 
 
-async def test_other_methods(new_server, root):
+async def test_other_methods(new_server, root, no_web_client):
     for app in (new_server(client_root=root), new_server()):
         async with open_vuer_server(app) as server:
-            for method in ("POST", "PUT", "DELETE", "OPTIONS", "TRACE", "BREW"):
+            for method in ("POST", "PUT", "DELETE", "TRACE", "BREW"):
                 status, headers, _ = await ask(server, "/", method)
-                assert (status, headers["allow"]) == (405, "GET, HEAD")
+                assert (status, headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+            status, headers, _ = await ask(server, "/", "OPTIONS")
+            assert (status, headers["allow"]) == (204, "GET, HEAD, OPTIONS")
 
 
-async def test_without_a_folder_there_is_one_page(new_server, caplog):
+async def test_without_a_folder_there_is_one_page(new_server, no_web_client, caplog):
     async with open_vuer_server(new_server()) as server:
         status, headers, body = await ask(server, "/?a=b")
         assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
@@ -152,7 +154,7 @@ async def test_without_a_folder_there_is_one_page(new_server, caplog):
     "host",
     ['"><script>alert(1)</script>', "a'b&c<d>", 'x" onclick="y', "ünï", "{uri}", "a b", ""],
 )
-async def test_a_host_is_text_wherever_it_is_shown(new_server, host):
+async def test_a_host_is_text_wherever_it_is_shown(new_server, no_web_client, host):
     """Where any is taken; by default these are refused."""
     async with open_vuer_server(new_server()) as server:
         status, headers, body = await ask(server, "/", "GET", f"Host: {host}")
@@ -170,7 +172,7 @@ async def test_a_host_is_text_wherever_it_is_shown(new_server, host):
         assert page.count('"') == 4
 
 
-async def test_an_http_1_0_request_without_a_host(new_server):
+async def test_an_http_1_0_request_without_a_host(new_server, no_web_client):
     async with open_vuer_server(new_server()) as server, raw(server.port) as client:
         await client.send(b"GET / HTTP/1.0\r\n\r\n")
         await client.end()
@@ -185,7 +187,7 @@ SIZE = 12 << 20
 async def begin(server, client, target="/large.bin"):
     """Ask for a file, and read no more than its status."""
     await client.send(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         return (await client.stream.receive(15)).decode()
 
 
@@ -215,17 +217,23 @@ async def test_slow_readers_of_large_files_cost_a_slice_each(new_server, root):
         await eventually(lambda: len(server._pages.turns) == 0)
 
 
-async def test_a_head_opens_no_file(new_server, root, monkeypatch):
+async def test_a_head_reads_no_more_than_the_beginning_of_a_file(new_server, root, monkeypatch):
     with (root / "large.bin").open("wb") as file:
         file.truncate(100 << 30)  # with nothing in it
-    opened, open_ = [], Path.open
-    monkeypatch.setattr(Path, "open", lambda path, *a, **k: opened.append(path) or open_(path, *a))
+    read, read_ = [], FileIO.read
+
+    class Counting(FileIO):
+        def read(self, size=-1):
+            data = read_(self, size)
+            read.append(len(data))
+            return data
+
+    monkeypatch.setattr("vuer_trio.workspace.folder.FileIO", Counting)
     async with open_vuer_server(new_server(client_root=root)) as server:
         status, headers, body = await ask(server, "/large.bin", "HEAD")
         assert (status, headers["content-length"], body) == (200, str(100 << 30), b"")
-        assert opened == []
+        assert 0 < sum(read) <= 64
         assert (await ask(server, "/index.html"))[2] == b"<p>the client"
-        assert opened == [root / "index.html"]
 
 
 async def test_an_empty_file(new_server, root):
@@ -258,6 +266,7 @@ async def test_a_file_that_changes_while_it_is_sent(new_server, root, caplog):
     assert "Traceback" not in caplog.text
 
 
+@pytest.mark.slow
 async def test_readers_that_stay_keep_nobody_from_a_session_or_a_page(
     new_server, open_client, root
 ):
@@ -269,10 +278,10 @@ async def test_readers_that_stay_keep_nobody_from_a_session_or_a_page(
         clients = [await stack.enter_async_context(raw(server.port)) for _ in range(80)]
         for client in clients:
             await client.send(b"GET /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        await eventually(lambda: len(server._visits) == 80, 30)
+        await eventually(lambda: len(server.server._visits) == 80, 30)
         await eventually(lambda: len(server._pages.turns) == 64, 30)
         async with open_client(server.uri) as client:
-            await client.flush(timeout=20)
+            await client.flush(timeout=60)
         _, _, body = await ask(server, "/index.html", within=30)
         assert body == b"<p>the client"
 
@@ -308,3 +317,30 @@ async def test_pages_of_others_get_none(new_server, root, caplog):
     async with open_vuer_server(app) as server:
         for more in (["Host: a.ngrok.app"], ["Host: a.ngrok.app", "Origin: https://a.ngrok.app"]):
             assert (await ask(server, "/", "GET", *more))[0] == 200
+
+
+async def test_the_installed_client_is_sent_without_other_hosts(new_server, root, monkeypatch):
+    style = b'@import"https://fonts.googleapis.com/css2?family=A:wght@400;500";p{color:red}'
+    (root / "assets" / "style.css").write_bytes(style)
+    (root / "style.css").write_bytes(style)
+    odd = b"\xff\xfe not UTF-8"
+    (root / "assets" / "odd.css").write_bytes(odd)
+    monkeypatch.setattr("vuer_trio.server.serving.web_client", lambda: root)
+    async with open_vuer_server(new_server()) as server:
+        status, headers, body = await ask(server, "/assets/style.css")
+        assert (status, body) == (200, b"p{color:red}")
+        assert headers["content-length"] == "12"
+        assert headers["content-type"] == "text/css"
+        assert headers["cache-control"] == "no-cache"  # the name is that of what is on the disk
+        again = ("Host: here.local:1", f"If-None-Match: {headers['etag']}")
+        assert (await ask(server, "/assets/style.css", "GET", *again))[0] == 304
+        status, headers, body = await ask(server, "/assets/style.css", "HEAD")
+        assert (status, headers["content-length"], body) == (200, "12", b"")
+        for name, content in (("assets/app.js", b"go()"), ("assets/odd.css", odd)):
+            assert (await ask(server, f"/{name}"))[::2] == (200, content)
+        assert (await ask(server, "/style.css"))[2] == style  # those of the client are in assets
+        assert (await ask(server, "/assets/none.css"))[0] == 404
+        (root / "assets" / "style.css").write_bytes(style + b"b{}")
+        assert (await ask(server, "/assets/style.css"))[2] == b"p{color:red}b{}"
+    async with open_vuer_server(new_server(client_root=root)) as server:
+        assert (await ask(server, "/assets/style.css"))[2] == style + b"b{}"  # whose that is

@@ -7,9 +7,10 @@ import random
 
 import pytest
 import uvloop
-from support import Number, numbers, open_sockets
 
-from peer import serve_peer
+from tests.behaviour.numbered_events import Number, numbers
+from tests.resource_counts import open_sockets
+from tests.scripted_server import serve_peer
 from vuer_trio import ConnectionClosed, ConnectionFailed, RecvTimeout, open_vuer_client
 
 TRANSPORTS = ["websockets", "wsproto"]
@@ -43,8 +44,8 @@ def test_the_whole_client_under_the_plain_runner(run, transport):
                 client.send @ Number(value=1)
                 await client.send(Number(value=2))
                 await client.send @ Number(value=bytes(1_000_000))
-                await client.flush(timeout=10)
-                assert [(await client.recv(timeout=5)).data for _ in range(2000)] == list(
+                await client.flush(timeout=60)
+                assert [(await client.recv(timeout=60)).data for _ in range(2000)] == list(
                     range(2000)
                 )
                 with pytest.raises(RecvTimeout):

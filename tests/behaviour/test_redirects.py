@@ -1,19 +1,19 @@
-"""A handshake that is answered with a redirect, on every leg."""
+"""A handshake that is answered with a redirect, on every backend."""
 
 from __future__ import annotations
 
 import anyio
 import pytest
-from raw_server import HELLO, answering, field, switching
 
-from peer import event_frame, serve_peer
+from tests.behaviour.handshake_server import HELLO, answering, field, switching
+from tests.scripted_server import event_frame, serve_peer
 from vuer_trio import Backoff, ConnectionFailed
 from vuer_trio._formatting import shown_uri
 
 pytestmark = pytest.mark.anyio
 
 #: seconds; only broken code gets there
-PATIENCE = 20
+PATIENCE = 60
 SOON = Backoff(initial=0.001, maximum=0.001, first=True)
 
 
@@ -42,7 +42,7 @@ async def fails(open_client, uri, **options):
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("scheme", ["ws", "http"])
-async def test_a_redirect_is_followed(leg, open_client, status, scheme):
+async def test_a_redirect_is_followed(backend, open_client, status, scheme):
     async with answering(welcome) as there:
         to = redirect(f"{scheme}://127.0.0.1:{there.port}/in?a=b", status)
         async with answering(to) as here:
@@ -51,7 +51,7 @@ async def test_a_redirect_is_followed(leg, open_client, status, scheme):
             assert field(there.asked[0], "host") == f"127.0.0.1:{there.port}"
 
 
-async def test_a_path_alone_leads_to_the_same_server_with_all_that_was_given(leg, open_client):
+async def test_a_path_alone_leads_to_the_same_server_with_all_that_was_given(backend, open_client):
     async def answer(asked):
         if asked.request.startswith(b"GET /in "):
             await welcome(asked)
@@ -67,7 +67,7 @@ async def test_a_path_alone_leads_to_the_same_server_with_all_that_was_given(leg
         assert field(first, "sec-websocket-key") != field(second, "sec-websocket-key")
 
 
-async def test_another_server_gets_no_credentials(leg, open_client):
+async def test_another_server_gets_no_credentials(backend, open_client):
     asked_for = []
 
     def headers():
@@ -87,7 +87,7 @@ async def test_another_server_gets_no_credentials(leg, open_client):
         assert field(there.asked[1], "authorization") is None
 
 
-async def test_a_redirect_may_lead_into_tls(leg, open_client):
+async def test_a_redirect_may_lead_into_tls(backend, open_client):
     async def greet(conn):
         await conn.accept(trailing=event_frame({"etype": "HELLO", "data": 1}))
 
@@ -101,7 +101,7 @@ async def test_a_redirect_may_lead_into_tls(leg, open_client):
             )
 
 
-async def test_redirects_are_followed_five_times_and_a_loop_is_final(leg, open_client):
+async def test_redirects_are_followed_five_times_and_a_loop_is_final(backend, open_client):
     async def answer(asked):
         path = asked.request.split()[1].decode()
         if path == "/5":
@@ -130,7 +130,7 @@ async def test_redirects_are_followed_five_times_and_a_loop_is_final(leg, open_c
         (300, "/in", "Location: ws://127.0.0.1:{port}/in; it is not followed: with this status"),
     ],
 )
-async def test_what_leads_nowhere_is_final(leg, open_client, status, location, why):
+async def test_what_leads_nowhere_is_final(backend, open_client, status, location, why):
     async with answering(redirect(location, status)) as server:
         error = await fails(open_client, server.uri, reconnect=SOON)
         assert error.status == status
@@ -138,7 +138,7 @@ async def test_what_leads_nowhere_is_final(leg, open_client, status, location, w
         assert len(server.asked) == 1
 
 
-async def test_what_fails_behind_a_redirect_says_so(leg, open_client):
+async def test_what_fails_behind_a_redirect_says_so(backend, open_client):
     async with answering(b"HTTP/1.1 404 No\r\n\r\n") as there:
         async with answering(redirect(f"{there.uri}/in")) as here:
             error = await fails(open_client, here.uri, reconnect=SOON)
@@ -154,7 +154,7 @@ async def test_what_fails_behind_a_redirect_says_so(leg, open_client):
         assert isinstance(error.__cause__, OSError)
 
 
-async def test_each_dial_begins_at_the_address_that_was_given(leg, open_client):
+async def test_each_dial_begins_at_the_address_that_was_given(backend, open_client):
     async def once(asked):
         await asked.send(switching(asked.request) + HELLO)
         if len(there.asked) == 1:
@@ -167,7 +167,7 @@ async def test_each_dial_begins_at_the_address_that_was_given(leg, open_client):
         assert (len(here.asked), len(there.asked)) == (2, 2)
 
 
-async def test_the_time_to_connect_is_for_all_of_them(leg, open_client):
+async def test_the_time_to_connect_is_for_all_of_them(backend, open_client):
     async def silent(asked):
         await asked.left()
 
@@ -176,7 +176,9 @@ async def test_the_time_to_connect_is_for_all_of_them(leg, open_client):
         assert "it was not open within 0.3 s" in str(error)
 
 
-async def test_a_proxy_is_asked_for_each_of_them_and_its_own_redirect_is_nobody_s(leg, open_client):
+async def test_a_proxy_is_asked_for_each_of_them_and_its_own_redirect_is_nobody_s(
+    backend, open_client
+):
     targets = []
 
     async def tunnel(asked):
@@ -201,7 +203,7 @@ async def test_a_proxy_is_asked_for_each_of_them_and_its_own_redirect_is_nobody_
         assert len(portal.asked) == 1
 
 
-async def test_a_relay_s_token_goes_nowhere_else(leg, open_agent):
+async def test_a_relay_s_token_goes_nowhere_else(backend, open_agent):
     async with answering(welcome) as there, answering(redirect(f"{there.uri}/arc")) as here:
         with anyio.fail_after(PATIENCE), pytest.raises(ConnectionFailed) as error:
             async with open_agent(here.uri, agent_id="me", token="tok_1", reconnect=SOON):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import anyio
 import pytest
-from support import go, on_go
 
-from peer import serve_peer
+from tests.behaviour.numbered_events import go, on_go
+from tests.scripted_server import serve_peer
 from vuer_trio import Backoff, Fifo, ProtocolError
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +28,7 @@ def upsert(*nodes):
 
 async def reads(client, count):
     """Wait until the client has read that many messages."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while client.statistics().received < count:
             await anyio.sleep(0.001)
 
@@ -100,12 +100,13 @@ async def test_a_full_inbox_stops_the_mirror_with_the_reader(open_client):
     ):
         await go(client)
         for n in range(count):
-            event = await client.recv(timeout=10)
+            event = await client.recv(timeout=60)
             assert event.data["nodes"][0]["x"] == n
             assert client.scene.get("a")["x"] >= n
         assert client.scene.get("a")["x"] == count - 1
 
 
+@pytest.mark.slow
 async def test_a_client_that_never_receives_has_the_whole_scene(open_client):
     count = 3000  # more than the inbox keeps
 

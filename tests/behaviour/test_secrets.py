@@ -10,11 +10,12 @@ from functools import partial
 import anyio
 import msgpack
 import pytest
-from raw_client import eventually, masked, pack, raw, request
 
-from peer import serve_peer
-from roomz_peer import enter, with_http
-from seen import MARK, Eyes, secret
+from tests.behaviour.raw_client import eventually, masked, pack, raw, request
+from tests.recording_files import need_mcap
+from tests.scripted_roomz_server import enter, with_http
+from tests.scripted_server import serve_peer
+from tests.secret_watch import MARK, SecretWatch, secret
 from vuer_trio import (
     ConnectionClosed,
     ConnectionFailed,
@@ -43,8 +44,8 @@ EVIL = "\x1b[2J\x9b31m\r\n\u202e"
 
 
 @pytest.fixture
-def eyes(caplog):
-    return Eyes(caplog)
+def watch(caplog):
+    return SecretWatch(caplog)
 
 
 def with_secrets(uri):
@@ -62,11 +63,11 @@ def open_secretly(open_client):
     return opened
 
 
-def look_at(eyes, client):
-    eyes.look(client, client._options, client.uri, vars(client), client.statistics())
+def look_at(watch, client):
+    watch.look(client, client._options, client.uri, vars(client), client.statistics())
 
 
-async def test_of_a_client_that_is_connected(open_secretly, eyes):
+async def test_of_a_client_that_is_connected(open_secretly, watch):
     async def script(conn):
         await conn.accept()
         await conn.send_event({"etype": "X", "data": PAYLOAD})
@@ -76,50 +77,50 @@ async def test_of_a_client_that_is_connected(open_secretly, eyes):
 
     async with serve_peer(script) as peer:
         client = open_secretly(peer.uri)
-        look_at(eyes, client)
+        look_at(watch, client)
         async with client:
-            look_at(eyes, client)
+            look_at(watch, client)
             request = peer.connections[0].request
             assert f"token={TOKEN}" in request.path, "what is sent is not touched"
             assert request.headers["X-Api-Key"] == HEADERS["X-Api-Key"]
-            assert (await client.recv(timeout=5)).data == PAYLOAD
+            assert (await client.recv(timeout=60)).data == PAYLOAD
             for _ in range(2):
                 with pytest.raises(ProtocolError) as error:
-                    await client.recv(timeout=5)
+                    await client.recv(timeout=60)
                 assert PAYLOAD.encode() in error.value.frame
-                eyes.look(error.value)
+                watch.look(error.value)
             with pytest.raises(TypeError) as error:
                 client.send @ PAYLOAD
-            eyes.look(error.value)
+            watch.look(error.value)
             client.send @ ClientEvent(etype="X", value=PAYLOAD)
         with pytest.raises(ConnectionError) as error:
             client.send @ ClientEvent(etype="X", value=PAYLOAD)
-        eyes.look(error.value)
+        watch.look(error.value)
     assert "ws://me:***@127.0.0.1" in repr(client)
     assert repr(client).endswith("/path?token=***&*** gone>")
-    eyes.check(of_peers=PEERS)
+    watch.check(of_peers=PEERS)
 
 
-async def test_of_a_client_that_gets_nowhere(open_secretly, eyes, monkeypatch):
-    await eyes.fails(open_secretly("ws://127.0.0.1:1"), ConnectionFailed)
+async def test_of_a_client_that_gets_nowhere(open_secretly, watch, monkeypatch):
+    await watch.fails(open_secretly("ws://127.0.0.1:1"), ConnectionFailed)
     async with serve_peer() as peer:
-        await eyes.fails(open_secretly(peer.uri.replace("ws", "wss", 1)), ConnectionFailed)
+        await watch.fails(open_secretly(peer.uri.replace("ws", "wss", 1)), ConnectionFailed)
     async with serve_peer(tls=True) as peer:
-        await eyes.fails(open_secretly(peer.uri), ConnectionFailed)
+        await watch.fails(open_secretly(peer.uri), ConnectionFailed)
     for proxy in (f"http://me:{PASSWORD}@127.0.0.1:1", f"https://{secret('x')}@127.0.0.1:1"):
         client = open_secretly("ws://127.0.0.1:2", proxy=proxy)
-        look_at(eyes, client)
-        await eyes.fails(client, ConnectionFailed)
+        look_at(watch, client)
+        await watch.fails(client, ConnectionFailed)
         monkeypatch.setenv("http_proxy", proxy)
         monkeypatch.delenv("no_proxy", raising=False)
-        await eyes.fails(open_secretly("ws://127.0.0.2:2", proxy=True), ConnectionFailed)
+        await watch.fails(open_secretly("ws://127.0.0.2:2", proxy=True), ConnectionFailed)
     for proxy in (f"me:{PASSWORD}@proxy:1", f"socks5://me:{PASSWORD}@proxy:1"):
         monkeypatch.setenv("http_proxy", proxy)
-        await eyes.fails(open_secretly("ws://127.0.0.2:2", proxy=True), ValueError)
-    eyes.check(of_peers=PEERS)
+        await watch.fails(open_secretly("ws://127.0.0.2:2", proxy=True), ValueError)
+    watch.check(of_peers=PEERS)
 
 
-async def test_of_a_server_that_sends_them_back(open_secretly, eyes):
+async def test_of_a_server_that_sends_them_back(open_secretly, watch):
     """A page that says what was not found; a proxy that says whom it does not know."""
 
     async def script(conn):
@@ -138,15 +139,15 @@ async def test_of_a_server_that_sends_them_back(open_secretly, eyes):
 
     for behave in (script, switches):
         async with serve_peer(behave) as peer:
-            error = await eyes.fails(open_secretly(peer.uri), ConnectionFailed)
+            error = await watch.fails(open_secretly(peer.uri), ConnectionFailed)
             assert len(str(error)) < 1200
             proxy = peer.uri.replace("ws://", f"http://me:{PASSWORD}@")
-            await eyes.fails(open_secretly("ws://127.0.0.1:2", proxy=proxy), ConnectionFailed)
-    eyes.check(of_peers=PEERS)
+            await watch.fails(open_secretly("ws://127.0.0.1:2", proxy=proxy), ConnectionFailed)
+    watch.check(of_peers=PEERS)
 
 
 @pytest.mark.parametrize("how", ["closes", "breaks", "breaks the protocol", "too much"])
-async def test_of_a_link_that_is_lost(open_secretly, eyes, how):
+async def test_of_a_link_that_is_lost(open_secretly, watch, how):
     async def script(conn):
         await conn.accept()
         await conn.recv()
@@ -163,12 +164,12 @@ async def test_of_a_link_that_is_lost(open_secretly, eyes, how):
     async with serve_peer(script) as peer:
         with pytest.raises(ConnectionClosed) as error:
             async with open_secretly(peer.uri, max_size=100) as client:
-                await client.recv(timeout=5)
-        eyes.look(error.value, client, client.close_code)
-    eyes.check(of_peers=PEERS)
+                await client.recv(timeout=60)
+        watch.look(error.value, client, client.close_code)
+    watch.check(of_peers=PEERS)
 
 
-async def test_of_one_that_reconnects(open_secretly, eyes):
+async def test_of_one_that_reconnects(open_secretly, watch):
     async def script(conn):
         await conn.accept()
         await conn.recv()
@@ -176,33 +177,33 @@ async def test_of_one_that_reconnects(open_secretly, eyes):
 
     async with serve_peer(script) as peer:
         async with open_secretly(peer.uri, reconnect=True) as client:
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 async for change in client.link_changes():
                     if getattr(change, "generation", 0) >= 2:
                         break
     assert client.generation >= 2
-    eyes.check(of_peers=PEERS)
+    watch.check(of_peers=PEERS)
 
 
-async def test_of_a_server(new_server, open_secretly, eyes):
+async def test_of_a_server(new_server, open_secretly, watch):
     app = new_server()
     ready = anyio.Event()
 
     @app.add_handler("X")
     async def handle(event, session):
-        eyes.look(session, session.statistics() if hasattr(session, "statistics") else None)
+        watch.look(session, session.statistics() if hasattr(session, "statistics") else None)
         with pytest.raises(TypeError) as error:
             await session.rpc(ServerEvent(PAYLOAD, etype="Y"))
-        eyes.look(error.value)
+        watch.look(error.value)
         ready.set()
         raise ValueError("the handler failed")
 
     async with open_vuer_server(app) as server:
         async with open_secretly(server.uri) as client:
             client.send @ ClientEvent(etype="X", value=PAYLOAD)
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 await ready.wait()
-            eyes.look(app, server, app.sessions, vars(app))
+            watch.look(app, server, app.sessions, vars(app))
         bad = masked(PAYLOAD.encode())
         for upgrade, after in (
             (request(), pack("INIT") + bad),
@@ -221,10 +222,10 @@ async def test_of_a_server(new_server, open_secretly, eyes):
                 await stranger.end()
                 await stranger.read_to_the_end()
         await eventually(lambda: not app.sessions)
-    eyes.check()
+    watch.check()
 
 
-async def test_of_an_origin_that_would_move_the_cursor(new_server, eyes, caplog):
+async def test_of_an_origin_that_would_move_the_cursor(new_server, watch, caplog):
     async with open_vuer_server(new_server()) as server, raw(server.port) as page:
         origin = b"http://x\x9b31m" + b"y" * 5000
         await page.send(request().replace(b"\r\n\r\n", b"\r\nOrigin: " + origin + b"\r\n\r\n"))
@@ -232,41 +233,41 @@ async def test_of_an_origin_that_would_move_the_cursor(new_server, eyes, caplog)
         assert page.received.startswith(b"HTTP/1.1 403 ")
     assert any("\\x9b31m" in line for line in caplog.messages)
     assert max(map(len, caplog.messages)) < 1000
-    eyes.check()
+    watch.check()
 
 
-async def test_of_an_agent(open_agent, open_relay, eyes):
+async def test_of_an_agent(open_agent, open_relay, watch):
     register_secret = secret("registers")
     async with open_relay(register_secret=register_secret) as relay:
-        eyes.look(relay, relay.options, relay.stats())
-        await eyes.fails(open_agent(relay.url), RegistrationError)
-        await eyes.fails(open_agent(relay.url, register_secret=TOKEN), RegistrationError)
+        watch.look(relay, relay.options, relay.stats())
+        await watch.fails(open_agent(relay.url), RegistrationError)
+        await watch.fails(open_agent(relay.url, register_secret=TOKEN), RegistrationError)
         open_agent = partial(open_agent, register_secret=register_secret)
         wrong = open_agent(relay.url, agent_id="agent-a", token=TOKEN, headers=HEADERS)
-        eyes.look(wrong, wrong._options, vars(wrong))
-        await eyes.fails(wrong, AuthenticationError)
+        watch.look(wrong, wrong._options, vars(wrong))
+        await watch.fails(wrong, AuthenticationError)
         async with open_agent(relay.url, agent_id="agent-a") as agent:
             assert agent.token is not None
             await agent.send(["agent-a"], PAYLOAD)
-            eyes.look(agent, vars(agent), await agent.recv(timeout=5))
-            await eyes.fails(open_agent(relay.url, agent_id="agent-a"), RegistrationError)
+            watch.look(agent, vars(agent), await agent.recv(timeout=60))
+            await watch.fails(open_agent(relay.url, agent_id="agent-a"), RegistrationError)
             with pytest.raises(TypeError) as error:
                 await agent.send(["agent-a"], {PAYLOAD})
-            eyes.look(error.value)
-        eyes.check(more=(agent.token,))
-    await eyes.fails(open_agent(relay.url, token=TOKEN, headers=HEADERS), ConnectionFailed)
+            watch.look(error.value)
+        watch.check(more=(agent.token,))
+    await watch.fails(open_agent(relay.url, token=TOKEN, headers=HEADERS), ConnectionFailed)
     with pytest.raises(ValueError, match="the token goes into token=") as error:
         open_agent(f"{relay.url}/?token={TOKEN}")
-    eyes.look(error.value)
+    watch.look(error.value)
     register = f"{relay.url}/register?token={TOKEN}"
-    await eyes.fails(open_agent(relay.url, register_url=register), ConnectionFailed)
+    await watch.fails(open_agent(relay.url, register_url=register), ConnectionFailed)
     proxy = f"http://me:{PASSWORD}@127.0.0.1:1"
     for options in ({}, {"token": TOKEN}):
-        await eyes.fails(open_agent(relay.url, proxy=proxy, **options), ConnectionFailed)
-    eyes.check()
+        await watch.fails(open_agent(relay.url, proxy=proxy, **options), ConnectionFailed)
+    watch.check()
 
 
-async def test_of_a_relay_that_sends_them_back(open_agent, eyes):
+async def test_of_a_relay_that_sends_them_back(open_agent, watch):
     async def closes(conn):
         got = await conn.wait_request()
         if not got.path.startswith("/arc"):
@@ -281,24 +282,24 @@ async def test_of_a_relay_that_sends_them_back(open_agent, eyes):
 
     async with serve_peer(closes) as peer:
         url = peer.uri.replace("ws", "http", 1)
-        error = await eyes.fails(open_agent(url, token=TOKEN), AuthenticationError)
+        error = await watch.fails(open_agent(url, token=TOKEN), AuthenticationError)
         assert "bad ***" in str(error)
         register = f"{url}/register?key={secret('key')}"
         with pytest.raises(RegistrationError) as error:
             await open_agent(url, register_url=register).stats()
-        eyes.look(error.value)
+        watch.look(error.value)
         assert len(str(error.value)) < 1000
-    eyes.check(of_peers=PEERS)
+    watch.check(of_peers=PEERS)
 
 
-async def test_of_a_room(leg, tmp_path, eyes):
+async def test_of_a_room(backend, tmp_path, watch):
     def client_of(url, token=TOKEN, **options):
-        return AsyncClient(url, token, transport=leg.transport, **options)
+        return AsyncClient(url, token, transport=backend.transport, **options)
 
     for url in ("http://127.0.0.1:1", f"http://me:{PASSWORD}@127.0.0.1:1"):
         client = client_of(url)
-        eyes.look(client, vars(client), client._settings)
-        await eyes.fails(client, ClientError)
+        watch.look(client, vars(client), client._settings)
+        await watch.fails(client, ClientError)
 
     async def script(conn):
         got = await conn.wait_request()
@@ -319,49 +320,51 @@ async def test_of_a_room(leg, tmp_path, eyes):
     answers = {"/auth/me": (401, {"detail": f"{EVIL}{secret('cookie')}"})}
     async with serve_peer(with_http(script, answers)) as peer:
         url = peer.uri.replace("ws", "http", 1).replace("//", f"//me:{PASSWORD}@")
-        await eyes.fails(client_of(url), ClientError)
+        await watch.fails(client_of(url), ClientError)
         path = tmp_path / "session.json"
         client = client_of(url, "", session_cache_file=path, reconnect=False)
         SessionCache(path).save(client._settings.server.key, secret("cookie"))
         with pytest.raises(ClientError) as error:
-            eyes.look(await client.me())
-        eyes.look(error.value)
+            watch.look(await client.me())
+        watch.look(error.value)
         SessionCache(path).save(client._settings.server.key, secret("cookie"))
         async with client_of(url, "", session_cache_file=path, reconnect=False) as client:
-            eyes.look(client)
+            watch.look(client)
             with pytest.raises(ClientError) as error:  # the end of the iteration
                 while True:
                     await anext(client)
-            eyes.look(error.value)
+            watch.look(error.value)
             with pytest.raises(ClientError) as error:
                 await client.send(PAYLOAD)
-            eyes.look(error.value)
-    eyes.check(of_peers=PEERS)
+            watch.look(error.value)
+    watch.check(of_peers=PEERS)
 
 
-async def test_of_a_recording(open_secretly, tmp_path, eyes):
+async def test_of_a_recording(open_secretly, tmp_path, watch):
     async def script(conn):
         await conn.accept()
         await conn.send_event({"etype": "X\x1b", "data": PAYLOAD})
         await conn.wait_ended()
 
+    need_mcap()
     path = tmp_path / "run.mcap"
     async with serve_peer(script) as peer:
         client = open_secretly(peer.uri)
         async with Recorder(path, client) as recorder:
-            eyes.look(recorder)
+            watch.look(recorder)
             async with client:
-                await client.recv(timeout=5)
+                await client.recv(timeout=60)
     data = path.read_bytes()
     for hidden in (PASSWORD, TOKEN):
         assert hidden.encode() not in data
     recording = open_recording(path)
-    eyes.look(recording, recording.uri, *recording)
+    watch.look(recording, recording.uri, *recording)
     assert any(PAYLOAD in str(entry.event) for entry in recording)
-    eyes.check(of_peers=PEERS)
+    watch.check(of_peers=PEERS)
 
 
 async def test_a_recording_is_for_its_owner_only(open_client, tmp_path):
+    need_mcap()
     path, before = tmp_path / "new.mcap", tmp_path / "old.mcap"
     before.write_bytes(b"")
     before.chmod(0o644)
@@ -420,14 +423,14 @@ def test_a_package_that_logs_headers_is_hushed_for_our_requests_only(caplog):
     assert caplog.messages == ["of somebody else"]
 
 
-def test_the_options_of_a_client_show_no_secret(eyes):
+def test_the_options_of_a_client_show_no_secret(watch):
     for options in (
         {"uri": with_secrets("ws://h")},
         {"headers": HEADERS},
         {"headers": list(HEADERS.items()), "proxy": f"http://me:{PASSWORD}@h"},
     ):
         client = VuerClient(**options)
-        look_at(eyes, client)
+        look_at(watch, client)
     for options in (
         {"uri": f"ws://me:a/{PASSWORD}@h"},
         {"uri": f"ws://me:a?{PASSWORD}@h"},
@@ -451,12 +454,12 @@ def test_the_options_of_a_client_show_no_secret(eyes):
     ):
         with pytest.raises((TypeError, ValueError)) as error:
             VuerClient(**options)
-        eyes.look(error.value)
-    eyes.check()
+        watch.look(error.value)
+    watch.check()
     assert MARK in with_secrets("ws://h")
 
 
-def test_what_a_peer_makes_of_a_message_is_no_secret_either(eyes):
+def test_what_a_peer_makes_of_a_message_is_no_secret_either(watch):
     """The bytes are in ``frame``; the message says how many."""
     from vuer_trio.codec import decode
 
@@ -471,6 +474,6 @@ def test_what_a_peer_makes_of_a_message_is_no_secret_either(eyes):
             try:
                 decode(frame)
             except ProtocolError as exc:
-                eyes.look(exc)
-    assert len(eyes.errors) >= 15
-    eyes.check()
+                watch.look(exc)
+    assert len(watch.errors) >= 15
+    watch.check()

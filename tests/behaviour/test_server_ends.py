@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import anyio
 import pytest
 import uvloop
-from raw_client import eventually
-from support import open_sockets, task_count
 
-from legs import LEGS
+from tests.backends import BACKENDS
+from tests.behaviour.raw_client import eventually
+from tests.resource_counts import open_sockets, task_count
 from vuer_trio import ConnectionClosed, Vuer, open_vuer_client, open_vuer_server
 from vuer_trio.arc import ARCClient, serve_arc_relay
 from vuer_trio.events import ClientEvent
@@ -35,7 +35,9 @@ class Fatal(SystemExit):
 
 # asyncio's loop is left by such an exception before anything else can run
 @pytest.mark.parametrize(
-    "leg", [leg for leg in LEGS if leg.backend == "trio"], ids=lambda leg: leg.name
+    "backend",
+    [backend for backend in BACKENDS if backend.runtime == "trio"],
+    ids=lambda backend: backend.name,
 )
 @pytest.mark.anyio
 async def test_a_handler_that_ends_the_program_ends_the_server_which_says_goodbye(
@@ -48,7 +50,7 @@ async def test_a_handler_that_ends_the_program_ends_the_server_which_says_goodby
         raise Fatal
 
     clients = []
-    with anyio.fail_after(10), pytest.raises((Fatal, BaseExceptionGroup), check=holds(Fatal)):
+    with anyio.fail_after(60), pytest.raises((Fatal, BaseExceptionGroup), check=holds(Fatal)):
         async with open_vuer_server(app) as server:
             for _ in range(3):
                 client = open_client(server.uri)
@@ -57,7 +59,7 @@ async def test_a_handler_that_ends_the_program_ends_the_server_which_says_goodby
             await eventually(lambda: len(app.sessions) == 3)
             clients[0].send @ ClientEvent(etype="FATAL")
             await anyio.sleep_forever()
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         for client in clients:
             await client.wait_closed()
             assert client.close_code == 1001
@@ -164,3 +166,18 @@ def test_cancelling_the_task_that_serves_a_relay():
             await agent.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.anyio
+async def test_it_ends_while_one_that_it_has_refused_has_not_left(new_server):
+    """Who was told once that it gets nothing is not told again: nothing may follow that."""
+    async with open_vuer_server(new_server()) as server:
+        stream = await anyio.connect_tcp("127.0.0.1", server.port)
+        await stream.send(b"this is no HTTP\r\n\r\n")
+        got = await stream.receive()
+        with pytest.raises(anyio.EndOfStream):  # the server waits for this side to leave
+            while True:
+                got += await stream.receive()
+    async with stream:
+        assert got.startswith(b"HTTP/1.1 400 ")
+        assert got.count(b"HTTP/1.1") == 1

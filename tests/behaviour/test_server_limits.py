@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import tracemalloc
+from contextlib import suppress
 from dataclasses import replace
 
 import anyio
 import pytest
 import trio
-from memory_server import memory_server
-from raw_client import PING, eventually, masked, pack, request, witnessed
-from support import task_count
 
+from tests.behaviour.memory_server import memory_server
+from tests.behaviour.raw_client import PING, PONG, eventually, masked, pack, request, witnessed
+from tests.resource_counts import task_count
 from vuer_trio import (
     ClientClosed,
     ConnectionClosed,
@@ -33,9 +34,10 @@ def box(**props):
     return Element(tag="Box", key="box", **props)
 
 
-# ---- on every leg
+# ---- on every backend
 
 
+@pytest.mark.slow
 @pytest.mark.no_cover
 @pytest.mark.anyio
 async def test_a_stream_of_camera_moves_that_nobody_receives(new_server, open_client):
@@ -57,7 +59,7 @@ async def test_a_stream_of_camera_moves_that_nobody_receives(new_server, open_cl
         async def stream(count):
             for _ in range(count):
                 await both.client.send(ClientEvent(etype="CAMERA_MOVE", value=camera))
-            await both.client.flush(timeout=30)
+            await both.client.flush(timeout=120)
 
         await stream(1_500)
         await eventually(lambda: seen["async"] == 1_500)
@@ -88,7 +90,7 @@ async def test_a_session_that_has_ended_takes_no_tasks(new_server, open_client):
         async with open_client(server.uri) as client:
             client.send @ ClientEvent(etype="HERE")
             await eventually(lambda: sessions)
-        await eventually(lambda: not server.lives)
+        await eventually(lambda: not server.server.connections)
         (session,) = sessions
         with pytest.raises((ConnectionClosed, ClientClosed)):
             session.start_soon(task)
@@ -114,7 +116,7 @@ async def test_what_is_no_event_is_named(new_server, open_client, caplog):
 
     async with open_vuer_server(app) as server, open_client(server.uri) as client:
         with pytest.raises(ConnectionClosed, match="1011"):
-            await client.recv(timeout=5)
+            await client.recv(timeout=60)
     assert "Expected ServerEvent, got NoneType" in caplog.text
 
 
@@ -189,7 +191,7 @@ async def test_a_stalled_reader_is_told_at_the_call_and_lost_by_the_heartbeat(
         assert 100 <= sent <= 100 + 2 + 524_288 // 20_000  # and a batch that is being written
         assert "100 of 100 messages" in message
         assert sum(map(len, session._connection.outbox.items)) <= 4 * MIB
-        while server.serving.lives:
+        while server.serving.server.connections:
             await trio.sleep(1)
         assert 40 <= ended[0] - began <= 45
         with pytest.raises(ConnectionClosed, match="no sign of life"):
@@ -233,9 +235,54 @@ async def test_a_half_open_connection_ends(transport, autojump_clock):
         began = trio.current_time()
         await trio.sleep(39)
         assert len(app.sessions) == 1
-        while server.serving.lives:
+        while server.serving.server.connections:
             await trio.sleep(0.1)
         assert 40 <= trio.current_time() - began <= 42
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_each_silent_session_is_asked_for_itself(transport, autojump_clock):
+    """Whoever answers lives on; a silent one is asked 20 s after it was heard, and lost 20 s later.
+
+    A single task of the server's sees to it: an idle session has none for its heartbeat.
+    """
+    asked, lost = {}, {}
+    app = Vuer(transport=transport, heartbeat=20, init_timeout=math.inf)
+
+    async def enter(name, answers):
+        line = Line(server.connect())
+        await line.handshake()
+        began = trio.current_time()
+        asked[name] = []
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            while data := await line.stream.receive_some():
+                if data.startswith(b"\x89"):
+                    asked[name].append(trio.current_time() - began)
+                    if answers:
+                        await line.stream.send_all(masked(data[2:], PONG))
+        lost[name] = trio.current_time() - began
+
+    async with memory_server(app) as server, trio.open_nursery() as nursery:
+        nursery.start_soon(enter, "answers", True)
+        await trio.sleep(3)
+        nursery.start_soon(enter, "silent", False)
+        await trio.sleep(7)
+        before = task_count()
+        nursery.start_soon(enter, "late", False)
+        await trio.sleep(5)
+        assert len(app.sessions) == 3
+        if transport != "trio-websocket":  # which has some of its own
+            # its client, what accepted it, its connection, its writer, its handlers
+            assert task_count() - before <= 5
+        await trio.sleep(190)
+        [session] = app.sessions
+        assert session.statistics().rtt is not None
+        nursery.cancel_scope.cancel()
+    for name in ("silent", "late"):
+        assert asked[name] == [pytest.approx(20, abs=20 / 64)]
+        assert lost[name] == pytest.approx(40, abs=1)
+    assert asked["answers"] == [pytest.approx(20 * n, abs=n * 20 / 64) for n in range(1, 11)]
 
 
 @pytest.mark.trio
@@ -262,7 +309,7 @@ async def test_a_client_that_goes_while_nothing_is_read_is_found_out(transport, 
         assert session.connected, "a server that does not read cannot blame its client"
         began = trio.current_time()
         await line.stream.aclose()
-        while server.serving.lives:
+        while server.serving.server.connections:
             await trio.sleep(0.1)
         assert ended[0] - began <= 2 * 20 + 5
 
@@ -277,7 +324,7 @@ async def test_a_page_may_be_read_slowly_but_not_never(autojump_clock, tmp_path)
     (tmp_path / "index.html").write_bytes(content)
     async with memory_server(Vuer(client_root=tmp_path, handshake_timeout=10)) as server:
         # Virtual time does not wait for a thread.
-        server.serving._pages._rt = replace(server.rt, run_in_thread=at_once)
+        server.serving._pages.files._rt = replace(server.rt, run_in_thread=at_once)
         slow, stuck = Line(server.connect(lockstep)), Line(server.connect(lockstep))
         for line in (slow, stuck):
             await line.stream.send_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -304,7 +351,7 @@ async def test_a_slow_loris_has_the_time_of_a_handshake(transport, autojump_cloc
                 await stream.send_all(bytes([byte]))
                 await trio.sleep(1)
         assert 10 <= trio.current_time() - began <= 12
-        assert server.serving.lives == {}
+        assert server.serving.server.connections == {}
 
 
 @pytest.mark.trio
@@ -333,7 +380,7 @@ async def test_a_slow_reader_does_not_keep_a_server_that_ends(transport, autojum
 
             nursery.start_soon(trickle)
             await trio.sleep(30)
-            assert len(server.serving.lives) == 1
+            assert len(server.serving.server.connections) == 1
             began = trio.current_time()
             server.scope.cancel()
             await server.ended.wait()
@@ -352,7 +399,7 @@ async def test_a_client_that_does_not_take_its_handshake_does_not_keep_a_server(
         stream = server.connect(lockstep)
         await stream.send_all(request())
         await trio.sleep(30)
-        assert (len(server.serving.lives), app.sessions) == (1, ())
+        assert (len(server.serving.server.connections), app.sessions) == (1, ())
         began = trio.current_time()
         server.scope.cancel()
         await server.ended.wait()
@@ -376,7 +423,7 @@ async def test_a_program_that_fails_before_a_stalled_reader_is_logged_once(
     async with memory_server(app) as server:
         line = Line(server.connect(lockstep))
         await line.handshake()
-        while server.serving.lives:
+        while server.serving.server.connections:
             await trio.sleep(0.1)
     errors = [record for record in caplog.records if record.levelname == "ERROR"]
     assert len(errors) == 1

@@ -17,13 +17,13 @@ import anyio
 import anyio.to_thread
 import pytest
 import trustme
-from raw_client import CLOSE, eventually, masked, request
 
+from tests.behaviour.raw_client import CLOSE, eventually, masked, request
 from vuer_trio import open_vuer_server
 from vuer_trio.events import ClientEvent, ServerEvent
 
 pytestmark = pytest.mark.anyio
-DEADLINE = 30  # seconds; only broken code gets there
+DEADLINE = 60  # seconds; only broken code gets there
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +176,7 @@ async def test_a_stranger_is_told_that_the_stream_ends_and_is_read_on(
             await eventually(lambda: not server.sessions, DEADLINE)
 
 
-async def test_a_page_ends_too(secure_server, contexts):
+async def test_a_page_ends_too(secure_server, contexts, no_web_client):
     def get(port):
         tcp = socket.create_connection(("localhost", port), timeout=DEADLINE)
         with contexts[1].wrap_socket(

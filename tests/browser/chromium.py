@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -28,7 +29,7 @@ _FLAGS = (
     "--no-proxy-server",
 )
 #: milliseconds; a loaded machine may need a tenth of it
-_TIMEOUT = 60_000.0
+_TIMEOUT = 120_000.0
 
 
 def executable() -> str | None:
@@ -38,13 +39,20 @@ def executable() -> str | None:
 
 @contextmanager
 def chromium(
-    path: str, width: int = 720, height: int = 450, names: Iterable[str] = ()
+    path: str,
+    width: int = 720,
+    height: int = 450,
+    names: Iterable[str] = (),
+    reaches: Iterable[str] = (),
+    home: str | None = None,
 ) -> Iterator[BrowserContext]:
     """A browser with nothing in its past. Sizes in pixels, of each page. All ``names``, addresses
-    among them, lead to this machine."""
+    among them, lead to this machine. ``reaches`` are addresses that lead where they do. ``home`` is
+    a folder for what a user has installed."""
     # The page asks for fonts and packages of other hosts. They fail at once: nothing waits.
     rules = [*(f"MAP {name} 127.0.0.1" for name in names), "MAP * ~NOTFOUND"]
-    rules += ["EXCLUDE 127.0.0.1", "EXCLUDE localhost"]
+    rules += [f"EXCLUDE {name}" for name in ("127.0.0.1", "localhost", *reaches)]
+    env = None if home is None else {**os.environ, "HOME": home}
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
@@ -54,6 +62,7 @@ def chromium(
                 executable_path=path,
                 headless=True,
                 viewport={"width": width, "height": height},
+                env=env,
                 args=[*_FLAGS, f"--host-resolver-rules={', '.join(rules)}"],
                 timeout=_TIMEOUT,
             )

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import chromium, executable
-from stage import Stage, serving
+
+from tests.browser.browser_harness import BrowserHarness, serving
+from tests.browser.chromium import chromium, executable
 
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parent.parent
@@ -63,8 +64,8 @@ def browser_that_is_led_here() -> Iterator[Any]:
 
 
 @pytest.fixture
-def serve(browser: Any) -> Callable[..., AbstractContextManager[Stage]]:
-    """``with serve(app) as stage:`` on Trio, ``serve(app, leg=leg)`` on another runtime."""
+def serve(browser: Any) -> Callable[..., AbstractContextManager[BrowserHarness]]:
+    """``with serve(app) as harness:`` on Trio, with ``backend=`` on another runtime."""
     return partial(serving, browser=browser)
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
-from stage import SLOTS, Tab, new_app, serving
 
+from tests import DATA
+from tests.browser.browser_harness import SLOTS, Tab, new_app, serving
 from vuer_trio.events import ServerEvent
 from vuer_trio.scene import Scene
 
-DATA = Path(__file__).parent.parent / "data"
 FILES = sorted(DATA.glob("scene*.json"))
 #: Recorded of the store alone: the page's list of all nodes goes by keys as strings, and hangs.
 FREEZES = {"keys are equal only with their type"}
@@ -39,8 +38,8 @@ def recorded() -> list[tuple[str, list[Any], Any]]:
 @pytest.fixture(scope="module")
 def tab(browser):
     """One page for all: a SET of all slots empties it."""
-    with serving(new_app(), browser) as stage:
-        yield stage.open(tiny=True)
+    with serving(new_app(), browser) as harness:
+        yield harness.open(tiny=True)
 
 
 class Both:

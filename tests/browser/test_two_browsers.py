@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
-from stage import until
+from tests import ROOT
+from tests.browser.browser_harness import until
+from tests.free_ports import free_port
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "two_browsers.py"
+EXAMPLE = ROOT / "examples" / "two_browsers.py"
 _NODES = "() => window.VUER.useSceneStore.getState().children.map(n => [n.key, n.position])"
 
 
@@ -30,9 +30,7 @@ def drag(page: Any) -> None:
 
 
 def test_each_browser_sees_where_the_other_looks_from(browser, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     output = tmp_path / "server.txt"
     with output.open("wb") as file:
         server = subprocess.Popen(

@@ -14,7 +14,7 @@ import pytest
 import trio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from peer import Peer, Script, serve_peer
+from tests.scripted_server import Peer, Script, serve_peer
 from vuer_trio import Vuer, VuerSession, open_vuer_server
 from vuer_trio.events import ServerEvent
 from vuer_trio.schemas import Box, DefaultScene

@@ -8,8 +8,9 @@ import shlex
 import pytest
 import trio
 
-from command import COMMAND
-from terminal import DEADLINE, Terminal
+from tests.cli_process import COMMAND
+from tests.pseudo_terminal import DEADLINE, Terminal
+from tests.recording_files import need_mcap, packed, recorded
 from vuer_trio import open_vuer_client
 
 CTRL_C, CTRL_D = "\x03", "\x04"
@@ -108,7 +109,7 @@ def test_a_remark_is_shown_above_the_rates(serve):
         it.expect("a frame that is not an event: ")
         it.expect("rate")
         steps.append("the end")
-        it.expect("1 frame was no event")
+        it.expect("1 frame was not an event")
         assert ended(it) == 0
 
 
@@ -179,6 +180,15 @@ def test_progress_is_shown_where_the_lines_are_not(server, tmp_path):
     with at_a_terminal(f"({lines}) | vuer-trio send POSE - --uri {server.uri}") as it:
         it.expect(" sent")
         it.expect("8 events sent")
+        assert ended(it) == 0
+
+
+def test_a_path_is_no_markup(tmp_path):
+    need_mcap()
+    (tmp_path / "runs[").mkdir()
+    path = recorded(tmp_path / "runs[" / "old] [bold]a.mcap", [(0.0, "sent", packed("A"))])
+    with terminal("info", str(path), width=250) as it:
+        it.expect("runs[/old] [bold]a.mcap")
         assert ended(it) == 0
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import trio
 
-import peer as peer_module
-from command import run
-from peer import PeerConnection
+from tests import scripted_server as peer_module
+from tests.cli_process import call, run
+from tests.scripted_server import PeerConnection
 from vuer_trio import Vuer, VuerSession, open_vuer_server
 from vuer_trio.cli.statuses import Status
 from vuer_trio.schemas import DefaultScene
@@ -25,7 +25,7 @@ FAILED, WELL = int(Status.FAILED), int(Status.DONE)
 
 def doctor(uri: str, *more: str) -> tuple[int, list[str], str]:
     """Its status, the steps with their outcomes, and the advice."""
-    done = run("doctor", uri, *more)
+    done = call("doctor", uri, *more)
     assert done.stderr == ""
     *lines, last = done.stdout.splitlines()
     steps = []
@@ -230,7 +230,7 @@ def test_an_authority_that_nobody_knows(serve, tmp_path):
 def test_an_http_server_that_is_no_websocket_server(web_server):
     status, steps, advice = doctor(web_server)
     assert status == FAILED
-    assert steps[-1].startswith("FAILED handshake: the server answered HTTP 200 (SimpleHTTP/")
+    assert steps[-1].startswith("FAILED handshake: the server answered HTTP 200 (SimpleHTTP")
     assert advice.startswith("An HTTP server, but not a WebSocket server")
     status, steps, advice = doctor(f"{web_server}/nothing")
     assert "the server answered HTTP 404" in steps[-1]
@@ -240,7 +240,7 @@ def test_an_http_server_that_is_no_websocket_server(web_server):
 @pytest.mark.parametrize(
     ("web_server", "advice"),
     [
-        (302, "It sends clients on to https://elsewhere.example/"),
+        (302, "It redirects clients to https://elsewhere.example/"),
         (503, "max_sessions"),
     ],
     indirect=["web_server"],
@@ -361,7 +361,7 @@ async def returns(conn: PeerConnection) -> None:
 @pytest.mark.parametrize(
     ("script", "what", "advice"),
     [
-        (deaf, "INIT: the server took INIT, and has not answered a ping", "loop is blocked"),
+        (deaf, "INIT: the server received INIT, but has not answered a ping", "loop is blocked"),
         (echoes, "first event: the server sends back what it gets", "not a Vuer server"),
         (
             chats,

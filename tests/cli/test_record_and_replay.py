@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import time
 
 import msgpack
 import pytest
 import trio
 
-from command import COMMAND, run, start
-from recordings import packed, recorded
-from terminal import DEADLINE, Terminal
+from tests.cli_process import COMMAND, call, run, start
+from tests.pseudo_terminal import DEADLINE, Terminal
+from tests.recording_files import need_mcap, packed, recorded
 from vuer_trio import open_vuer_client
 from vuer_trio.record import open_recording
+
+need_mcap()
 
 CTRL_C = "\x03"
 NOBODY = "ws://127.0.0.1:1"
@@ -68,13 +69,13 @@ def test_record_until_the_server_closes(server, path):
 
 
 def test_record_for_a_time_and_one_type(server, path):
-    done = run("record", f"{server.uri}/ticks", str(path), "--seconds", "0.5", "--etype", "TICK")
+    done = call("record", f"{server.uri}/ticks", str(path), "--seconds", "0.5", "--etype", "TICK")
     assert (done.returncode, done.stdout) == (0, "")
     assert {e.etype for e in open_recording(path)} == {"TICK"}
 
 
 def test_record_quietly(server, path):
-    done = run("record", f"{server.uri}/three", str(path), "-q")
+    done = call("record", f"{server.uri}/three", str(path), "-q")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert open_recording(path).complete
 
@@ -119,20 +120,20 @@ def test_record_where_there_is_no_server_leaves_no_file(path):
 
 def test_record_never_overwrites(server, path):
     path.write_bytes(b"precious")
-    done = run("record", server.uri, str(path))
+    done = call("record", server.uri, str(path))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"vuer-trio: {path} already exists; choose another name\n"
     assert path.read_bytes() == b"precious"
 
 
 def test_record_into_a_folder_that_is_not_there(server, path):
-    done = run("record", server.uri, str(path / "run.mcap"))
+    done = call("record", server.uri, str(path / "run.mcap"))
     assert (done.returncode, done.stdout) == (1, "")
     assert "No such file or directory" in done.stderr
 
 
 def test_record_from_a_server_that_fails(server, path):
-    done = run("record", f"{server.uri}/fails", str(path))
+    done = call("record", f"{server.uri}/fails", str(path))
     assert (done.returncode, done.stdout) == (4, "")
     assert "out of paint" in done.stderr
     assert open_recording(path).complete
@@ -176,7 +177,7 @@ def test_record_goes_on_over_lost_connections(serve, path):
     ],
 )
 def test_wrong_arguments(arguments):
-    done = run(*arguments)
+    done = call(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr
 
@@ -202,13 +203,13 @@ def test_replay_to_a_server(server, poses):
 
 def test_replay_takes_its_time(server, poses):
     began = time.monotonic()
-    done = run("replay", str(poses), server.uri)
+    done = call("replay", str(poses), server.uri)
     assert done.returncode == 0
     assert time.monotonic() - began > 1
 
 
 def test_replay_without_waiting_and_of_one_type(server, poses):
-    done = run("replay", str(poses), server.uri, "--speed", "inf", "--etype", "POSE", "-q")
+    done = call("replay", str(poses), server.uri, "--speed", "inf", "--etype", "POSE", "-q")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert values(server) == [("POSE", 1), ("POSE", 3)]
 
@@ -231,7 +232,7 @@ def test_replay_in_a_loop_until_it_is_interrupted(server, poses):
 
 def test_replay_of_an_unfinished_recording_says_what_is_lost(server, poses):
     poses.write_bytes(poses.read_bytes()[:-40])
-    done = run("replay", str(poses), server.uri, "--speed", "inf")
+    done = call("replay", str(poses), server.uri, "--speed", "inf")
     assert (done.returncode, done.stdout) == (0, "")
     first, second = done.stderr.splitlines()
     assert first.startswith(f"vuer-trio: {poses}: it was not finished")
@@ -242,14 +243,14 @@ def test_replay_of_what_can_not_be_read(tmp_path, server):
     other = tmp_path / "other.mcap"
     other.write_bytes(b"hello")
     for path, said in [(other, "is not a recording"), (tmp_path / "no.mcap", "No such file")]:
-        done = run("replay", str(path), server.uri)
+        done = call("replay", str(path), server.uri)
         assert (done.returncode, done.stdout) == (1, "")
         assert said in done.stderr
         assert str(path) in done.stderr
 
 
 def test_replay_where_there_is_no_server(poses):
-    done = run("replay", str(poses), NOBODY)
+    done = call("replay", str(poses), NOBODY)
     assert (done.returncode, done.stdout) == (3, "")
 
 
@@ -258,7 +259,7 @@ def test_replay_to_a_server_that_closes(serve, poses):
         await conn.accept()
         await conn.close(1001)
 
-    done = run("replay", str(poses), serve(short).uri)
+    done = call("replay", str(poses), serve(short).uri)
     assert (done.returncode, done.stdout) == (4, "")
     assert "Traceback" not in done.stderr
 
@@ -268,6 +269,7 @@ def test_replay_as_a_server(poses):
         try:
             line = process.stdout.readline()
             assert line.startswith(f"Playing {poses}, 0.0 s at ws://")
+            assert process.stdout.readline().startswith("Its web client is at http")
             assert trio.run(received, line.split()[-1]) == ["a", "b"]
             assert trio.run(received, line.split()[-1]) == ["a", "b"]
             process.send_signal(signal.SIGINT)
@@ -282,17 +284,6 @@ async def received(uri):
     with trio.fail_after(DEADLINE):
         async with open_vuer_client(uri) as client:
             return [event.data async for event in client]
-
-
-def test_replay_as_a_server_where_there_is_one(poses):
-    with socket.create_server(("localhost", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        done = run("replay", str(poses), "--serve", "--port", port)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "try --port 0" in done.stderr
-    done = run("replay", str(poses), "--serve", "--port", "99999")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "--port must be from 0 to 65535, got 99999" in done.stderr
 
 
 def test_what_was_recorded_is_what_is_replayed(server, serve, path):
@@ -351,6 +342,6 @@ def test_a_terminal_that_can_nothing(server, path):
 
 
 def test_messages_are_recorded_as_they_came(server, path):
-    assert run("record", f"{server.uri}/odd", str(path)).returncode == 0
+    assert call("record", f"{server.uri}/odd", str(path)).returncode == 0
     (odd,) = [e for e in open_recording(path) if e.etype == "ODD"]
     assert msgpack.unpackb(odd.payload)["data"]["raw"] == b"\x00\xff"

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from terminal import Terminal
+from tests.pseudo_terminal import Terminal
 
 #: shows so much below the prompt, or between two, that it parks until somebody reads it
 _PROGRAM = """

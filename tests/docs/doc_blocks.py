@@ -4,7 +4,8 @@ An HTML comment above a block, which a reader does not see, may say more about i
 
     <!-- program -->            a whole program, run as such; else a snippet, see `test_docs.py`
     <!-- tests -->              a file of tests, for pytest
-    <!-- server: scene -->      what the server does, see `doc_servers.py`; `listens` if not given
+    <!-- server: scene -->      what the server does, see `doc_servers.py`; `listens` if not given.
+                                `above`: it is the program above
     <!-- needs: numpy -->       a module without which it is skipped
     <!-- client: moves -->      a program that serves; what its client does, see `doc_clients.py`
     <!-- got: [[1, 2, 3]] -->   JSON: the values of the events that must arrive there, without INIT
@@ -24,7 +25,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests import ROOT
+
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 #: where the repository lies, which the README's links name for the sake of a package index
@@ -36,7 +38,9 @@ _OURS = re.compile(rf"(?:{re.escape(SOURCE)}/(?:blob|tree)|{re.escape(_RAW)})/ma
 
 _FENCE = re.compile(r" *```(.*)")
 _NOTE = re.compile(r"<!-- (\w+)(?:: (.*))? -->")
-_KEYS = {"program", "tests", "server", "client", "needs", "got", "command", "output", "picture"}
+_KEYS = {"program", "tests", "server", "client", "needs", "got"} | {
+    *("command", "output", "picture", "screen"),
+}
 
 
 def target_of(page: Path, link: str) -> tuple[Path, str] | None:

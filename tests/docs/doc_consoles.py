@@ -1,9 +1,10 @@
 """Console blocks of the guide: what is behind ``$`` is run by bash, what follows must be printed.
 
 Both stdout and stderr are shown, as far as they come in a pipe. What is different each time need
-not be as the page has it: numbers with a decimal point, times of the day, ports of clients, and how
-many blanks there are. A line ``...`` stands for any lines. At a line ``^C`` a command gets an
-interrupt, once it has printed the lines above; a ``console`` block shows what it prints then.
+not be as the page has it: numbers with a decimal point, times of the day, sizes of files with their
+units, ports of clients, and how many blanks there are. A line ``...`` stands for any lines. At a
+line ``^C`` a command gets an interrupt, once it has printed the lines above; a ``console`` block
+shows what it prints then.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from doc_blocks import Block
+from tests.docs.doc_blocks import Block
 
 __all__ = ["Shown", "check", "commands_of", "matches"]
 
-DEADLINE = 20.0  # seconds
-_VARIES = re.compile(r"(\d\d:\d\d:\d\d\.\d+|\d+\.\d+(?!\.)|127\.0\.0\.1:\d+| +)")
+DEADLINE = 120.0  # seconds
+_SIZE = r"\d+(?:\.\d+)? [KMG]?B\b"
+_VARIES = re.compile(rf"(\d\d:\d\d:\d\d\.\d+|{_SIZE}|\d+\.\d+(?!\.)|127\.0\.0\.1:\d+| +)")
 
 
 @dataclass
@@ -62,6 +64,8 @@ def _pattern(line: str) -> str:
 def _any_like(part: str) -> str:
     if part[0] == " ":
         return " +"
+    if part.endswith("B"):
+        return _SIZE
     if ":" in part and part.count(":") == 2:
         return r"\d\d:\d\d:\d\d\.\d+"
     return r"127\.0\.0\.1:\d+" if ":" in part else r"\d+\.\d+"

@@ -9,7 +9,7 @@ from zlib import compress, crc32
 import msgpack
 import trio
 
-from peer import PeerConnection, Script
+from tests.scripted_server import PeerConnection, Script
 
 
 def event(etype: str, data: object, **more: object) -> dict[str, object]:
@@ -36,6 +36,13 @@ async def poses(conn: PeerConnection) -> None:
         await conn.recv()
         await conn.send_event(event("COUNT", n))
     await conn.close(1000)
+
+
+async def watched(conn: PeerConnection) -> None:
+    if (await conn.wait_request()).path == "/metrics":
+        await conn.reject(404)
+    else:
+        await poses(conn)
 
 
 async def scene(conn: PeerConnection) -> None:
@@ -104,6 +111,15 @@ async def asks_once(conn: PeerConnection) -> None:
 async def vanishes(conn: PeerConnection) -> None:
     """One event, and the connection is gone."""
     await conn.accept()
+    await conn.send_event(event("COUNT", 0))
+    await conn.recv()
+    await conn.end_tcp()
+
+
+async def vanishes_later(conn: PeerConnection) -> None:
+    """One event; after the next one that it receives, the connection is gone."""
+    await conn.accept()
+    await conn.recv()  # INIT
     await conn.send_event(event("COUNT", 0))
     await conn.recv()
     await conn.end_tcp()

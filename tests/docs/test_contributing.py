@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import os
 import re
 import shlex
@@ -12,9 +13,9 @@ from typing import Any
 
 import pytest
 import yaml  # myst-parser brings it
-from doc_blocks import ROOT, SOURCE, blocks, target_of
 
-from legs import LEGS
+from tests.backends import BACKENDS
+from tests.docs.doc_blocks import ROOT, SOURCE, blocks, target_of
 
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 PACKAGE = ROOT / "src" / "vuer_trio"
@@ -56,7 +57,7 @@ def test_the_set_up_is_that_of_the_readme() -> None:
 
 def test_the_commands_name_tests_and_backends_that_are_there() -> None:
     commands = blocks(CONTRIBUTING)[1].source.splitlines()
-    names = {leg.name for leg in LEGS}
+    names = {backend.name for backend in BACKENDS}
     seen = set()
     for command in commands:
         program, *arguments = shlex.split(command, comments=True)
@@ -66,9 +67,9 @@ def test_the_commands_name_tests_and_backends_that_are_there() -> None:
             if path.startswith("tests/"):
                 assert (ROOT / path).exists(), command
                 if test:
-                    function, leg = re.fullmatch(r"(\w+)\[(.+)\]", test).groups()  # type: ignore[union-attr]  # or fails
+                    function, backend = re.fullmatch(r"(\w+)\[(.+)\]", test).groups()  # type: ignore[union-attr]  # or fails
                     assert f"def {function}(" in (ROOT / path).read_text("utf-8")
-                    seen.add(leg)
+                    seen.add(backend)
             elif "/" in path:
                 seen.add(path)
     assert seen
@@ -80,7 +81,7 @@ def test_the_commands_name_tests_and_backends_that_are_there() -> None:
 def test_every_path_that_it_names_is_there() -> None:
     """From the root, or within the package."""
     named = set(re.findall(r"`([\w./-]*/[\w./-]*|\w+\.(?:py|toml|md))`", prose_of(CONTRIBUTING)))
-    named -= {leg.name for leg in LEGS} | {"build/docs"}
+    named -= {backend.name for backend in BACKENDS} | {"build/docs", "build/autobahn"}
     folders = (ROOT, PACKAGE, GITHUB / "workflows")
     missing = [path for path in named if not any((folder / path).exists() for folder in folders)]
     assert not missing
@@ -107,14 +108,14 @@ def definitions(file: str) -> set[str]:
 
 
 def test_the_way_of_a_payload_is_one_of_functions_that_are_there() -> None:
-    rows = table("The way of one payload")
+    rows = table("The path of one payload")
     for _, file, function, _ in rows:
         assert function in definitions(file), file
     numbers = [int(row[0]) for row in rows]
     inwards = numbers.index(1, 1)
     assert numbers == [*range(1, inwards + 1), *range(1, len(rows) - inwards + 1)]
     everything = set().union(*(definitions(p.relative_to(PACKAGE).as_posix()) for p in modules()))
-    section = CONTRIBUTING.read_text("utf-8").split("## The way of one payload")[1]
+    section = CONTRIBUTING.read_text("utf-8").split("## The path of one payload")[1]
     methods = set(re.findall(r"`(\w+\.\w+)`", section.split("\n## ")[0]))
     assert {name for name in methods if name[0].isupper()} <= everything
 
@@ -124,11 +125,14 @@ def modules() -> list[Path]:
 
 
 def test_the_sessions_are_those_of_the_noxfile() -> None:
-    tree = ast.parse((ROOT / "noxfile.py").read_text("utf-8"))
-    sessions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    sessions.remove("lowest_versions")
     told = [row[0].removeprefix("nox -s ") for row in table("Running things")]
-    assert sorted(told) == sorted(sessions)
+    assert sorted(told) == sorted(sessions())
+
+
+def sessions() -> set[str]:
+    tree = ast.parse((ROOT / "noxfile.py").read_text("utf-8"))
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    return functions - {"lowest_versions"}
 
 
 # ---- links
@@ -192,10 +196,13 @@ def test_each_python_is_tested() -> None:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "PYTHONS"
     )
     assert listed == pythons()
+    script = (ROOT / ".ci" / "pythons").read_text("utf-8")
+    assert f"for version in {' '.join(pythons())}; do" in script
     jobs = loaded(GITHUB / "workflows" / "tests.yml")["jobs"]
     runs = [step for step in jobs["gate"]["steps"] if step.get("run") == ".ci/run"]
     assert len(runs) == 1
-    (gate,) = (s["with"]["python-version"] for s in jobs["gate"]["steps"] if "with" in s)
+    steps = [step.get("with", {}) for step in jobs["gate"]["steps"]]
+    (gate,) = (given["python-version"] for given in steps if "python-version" in given)
     assert [gate, *jobs["tests"]["strategy"]["matrix"]["python"]] == pythons()
 
 
@@ -215,6 +222,20 @@ def test_a_workflow_has_what_it_must(path: Path) -> None:
             assert ("uses" in step) != ("run" in step)
             assert re.fullmatch(r"[\w./-]+@[\w./-]+", step.get("uses", "a@b"))
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_what_a_workflow_runs_is_there() -> None:
+    """Sessions of nox, modules and scripts."""
+    named = set()
+    for path in [*WORKFLOWS, ROOT / ".ci" / "pythons"]:
+        text = path.read_text("utf-8")
+        named |= set(re.findall(r"nox -s \"?([a-z]+)", text))
+        for module in re.findall(r"python3? -m (tests[\w.]*)", text):
+            assert importlib.util.find_spec(module), f"{path.name}: {module}"
+        for script in re.findall(r"run: (\.\S+)", text):
+            assert os.access(ROOT / script, os.X_OK), f"{path.name}: {script}"
+    assert named <= sessions()
+    assert {"tests", "eager", "lowest", "conformance", "fuzz", "lag"} <= named
 
 
 def test_a_release_is_published_without_a_token() -> None:

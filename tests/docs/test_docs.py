@@ -11,7 +11,8 @@ README's event), and
 ``http://proxy.local:3128`` is a proxy. Where the server is ``roomz``, the real one is at
 ``http://localhost:8000``, and ``"TOKEN"`` is alice@example.com's. ``server.pem`` and
 ``server-key.pem`` are a certificate of localhost, which ``authority.pem`` vouches for. A program
-with a client serves until it is interrupted.
+with a client serves until it is interrupted. A line ``...`` in what a block prints stands for any
+lines.
 
 Each block must be able to fail: by an assert, by what it prints, or by what arrives at the server.
 Each ``except`` of a snippet must be entered.
@@ -27,13 +28,14 @@ import json
 import os
 import re
 import signal
-import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -41,35 +43,64 @@ from typing import Any
 import msgpack
 import pytest
 import trio
-from doc_blocks import PAGES, ROOT, Block, blocks, target_of
-from doc_clients import CLIENTS
-from doc_consoles import check, commands_of, matches
-from doc_servers import SERVERS
+import yaml
 
-import peer as peer_module
 import vuer_trio
-from peer import Peer, serve_peer
-from roomz_server import RoomzServer, running_roomz
-from vuer_trio import Backoff, Vuer, VuerClient, VuerError, open_vuer_client, open_vuer_server
+from tests import scripted_server as peer_module
+from tests.docs.doc_blocks import PAGES, ROOT, Block, blocks, target_of
+from tests.docs.doc_clients import CLIENTS
+from tests.docs.doc_consoles import check, commands_of, matches
+from tests.docs.doc_servers import SERVERS
+from tests.free_ports import free_port
+from tests.real_roomz_server import RoomzServer, running_roomz
+from tests.recording_files import need_mcap
+from tests.redis_server import RedisServer
+from tests.scripted_server import Peer, serve_peer
+from vuer_trio import (
+    Backoff,
+    Fifo,
+    Vuer,
+    VuerClient,
+    VuerError,
+    WebsocketsOptions,
+    open_vuer_client,
+    open_vuer_server,
+)
 from vuer_trio.arc import open_arc_relay
 from vuer_trio.cli.statuses import EPILOG, Status
 from vuer_trio.events import ClientEvent
 from vuer_trio.roomz import SyncClient
 from vuer_trio.schemas import Box, DefaultScene
+from vuer_trio.server.banner import network_address
+
+pytestmark = pytest.mark.no_cover
 
 #: what a block says, and what stands for it
 Addresses = dict[str, str]
 
-DEADLINE = 20.0  # seconds
+DEADLINE = 120.0  # seconds
 HERE, HERE_TLS = "ws://localhost:8012", "wss://robot.local:8012"
 RELAY = "http://localhost:8080"
+REDIS = "redis://localhost:6379"
 HERE_TCP, PROXY = '"localhost", 8012', "http://proxy.local:3128"
 
 ALL = [block for page in PAGES for block in blocks(page)]
 PYTHON = [block for block in ALL if block.language == "python"]
 TESTS = [block for block in PYTHON if "tests" in block.notes]
 SNIPPETS = [block for block in PYTHON if not {"program", "tests"} & set(block.notes)]
-PROGRAMS = [block for block in PYTHON if "program" in block.notes and "client" not in block.notes]
+PROGRAMS = [
+    block
+    for block in PYTHON
+    if "program" in block.notes
+    and "client" not in block.notes
+    and block.notes.get("server") != "above"
+]
+#: a server, and below it its client
+PAIRS = [
+    (above, block)
+    for above, block in pairwise(PYTHON)
+    if "program" in block.notes and block.notes.get("server") == "above"
+]
 SERVING = [block for block in PYTHON if "client" in block.notes]
 CONSOLES = [block for block in ALL if block.language == "console"]
 
@@ -84,6 +115,7 @@ def a_plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     for name in list(os.environ):
         if name.startswith(("VUER_", "ARC_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("VUER_TRIO_DATA", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
 
 
@@ -171,19 +203,17 @@ def test_tests(block: Block, tmp_path: Path) -> None:
         encoding="utf-8",
         # as the plugin of an installed package, from a checkout too
         env={**os.environ, "PYTEST_PLUGINS": "pytest_vuer_trio"},
-        timeout=60,
+        timeout=240,
     )
     assert done.returncode == 0, done.stdout
     assert f" {block.source.count('def test_')} passed" in done.stdout
 
 
-@by_name(SERVING)
-def test_serving_program(block: Block, tmp_path: Path) -> None:
-    path = tmp_path / "program.py"
+@contextmanager
+def serving_program(block: Block, path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A program that serves, in a process of its own; and its port."""
     path.write_text(block.source, "utf-8")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     program = subprocess.Popen(
         [sys.executable, "-W", "error", path],
         stdout=subprocess.PIPE,
@@ -193,25 +223,76 @@ def test_serving_program(block: Block, tmp_path: Path) -> None:
     )
     with program:
         try:
-            trio.run(visit, f"ws://localhost:{port}", block.notes["client"])
-            program.send_signal(signal.SIGINT)
-            printed, errors = program.communicate(timeout=DEADLINE)
+            yield program, port
         finally:
             program.kill()
+
+
+@by_name(SERVING)
+def test_serving_program(block: Block, tmp_path: Path) -> None:
+    with serving_program(block, tmp_path / "program.py") as (program, port):
+        scheme = "wss" if 'tls="auto"' in block.source else "ws"
+        trio.run(visit, f"{scheme}://localhost:{port}", block.notes["client"])
+        program.send_signal(signal.SIGINT)
+        printed, errors = program.communicate(timeout=DEADLINE)
     assert (program.returncode, errors) == (0, "")
-    assert_printed(block, printed.replace(f":{port}", ":8012"))
+    printed = printed.replace(f":{port}", ":8012").replace(f"{tmp_path}/robot", "/home/me/robot")
+    if 'tls="auto"' in block.source:
+        if (address := network_address()) is None:
+            pytest.skip("needs an address in a network")
+        printed = printed.replace(address, "192.168.1.5")
+        printed = printed.replace(os.environ["VUER_TRIO_DATA"], "/home/me/.local/share/vuer-trio")
+    assert_printed(block, printed)
+
+
+@pytest.mark.parametrize(("server", "client"), PAIRS, ids=[block.name for _, block in PAIRS])
+def test_a_client_of_the_program_above(server: Block, client: Block, tmp_path: Path) -> None:
+    """As a reader runs them: one in a terminal, and the other in another one."""
+    path = tmp_path / "client.py"
+    with serving_program(server, tmp_path / "server.py") as (program, port):
+        path.write_text(client.source.replace(":8012", f":{port}"), "utf-8")
+        trio.run(open_when_it_listens, port)
+        done = subprocess.run(
+            [sys.executable, "-W", "error", path],
+            capture_output=True,
+            encoding="utf-8",
+            env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+            timeout=DEADLINE,
+        )
+        program.send_signal(signal.SIGINT)
+        _, errors = program.communicate(timeout=DEADLINE)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (program.returncode, errors) == (0, "")
+    assert_printed(client, done.stdout)
+
+
+async def open_when_it_listens(port: int) -> None:
+    with trio.fail_after(DEADLINE):
+        soon = Backoff(initial=0.05, maximum=0.05, first=True)
+        async with open_vuer_client(f"ws://localhost:{port}", reconnect=soon) as client:
+            await client.flush()
 
 
 async def visit(uri: str, name: str) -> None:
     with trio.fail_after(DEADLINE):
         soon = Backoff(initial=0.05, maximum=0.05, first=True)
-        async with open_vuer_client(uri, reconnect=soon) as client:
+        trust = None
+        if uri.startswith("wss:"):
+            authority = Path(os.environ["VUER_TRIO_DATA"]) / "ca.pem"
+            while not authority.exists():  # the program makes it
+                await trio.sleep(0.05)
+            trust = ssl.create_default_context(cafile=authority)
+        async with open_vuer_client(uri, reconnect=soon, ssl_context=trust) as client:
             await CLIENTS[name](client)
 
 
 def assert_printed(block: Block, printed: str) -> None:
     printed = re.sub(r"ws://127\.0\.0\.1:\d+", HERE, printed)
-    assert printed == (block.output or ""), f"what {block.name} prints is not what it says below it"
+    wanted = block.output or ""
+    same = printed == wanted
+    if "\n...\n" in wanted:
+        same = matches(wanted.splitlines(), printed.splitlines())
+    assert same, f"what {block.name} prints is not what it says below it:\n{printed}"
 
 
 @pytest.fixture(scope="module")
@@ -257,6 +338,8 @@ async def staged(block: Block, roomz: Addresses) -> AsyncIterator[Stage]:
             addresses[PROXY] = await stack.enter_async_context(serve_proxy())
         if RELAY in block.source:
             addresses[RELAY] = (await stack.enter_async_context(open_arc_relay())).url
+        if REDIS in block.source:
+            addresses[REDIS] = stack.enter_context(RedisServer(Path.cwd())).uri
         yield Stage(block, peer, addresses)
 
 
@@ -333,6 +416,8 @@ async def serve_proxy() -> AsyncIterator[str]:
 
 @by_name(CONSOLES)
 def test_console(block: Block, tmp_path: Path) -> None:
+    if ".mcap" in block.source:
+        need_mcap()
     trio.run(run_console, block, tmp_path)
 
 
@@ -340,9 +425,7 @@ async def run_console(block: Block, folder: Path) -> None:
     async with staged(block, {}) as stage:
         port = stage.peer.port
         if "$ vuer-trio serve" in block.source:
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                port = free.getsockname()[1]
+            port = free_port()
         here = {f"{word}8012": f"{word}{port}" for word in ("localhost:", "127.0.0.1:", "port ")}
         environment = {"VUER_CLIENT_URI": f"ws://localhost:{port}", "VUER_PORT": str(port)}
         await trio.to_thread.run_sync(lambda: check(block, folder, here, **environment))
@@ -352,6 +435,10 @@ async def run_console(block: Block, folder: Path) -> None:
 def test_a_console_that_shows_something_else_is_seen() -> None:
     assert matches(["a  1.5 ms", "...", "b"], ["a    27.25 ms", "x", "y", "b"])
     assert matches(["00:00:00.000  SET"], ["12:34:56.789    SET"])
+    assert matches(["f: 2 messages, 1.5 KB"], ["f: 2 messages, 664 B"])
+    assert matches(["f: 2 messages, 664 B"], ["f: 2 messages, 12.0 MB"])
+    assert not matches(["f: 2 messages, 664 B"], ["f: 3 messages, 664 B"])
+    assert not matches(["664 B"], ["664 Bytes"])
     assert not matches(["a  1.5 ms"], ["a  x ms"])
     assert not matches(["a 15"], ["a 16"])
     assert not matches(["a"], ["a", "b"])
@@ -365,6 +452,7 @@ def test_every_block_can_fail() -> None:
     assert len(SNIPPETS) > 20
     assert PROGRAMS
     assert SERVING
+    assert PAIRS
     assert TESTS
     for block in ALL:
         match block.language:
@@ -385,6 +473,10 @@ def test_every_block_can_fail() -> None:
             case "console":
                 shown = commands_of(block)
                 assert any(set(s.lines) - {"...", "^C"} for s in shown), f"{block.name}: no output"
+            case "yaml":  # a file of another program
+                assert yaml.safe_load(block.source)
+            case "text" if block.notes.get("screen") == "top":  # tests/cli/test_top.py holds it
+                assert "round trip" in block.source
             case other:
                 assert other == "text", f"{block.name} is {other!r}: nothing runs that"
                 assert "output" in block.notes, f"{block.name} is not below a Python block"
@@ -412,7 +504,7 @@ def test_the_demo_prints_what_the_readme_shows() -> None:
         capture_output=True,
         encoding="utf-8",
         env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-        timeout=60,
+        timeout=240,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == shown
@@ -428,17 +520,51 @@ def table(page: str, heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[2:]]
 
 
+#: an option in a list: its names, types, unit and default, and what it means
+_OPTION = re.compile(
+    r"- (`\w+`(?:, `\w+`)*): (`[^`]+`(?: or `[^`]+`)*)(?:, in (\w+))?, "
+    r"default (`[^`]+`)(?:, else [^.]+)?\. \S.*\."
+)
+#: words of the lists of options for what an annotation says otherwise
+_TYPES = {"PathLike[str]": "Path", "'": '"'}
+
+
+def types_of(annotation: str) -> set[str]:
+    """What an option takes, but None: types, and the values of a `Literal`."""
+    for name, word in _TYPES.items():
+        annotation = annotation.replace(name, word)
+    found: set[str] = set()
+    for part in re.split(r" \| (?![^\[]*\])", annotation):
+        values = re.fullmatch(r"Literal\[(.*)\]", part)
+        found |= set(values[1].split(", ")) if values else {part}
+    return found - {"None"}
+
+
 @pytest.mark.parametrize(("page", "cls"), [("connecting.md", VuerClient), ("serving.md", Vuer)])
-def test_the_table_of_options_has_all_of_them_with_their_defaults(page: str, cls: type) -> None:
+def test_the_list_of_options_has_all_of_them_as_they_are(page: str, cls: type) -> None:
     parameters = inspect.signature(cls).parameters
-    told: dict[str, str] = {}
-    for names, default, _ in table(page, "Options"):
-        told |= dict.fromkeys(re.findall(r"`(\w+)`", names), default.strip("`"))
-    named = {name for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD}
-    assert told.keys() == named
-    for name, default in told.items():
-        if default and not default.startswith(("VUER_", "WEBSOCKET_", "Fifo")):
-            assert eval(default) == parameters[name].default, name
+    section = (ROOT / "docs" / page).read_text("utf-8").split("\n## Options\n")[1].split("\n## ")[0]
+    told = {}
+    for item in re.findall(r"^- .*(?:\n  .*)*", section, re.M):
+        option = _OPTION.fullmatch(" ".join(item.split()))
+        assert option, item
+        names, types, unit, default = option.groups()
+        for name in re.findall(r"`(\w+)`", names):
+            told[name] = (set(re.findall(r"`([^`]+)`", types)), default.strip("`"), unit)
+    assert told.keys() == {n for n, p in parameters.items() if p.kind is not p.VAR_KEYWORD}
+    for name, (types, default, unit) in told.items():
+        assert types == types_of(str(parameters[name].annotation)), name
+        assert (unit == "seconds") == ("float" in types), name
+        if name in ("max_size", "max_buffered"):
+            assert unit == "bytes"
+        if not default.startswith(("VUER_", "WEBSOCKET_")):  # of the environment
+            assert repr(eval(default, {"Fifo": Fifo})) == repr(parameters[name].default), name
+
+
+def test_the_keywords_of_websockets_are_named() -> None:
+    section = (ROOT / "docs" / "connecting.md").read_text("utf-8").split("\n## Options\n")[1]
+    for name in WebsocketsOptions.__annotations__.keys() - {"URI"}:
+        assert f"`{name}`" in section.split("\n## ")[0], name
 
 
 def test_the_table_of_errors_has_all_of_them_with_their_bases() -> None:
@@ -509,4 +635,5 @@ def test_every_page_of_the_guide_can_be_reached_from_the_readme() -> None:
     while ahead:
         reached |= ahead
         ahead = {page for known in ahead for page in leads.get(known, ())} & {*PAGES} - reached
-    assert {*PAGES} - reached == {ROOT / "docs" / "index.md"}
+    # a forge shows these from the files that they hold
+    assert {*PAGES} - reached == {ROOT / "docs" / name for name in ("changelog.md", "index.md")}

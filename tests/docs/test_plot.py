@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from statistics import median
 from types import ModuleType
 from xml.etree import ElementTree
 
 import pytest
-from doc_blocks import ROOT
+
+from tests.docs.doc_blocks import ROOT
 
 PICTURES = ROOT / "docs" / "pictures"
 
@@ -61,3 +63,20 @@ def test_a_drawing_is_small_and_has_colours_for_a_dark_page(name: str) -> None:
     assert len(text) < 20_000
     assert ElementTree.fromstring(text).find("{http://www.w3.org/2000/svg}title") is not None
     assert "prefers-color-scheme: dark" in text
+
+
+def test_the_plot_of_the_slow_line_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(PICTURES))
+    spec = importlib.util.spec_from_file_location("slow_line", PICTURES / "slow_line.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    ages = module.read(module.DATA.read_text("utf-8"))
+    drawn = module.plot(ages)
+    assert module.FILE.read_text("utf-8") == drawn, "run `python docs/pictures/slow_line.py`"
+    assert set(ages) == set(module.SERVERS)
+    # What the page beside it says: the newest of each camera, and not what waits behind it.
+    newest = {name: median(age for at, age in points if at > 2) for name, points in ages.items()}
+    assert newest["Latest"] < 0.2 < 1 < newest["vuer"]
+    ElementTree.fromstring(drawn)

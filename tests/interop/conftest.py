@@ -4,20 +4,23 @@ import functools
 import importlib.util
 import inspect
 import os
-import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-_PROGRAM = Path(__file__).with_name("reference_server.py")
-_START_DEADLINE = 30.0  # seconds; `import vuer` alone takes one
-_STOP_DEADLINE = 5.0  # seconds
+from tests import PROGRAMS, ROOT
+from tests.free_ports import free_port
+
+_PROGRAM = PROGRAMS / "reference_server.py"
+_START_DEADLINE = 120.0  # seconds; `import vuer` alone takes one
+_STOP_DEADLINE = 60.0  # seconds
+_INSTALL_DEADLINE = 300.0  # seconds
 _TEST_DEADLINE = 180.0  # seconds; the slowest takes a tenth of it
 
 
@@ -29,8 +32,8 @@ class ReferenceServer:
         self._pump: threading.Thread | None = None
         self._lines: list[str] = []
         self._changed = threading.Condition()
-        self.port = 0
-        self._start_on_a_free_port()
+        self.port = free_port()
+        self._start()
 
     @property
     def uri(self) -> str:
@@ -67,17 +70,6 @@ class ReferenceServer:
         """The exit status, once the process has ended by itself (DIE)."""
         assert self._process is not None
         return self._process.wait(timeout)
-
-    def _start_on_a_free_port(self) -> None:
-        for attempts_left in (2, 1, 0):
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self.port = probe.getsockname()[1]
-            try:
-                return self._start()
-            except RuntimeError:  # somebody else may have taken the port in between
-                if not attempts_left:
-                    raise
 
     def _start(self) -> None:
         # Neither the settings of whoever runs the tests nor coverage concern the peer.
@@ -118,7 +110,7 @@ class ReferenceServer:
                 return
 
 
-def _run() -> Iterator[ReferenceServer]:
+def _serving() -> Iterator[ReferenceServer]:
     if importlib.util.find_spec("vuer") is None:
         pytest.skip("needs the dependency group `interop`")
     server = ReferenceServer()
@@ -131,18 +123,48 @@ def _run() -> Iterator[ReferenceServer]:
 @pytest.fixture(scope="module")
 def reference_server() -> Iterator[ReferenceServer]:
     """One process for the module's tests, which therefore must leave it alive."""
-    yield from _run()
+    yield from _serving()
 
 
 @pytest.fixture
 def fresh_reference_server() -> Iterator[ReferenceServer]:
     """A process for this test alone, to restart or kill."""
-    yield from _run()
+    yield from _serving()
+
+
+def _run(*command: str | Path) -> None:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("COV", "PYTHON"))}
+    subprocess.run(command, env=clean, check=True, timeout=_INSTALL_DEADLINE)
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The sdist, and the wheel that is built from it, as an index's users do. The files
+    with these tests are in ``tests/workers.py``, so that one worker builds them once."""
+    folder = tmp_path_factory.mktemp("dist")
+    _run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, ROOT)
+    (sdist,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
+    return {"sdist": sdist, "wheel": wheel}
+
+
+@pytest.fixture(scope="session")
+def new_environment(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """``new_environment(*requirements)``: the interpreter of one that has these alone."""
+
+    def make(*requirements: str | Path) -> Path:
+        folder = tmp_path_factory.mktemp("environment")
+        _run(sys.executable, "-m", "venv", "--without-pip", folder)
+        python = folder / "bin" / "python"
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+        _run(*pip, "--python", python, "install", *requirements)
+        return python
+
+    return make
 
 
 @pytest.fixture
 def tag(request: pytest.FixtureRequest) -> str:
-    """A name for this test's sessions, which no other test and no other leg uses."""
+    """A name for this test's sessions, which no other test and no other backend uses."""
     name: str = request.node.name
     return name
 

@@ -8,8 +8,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from borrowing import root
 from PIL import Image as Pillow
+
+from tests.interop.reference_tests import root
 
 Build = Callable[[Any], Any]
 

@@ -15,13 +15,17 @@ from urllib.request import urlopen
 
 import pytest
 import trio
-from driving import report_of
 
-from command import COMMAND, environment, run, start
-from terminal import DEADLINE, Terminal
+from tests.cli_process import COMMAND, environment, run, start
+from tests.free_ports import free_port
+from tests.interop.reference_calls import report_of
+from tests.pseudo_terminal import DEADLINE, Terminal
+from tests.recording_files import need_mcap
 from vuer_trio import open_vuer_client
+from vuer_trio.record import open_recording
 
 pytestmark = [
+    pytest.mark.no_cover,
     pytest.mark.interop,
     pytest.mark.skipif(find_spec("vuer") is None, reason="needs the dependency group `interop`"),
 ]
@@ -49,9 +53,7 @@ async def main(session):
 def moving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     path: Path = tmp_path_factory.mktemp("moving") / "program.py"
     path.write_text(PROGRAM)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     program = subprocess.Popen(
         [sys.executable, path, str(port)], stdout=subprocess.DEVNULL, env=environment()
     )
@@ -142,3 +144,26 @@ def test_the_web_client_is_served():
             assert process.wait(DEADLINE) == 0
         finally:
             process.kill()
+
+
+def test_top_and_a_recording_proxy_of_the_real_server(moving, tmp_path):
+    need_mcap()
+    file = tmp_path / "run.mcap"
+    with start("proxy", moving, "--port", "0", "--record", str(file), "-q") as process:
+        assert process.stdout is not None
+        there = process.stdout.readline().rpartition("localhost:")[2].strip()
+        with start("top", f"ws://localhost:{there}", "--interval", "0.2") as top:
+            assert top.stdout is not None
+            told = json.loads(top.stdout.readline())
+            while not (told["rtt_ms"] and len(told["events"]) > 1):
+                told = json.loads(top.stdout.readline())
+            top.terminate()
+            top.stdout.read()
+            assert top.wait(DEADLINE) == 0
+        process.send_signal(signal.SIGINT)
+        assert process.wait(DEADLINE) == 0
+    assert {event["etype"] for event in told["events"]} == {"SET", "UPSERT"}
+    assert told["sessions"] is None
+    recording = open_recording(file)
+    assert recording.complete
+    assert {"SET", "UPSERT", "INIT"} == {entry.etype for entry in recording}

@@ -10,8 +10,10 @@ import anyio
 import numpy as np
 import psutil
 import pytest
-from driving import Pose, ask, event, open_nursery, report_of
 
+from tests.interop.reference_calls import Pose, ask, event, open_nursery, report_of
+from tests.repetitions import times
+from tests.resource_counts import PATIENCE
 from vuer_trio import (
     ClientClosed,
     ConnectionClosed,
@@ -159,7 +161,7 @@ async def test_a_full_outbox_says_so_and_loses_nothing_that_it_took(
     open_client, reference_server, tag
 ):
     async with open_client(reference_server.uri, outbox=Fifo(50)) as client:
-        await client.flush(timeout=5)  # INIT has left the outbox
+        await client.flush(timeout=60)  # INIT has left the outbox
         client.send @ event("TAG", tag)
         for n in range(49):
             client.send @ Pose(value=n)
@@ -171,14 +173,14 @@ async def test_a_full_outbox_says_so_and_loses_nothing_that_it_took(
     assert report["events"] == [["POSE", n] for n in range(50)]
 
 
-async def test_a_cancelled_send_does_not_tear_the_stream(open_client, reference_server, leg):
+async def test_a_cancelled_send_does_not_tear_the_stream(open_client, reference_server, backend):
     image = bytes(range(256)) * (2 * MIB // 256)  # the server takes 4 MiB
     async with open_client(reference_server.uri, outbox=Fifo(8, max_bytes=1)) as client:
-        async with open_nursery(leg) as nursery:
+        async with open_nursery(backend) as nursery:
             for delay in (0, 0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02):
                 nursery.start_soon(send_for, client, delay, Pose(value=image))
         await client.send(Pose(value="whole"))
-        await client.flush(timeout=10)
+        await client.flush(timeout=60)
         report = await ask(client, "REPORT")
     assert report["events"].pop() == ["POSE", "whole"]
     assert all(sent == ["POSE", image] for sent in report["events"])
@@ -198,7 +200,7 @@ async def test_flush_returns_when_the_server_has_read_everything(
         client.send @ event("TAG", tag)
         for n in range(5000):
             await client.send(Pose(value=n))
-        await client.flush(timeout=10)
+        await client.flush(timeout=60)
         report = await report_of(other, tag, tail=1)
         assert (report["count"], report["events"]) == (5000, [["POSE", 4999]])
         assert not report["ended"]
@@ -213,6 +215,7 @@ async def test_compressed_messages_arrive_in_both_directions(open_client, refere
         assert client.statistics().bytes_received < MIB / 10
 
 
+@pytest.mark.slow
 async def test_a_message_too_large_for_the_server_ends_the_connection(
     open_client, fresh_reference_server
 ):
@@ -220,7 +223,7 @@ async def test_a_message_too_large_for_the_server_ends_the_connection(
     await client.connect()
     await client.send(Pose(value=bytes(32 * MIB)))
     with pytest.raises(ConnectionClosed, match="message too big") as caught:
-        await client.recv(timeout=10)
+        await client.recv(timeout=60)
     assert caught.value.code == client.close_code == 1009
     with pytest.raises(ConnectionClosed, match="1 message was not sent") as caught:
         await client.close()
@@ -260,8 +263,8 @@ async def test_the_documents_manual_form(open_client, reference_server):
     await client.close()
 
 
-async def test_a_connection_in_a_nursery(open_client, reference_server, leg):
-    async with open_nursery(leg) as nursery:
+async def test_a_connection_in_a_nursery(open_client, reference_server, backend):
+    async with open_nursery(backend) as nursery:
         client = await nursery.start(open_client(reference_server.uri).run)
         assert await ask(client, "ECHO", "run") == "run"
         await client.close()
@@ -273,16 +276,16 @@ async def test_a_connection_in_a_nursery(open_client, reference_server, leg):
     assert not client.connected
 
 
-async def test_run_returns_on_a_normal_close(open_client, reference_server, leg):
-    async with open_nursery(leg) as nursery:
+async def test_run_returns_on_a_normal_close(open_client, reference_server, backend):
+    async with open_nursery(backend) as nursery:
         client = await nursery.start(open_client(reference_server.uri).run)
         client.send @ event("CLOSE", 1001)
     assert client.close_code == 1001
 
 
-async def test_run_raises_on_any_other(open_client, reference_server, leg):
+async def test_run_raises_on_any_other(open_client, reference_server, backend):
     with pytest.RaisesGroup(pytest.RaisesExc(ConnectionClosed, check=lambda e: e.code == 4000)):
-        async with open_nursery(leg) as nursery:
+        async with open_nursery(backend) as nursery:
             client = await nursery.start(open_client(reference_server.uri).run)
             client.send @ event("CLOSE", 4000)
             await anyio.sleep_forever()
@@ -307,20 +310,23 @@ async def test_a_client_may_be_entered_again(open_client, reference_server, tag)
     assert report["events"] == [["POSE", n] for n in range(3)]
 
 
-async def test_two_hundred_connections_leave_nothing_behind(open_client, reference_server, tag):
+@pytest.mark.slow
+async def test_many_connections_leave_nothing_behind(open_client, reference_server, tag):
     process = psutil.Process()
 
     async def cycle():
         async with open_client(reference_server.uri) as client:
             client.send @ event("TAG", tag)
-            await client.flush(timeout=5)
+            await client.flush(timeout=60)
 
     await cycle()
     files, tasks = process.num_fds(), len(anyio.get_running_tasks())
-    for _ in range(200):
+    count = times(50, 200)
+    for _ in range(count):
         await cycle()
-    assert process.num_fds() == files
-    assert len(anyio.get_running_tasks()) == tasks
+    with anyio.fail_after(PATIENCE):
+        while process.num_fds() > files or len(anyio.get_running_tasks()) > tasks:
+            await anyio.sleep(0.01)
     async with open_client(reference_server.uri) as client:
         report = await report_of(client, tag, wait=10)
-    assert (report["sessions"], report["ended"]) == (201, True)
+    assert (report["sessions"], report["ended"]) == (count + 1, True)

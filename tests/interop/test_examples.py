@@ -16,9 +16,16 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import trio
 from websockets.sync.client import connect
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+from tests import ROOT
+from tests.free_ports import free_port
+from vuer_trio.testing import FakeHeadset, wave
+
+pytestmark = pytest.mark.no_cover
+
+EXAMPLES = ROOT / "examples"
 PAIRS = ["hello", "remote_control"]
 JSON = {"content-type": "application/json"}
 _DEADLINE = 120.0  # seconds, for each wait
@@ -29,21 +36,17 @@ class Server:
 
     def __init__(self, program: str, output: Path, port: str = "VUER_PORT", **more: str) -> None:
         self._output = output
-        for attempts_left in (2, 1, 0):
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self.port = probe.getsockname()[1]
-            with output.open("wb") as file:
-                self.process = subprocess.Popen(
-                    [sys.executable, "-W", "error", EXAMPLES / program],
-                    stdout=file,
-                    stderr=subprocess.STDOUT,
-                    env=environment(**{port: str(self.port)}, **more),
-                )
-            if self._is_up():
-                return
+        self.port = free_port()
+        with output.open("wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-W", "error", EXAMPLES / program],
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=environment(**{port: str(self.port)}, **more),
+            )
+        if not self._is_up():
             self.stop()
-            assert attempts_left, f"it did not start:\n{self.output}"
+            raise AssertionError(f"it did not start:\n{self.output}")
 
     @property
     def output(self) -> str:
@@ -199,6 +202,49 @@ def test_teleoperation(server: Server, tmp_path: Path) -> None:
     assert "Traceback" not in server.output
 
 
+def test_headset_robot(tmp_path: Path) -> None:
+    robot = Server("headset_robot.py", tmp_path / "robot.txt")
+    try:
+        uri = f"ws://127.0.0.1:{robot.port}"
+        for turns in (1, 2):
+            trio.run(wear_a_headset, uri)
+            robot.wait_for(lambda output, turns=turns: output.count("stopped") >= turns)
+    finally:
+        robot.kill()
+    stale = r"no HAND_MOVE came within 0\.2 s; the newest was read \S+ s ago\n"
+    turn = f"moving\n({stale})?stopped\n"
+    assert re.fullmatch(rf"the robot is at ws://localhost:\d+\n({turn}){{2,}}", robot.output)
+
+
+async def wear_a_headset(uri: str) -> None:
+    async with FakeHeadset(uri, wave(1)) as headset:
+        await headset.played()
+
+
+def test_camera_stream(tmp_path: Path) -> None:
+    pytest.importorskip("aiortc")
+    server = Server("camera_stream.py", tmp_path / "output.txt")
+    try:
+        trio.run(watch, f"http://127.0.0.1:{server.port}/webrtc/offer/camera")
+        server.wait_for(lambda output: "frames encoded" in output)
+        assert "Traceback" not in server.output
+    finally:
+        server.kill()
+
+
+async def watch(url: str) -> None:
+    """Until the bar has moved, and for as long as it takes to say so."""
+    from tests.webrtc_watcher import open_watchers
+
+    async with open_watchers() as watchers:
+        watcher = await watchers.open(url)
+        places = set()
+        while len(places) < 45:  # more than a second
+            frame = await watchers.run(watcher.frame())
+            assert frame.shape == (480, 640, 3)
+            places.add(int(frame[240, :, 2].argmax()))
+
+
 @pytest.mark.parametrize("server", ["hello"], indirect=True)
 def test_fastapi_service(server: Server, tmp_path: Path) -> None:
     uri = f"ws://127.0.0.1:{server.port}"
@@ -254,7 +300,7 @@ def test_every_example_is_run_here() -> None:
     ends = {f"{name}_{end}.py" for name in PAIRS for end in ("server", "client")}
     ends |= {f"teleoperation_{end}.py" for end in ("server", "operator", "robot")}
     ends |= {"demo.py", "shared_scene.py", "fastapi_service.py"}  # the demo is run by tests/docs
-    ends |= {"test_harness.py"}
+    ends |= {"test_harness.py", "headset_robot.py", "camera_stream.py"}
     ends |= {"two_browsers.py"}  # run by tests/browser
     here = {path.name for path in EXAMPLES.glob("*.py") if not path.name.startswith("arc_")}
     assert here == ends

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from borrowing import borrow
 
+from tests.interop.reference_tests import borrow
 from vuer_trio import EncodeError, events, schemas
 from vuer_trio.codec import decode, make_encoder
 

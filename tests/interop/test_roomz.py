@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import anyio
 import anyio.to_thread
 import pytest
-from driving import open_nursery
-from support import open_sockets, task_count
 
-from roomz_server import RoomzServer, running_roomz
+from tests.interop.reference_calls import open_nursery
+from tests.real_roomz_server import RoomzServer, running_roomz
+from tests.resource_counts import PATIENCE, Census
 from vuer_trio.roomz import (
     AsyncClient,
     AuthenticationError,
@@ -50,9 +50,9 @@ def changed_server(tmp_path_factory) -> Iterator[RoomzServer]:
 
 
 @pytest.fixture
-def new_client(leg, server):
+def new_client(backend, server):
     def client(*args, to=server, **options) -> Recording:
-        return Recording(to.url, *args, transport=leg.transport, **options)
+        return Recording(to.url, *args, transport=backend.transport, **options)
 
     return client
 
@@ -80,7 +80,7 @@ class Recording(AsyncClient):
         return [data for seen, data in self.seen if seen == name]
 
     async def until(self, condition) -> None:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while not condition():
                 await self._noticed.wait()
 
@@ -96,7 +96,7 @@ async def token_for(client, server, email) -> str:
 
 
 async def test_login_talk_and_leave(new_client, server):
-    tasks, sockets, email = task_count(), open_sockets(), server.email()
+    before, email = Census.take(), server.email()
     async with new_client() as client:
         assert client.connection_state is ConnectionState.DISCONNECTED
         assert (client.connected, client.user) == (False, None)
@@ -136,8 +136,7 @@ async def test_login_talk_and_leave(new_client, server):
         await client.connect()  # with the session, and as before
         assert client.user == user
     assert client.names[4:] == ["authenticated", "disconnect"]
-    assert task_count() == tasks
-    assert open_sockets() == sockets
+    await before.assert_nothing_left(PATIENCE)
 
 
 async def test_errors_come_back_as_documented(new_client, server):
@@ -184,6 +183,7 @@ async def test_two_devices_see_each_other_and_nobody_else(new_client, server):
         assert two.names.count("disconnect") == 1
 
 
+@pytest.mark.slow
 async def test_slow_async_handlers_run_in_order(new_client, server):
     order: list[str] = []
 
@@ -225,7 +225,7 @@ async def test_handlers_may_call_everything(new_client, server, caplog):
         client.on("disconnect", lambda data: gone.set())
         await client.connect(await token_for(client, server, server.email()))
         await client.send("first")
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await gone.wait()
         assert calls == [
             *("once first", "wrong first", "last first"),
@@ -425,12 +425,12 @@ async def test_without_a_path_nothing_is_written(new_client, server, tmp_path, m
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_the_forms_without_a_block(leg, new_client, server):
+async def test_the_forms_without_a_block(backend, new_client, server):
     client = new_client()
     await client.connect(await token_for(client, server, server.email()))
     assert (await client.send("from a system task"))["status"] == "ok"
     await client.disconnect()
-    async with open_nursery(leg) as nursery:
+    async with open_nursery(backend) as nursery:
         await client.connect(nursery=nursery)
         assert (await client.send("from a nursery"))["status"] == "ok"
         await client.disconnect()
@@ -442,6 +442,7 @@ async def test_the_forms_without_a_block(leg, new_client, server):
     assert open_roomz_client is AsyncClient
 
 
+@pytest.mark.slow
 async def test_a_server_that_is_killed_and_comes_back(new_client, fresh_server):
     email, to = fresh_server.email(), fresh_server
     options = {"to": to, "reconnect_delay": 0.2, "max_reconnect_attempts": 8}
@@ -485,6 +486,7 @@ async def test_a_server_that_is_killed_and_comes_back(new_client, fresh_server):
         assert max(joined, default=2) == 2
 
 
+@pytest.mark.slow
 async def test_without_reconnect_a_lost_connection_is_lost(new_client, fresh_server):
     async with new_client(to=fresh_server, reconnect=False) as client:
         await client.connect(await token_for(client, fresh_server, fresh_server.email()))

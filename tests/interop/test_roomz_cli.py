@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -9,8 +12,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from roomz_server import RoomzServer, running_roomz
-from terminal import DEADLINE, Terminal
+from tests.pseudo_terminal import DEADLINE, Terminal
+from tests.real_roomz_server import RoomzServer, running_roomz
 from vuer_trio.roomz import SyncClient
 from vuer_trio.roomz.address import parse_server
 from vuer_trio.roomz.cache import SessionCache
@@ -65,8 +68,9 @@ def test_a_session_from_login_to_quit(terminal, server):
     terminal.expect("Not sent, you are disconnected")
     terminal.enter("/quit")
     terminal.expect("Bye.")
-    assert terminal.wait() == 0
-    assert "\x1b[1;36m" in terminal.raw or "\x1b[36m" in terminal.raw  # colours
+    terminal.expect("roomz-cli: 1 message was not sent")
+    assert terminal.wait() == 1
+    assert "\x1b[1;32mConnected as" in terminal.raw  # colours
     assert "Traceback" not in terminal.text
 
 
@@ -190,29 +194,136 @@ def test_through_a_pipe_there_are_no_colours(server):
         text=True,
         timeout=DEADLINE,
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "\x1b" not in done.stdout
+    assert done.returncode == 1
+    assert "\x1b" not in done.stdout + done.stderr
     assert done.stdout.splitlines()[2:] == [
         f"A magic link is on its way to {email}. Then: /token TOKEN.",
-        "Not sent, you are disconnected: /login EMAIL, then /token TOKEN.",
-        "Not sent, you are disconnected: /login EMAIL, then /token TOKEN.",
         "Bye.",
+    ]
+    assert done.stderr.splitlines() == [
+        "Not sent, you are disconnected: /login EMAIL, then /token TOKEN.",
+        "Not sent, you are disconnected: /login EMAIL, then /token TOKEN.",
+        "roomz-cli: 1 message was not sent",
+        "roomz-cli: 1 command failed",
     ]
 
 
-def test_wrong_arguments_and_a_server_that_is_not_there():
-    done = subprocess.run([*COMMAND, "-s", "ftp://x"], capture_output=True, text=True, timeout=20)
-    assert done.returncode == 2
-    assert "use http://host:port" in done.stderr
-    done = subprocess.run(
-        [*COMMAND, "-s", "http://127.0.0.1:1"],
-        input="/login a@b.test\n/quit\n",
+def piped(*arguments: str, lines: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        input=lines,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=DEADLINE,
+        env={**os.environ, **environment},
     )
-    assert "is a Roomz server running there" in done.stdout
-    assert done.returncode == 0
+
+
+def new_token(server: RoomzServer) -> str:
+    before = server.tokens
+    SyncClient(server.url, "").login(server.email())
+    return server.token_after(before)
+
+
+def test_json_of_each_event_and_nothing_else(server):
+    token = new_token(server)
+    done = piped(server.url, "--json", lines=f"/token {token}\nHello, \N{SNOWMAN}\n/name A\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [event["event"] for event in events][:2] == ["authenticated", "message"]
+    assert events[1]["content"] == "Hello, \N{SNOWMAN}"
+    assert done.stdout.isascii()
+
+
+def test_what_the_server_refuses_is_a_failure(server):
+    token = new_token(server)
+    done = piped(server.url, lines=f"/token {token}\n/name {'x' * 51}\nshort\n", FORCE_COLOR="1")
+    assert done.returncode == 1
+    assert "must be 1-50 characters, no newlines (400)" in done.stderr
+    assert done.stderr.endswith("roomz-cli: 1 command failed\n")
+    assert ": short" in done.stdout
+    assert "\x1b[31m" in done.stderr
+    assert "\x1b[1;32mConnected as" in done.stdout
+    done = piped(server.url, "--color", "never", lines="/nam\n", FORCE_COLOR="1")
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "There is no command /nam; did you mean /name?" in done.stderr
+
+
+def test_a_reader_that_leaves(server):
+    token = new_token(server)
+    lines = f"/token {token}\n" + "hello\n" * 50
+    command = f"{shlex.join(COMMAND)} {server.url} --json | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", command], input=lines, capture_output=True, text=True, timeout=DEADLINE
+    )
+    first, status = done.stdout.splitlines()
+    assert json.loads(first)["event"] == "authenticated"
+    assert (status, done.stderr) == ("141", "")
+
+
+def test_tab_completes_commands_and_names(terminal, server, tmp_path):
+    email = log_in(terminal, server)
+    terminal.enter("/name Aurelia")
+    terminal.expect(f"You are Aurelia ({email}) now.")
+    terminal.enter("hello")
+    terminal.expect(": hello")
+    terminal.type("/lo\t\t")
+    terminal.expect("/login  /logout")
+    terminal.type("\x15/he\t")
+    terminal.expect("lp")  # what is drawn anew may be no more than that
+    terminal.type("\x15Dear Aur\t")
+    terminal.expect("elia")
+    terminal.enter("!")
+    terminal.expect(f"Aurelia ({email}): Dear Aurelia!")
+    terminal.enter("/quit")
+    assert terminal.wait() == 0
+
+
+def test_no_history_on_disk_and_no_token_in_it(server, tmp_path):
+    token = new_token(server)
+    it = Terminal(*COMMAND, server.url, HOME=str(tmp_path), XDG_CACHE_HOME=str(tmp_path))
+    try:
+        it.expect(">")
+        it.enter("/help quit")
+        it.expect("leave (so do")
+        it.enter(f"/token {token}")
+        it.expect("Connected as")
+        it.type("\x1b[A")  # up
+        it.expect("/help quit")
+        assert it.text.count(token) <= it.text.index("Connected as")
+        it.type("\x03")
+        it.expect("Bye.")
+        assert it.wait() == 0
+    finally:
+        it.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_and_version_need_no_packages():
+    program = (
+        "import sys\n"
+        "for name in ('rich', 'prompt_toolkit', 'httpx2', 'socketio'): sys.modules[name] = None\n"
+        "from vuer_trio.roomz.cli import main; sys.exit(main())"
+    )
+    for option in ("--help", "--version"):
+        done = subprocess.run(
+            [sys.executable, "-c", program, option], capture_output=True, text=True, timeout=60
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith(("usage: roomz-cli", "roomz-cli "))
+
+
+def test_wrong_arguments_and_a_server_that_is_not_there():
+    done = piped("-s", "ftp://x")
+    assert done.returncode == 2
+    assert "use http://host:port" in done.stderr
+    done = piped("--jsn")
+    assert done.returncode == 2
+    assert "there is no option --jsn; did you mean --json?" in done.stderr
+    done = piped("http://127.0.0.1:1", lines="/login a@b.test\n/quit\n")
+    assert "is a Roomz server running there" in done.stderr
+    assert done.stderr.endswith("roomz-cli: 1 command failed\n")
+    assert done.returncode == 1
 
 
 def test_without_its_packages_it_says_which_extra():
@@ -221,7 +332,7 @@ def test_without_its_packages_it_says_which_extra():
         "from vuer_trio.roomz.cli import main; sys.exit(main([]))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=20
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 1
     assert "pip install 'vuer-trio[cli]'" in done.stderr

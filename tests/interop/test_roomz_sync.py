@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
-from support import open_sockets
 
-from roomz_server import RoomzServer, running_roomz
+from tests.real_roomz_server import RoomzServer, running_roomz
+from tests.resource_counts import PATIENCE, Census
 from vuer_trio.roomz import (
     AuthenticationError,
     ClientError,
@@ -35,13 +35,13 @@ def portals() -> list[threading.Thread]:
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
-    sockets = open_sockets()
+    before = Census.take()
     yield
     assert portals() == []
-    assert open_sockets() == sockets
+    wait_for(lambda: not before.left_behind(), PATIENCE)
 
 
-def wait_for(condition, deadline=10.0) -> None:
+def wait_for(condition, deadline=60.0) -> None:
     end = time.monotonic() + deadline
     while not condition():
         assert time.monotonic() < end
@@ -142,7 +142,7 @@ def test_disconnect_from_inside_a_handler(server):
     client.connect(token_for(client, server, server.email()))
     with suppress(ConnectionError):  # the acknowledgement comes behind the message
         client.send("leave")
-    assert done.wait(10)
+    assert done.wait(60)
     assert seen == ["left", "disconnect"]
     wait_for(lambda: not portals())
     client.disconnect()
@@ -160,7 +160,7 @@ def test_a_handler_that_hangs_does_not_keep_the_thread(server, monkeypatch):
     client.on("message", hang)
     client.connect(token_for(client, server, server.email()))
     client.send("x")
-    assert entered.wait(10)
+    assert entered.wait(60)
     client.disconnect()
     assert portals() == []
     release.set()
@@ -182,7 +182,7 @@ def test_disconnecting_in_another_thread_ends_a_call(server):
     thread.start()
     time.sleep(0.1)
     client.disconnect()
-    thread.join(10)
+    thread.join(60)
     assert len(failures) == 1
 
 

@@ -6,15 +6,16 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests import ROOT
+
 pytestmark = pytest.mark.interop
 
-ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "tests" / "sample_project"
 
 
@@ -35,20 +36,19 @@ def run(*command: object, cwd: Path, timeout: float = 300) -> str:
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def sample(
+    packages: dict[str, Path],
+    new_environment: Callable[..., Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, Path]:
     """A copy of the sample, and the interpreter of an environment with what it asks for."""
-    folder = tmp_path_factory.mktemp("sample")
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    run(*pip, "wheel", "--no-deps", "-w", folder, ROOT, cwd=folder)
-    (wheel,) = folder.glob("vuer_trio-*.whl")
-    run(sys.executable, "-m", "venv", "--without-pip", folder / "env", cwd=folder)
-    python = folder / "env" / "bin" / "python"
     asked = tomllib.loads((SAMPLE / "pyproject.toml").read_text("utf-8"))
     names = [*asked["project"]["dependencies"], *asked["dependency-groups"]["test"]]
     # the wheel in place of what would come from an index
+    wheel = packages["wheel"]
     wanted = [re.sub(r"^vuer-trio(\[.*\])$", rf"{wheel}\1", name) for name in names]
-    run(*pip, "--python", python, "install", *wanted, cwd=folder)
-    copy = folder / "box-robot"
+    python = new_environment(*wanted)
+    copy = tmp_path_factory.mktemp("sample") / "box-robot"
     shutil.copytree(SAMPLE, copy, ignore=shutil.ignore_patterns("__pycache__", ".pytest_cache"))
     return copy, python
 

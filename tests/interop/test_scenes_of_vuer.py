@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from driving import event
 
+from tests.interop.reference_calls import event
 from vuer_trio import SceneStore
 from vuer_trio.scene import Scene
 
@@ -15,7 +15,7 @@ async def test_the_mirror_of_a_real_servers_scene(open_client, reference_server)
     async with open_client(reference_server.uri, mirror_scene=True) as client:
         client.send @ event("SCENE")
         for _ in range(5):  # SET, UPSERT, ADD of a ball to the box, UPDATE and REMOVE of it
-            await client.recv(timeout=5)
+            await client.recv(timeout=60)
         scene = client.scene
         assert scene.to_dict()["tag"] == "Scene"
         assert scene.get("box")["args"] == [2, 2, 2]

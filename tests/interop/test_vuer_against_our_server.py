@@ -1,4 +1,4 @@
-"""The real `vuer.VuerClient` at our server, on every leg of the server's; and other clients."""
+"""The real `vuer.VuerClient` at our server, on every backend of the server's; and other clients."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import aiohttp
 import anyio
@@ -15,28 +14,46 @@ import anyio.to_thread
 import msgpack
 import pytest
 import websockets.sync.client
-from raw_client import eventually
 
+from tests import PROGRAMS
+from tests.behaviour.raw_client import eventually
 from vuer_trio import open_vuer_server
 from vuer_trio.events import ServerEvent
 from vuer_trio.schemas import DefaultScene, Element
 
 pytestmark = [pytest.mark.anyio, pytest.mark.interop]
 
-_PROGRAM = Path(__file__).with_name("reference_client.py")
+_PROGRAM = PROGRAMS / "reference_client.py"
 
 
 def box(key="box", **props):
     return Element(tag="Box", key=key, **props)
 
 
-@pytest.fixture
-def app(new_server):
-    """The documents' server, and what the tests ask of it besides."""
+@pytest.fixture(scope="module")
+def program():
+    """Its start takes longer than all that these tests have it do."""
     if importlib.util.find_spec("vuer") is None:
         pytest.skip("needs the dependency group `interop`")
+    process = subprocess.Popen(
+        [sys.executable, _PROGRAM],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={k: v for k, v in os.environ.items() if not k.startswith(("COV", "VUER_"))},
+    )
+    with process:
+        yield process
+        process.kill()
+
+
+@pytest.fixture
+def app(new_server, program):
+    """The documents' server, and what the tests ask of it besides."""
     app = new_server()
     app.seen = []
+    app.program = program
 
     @app.add_handler("HELLO")
     async def on_hello(event, session):
@@ -81,20 +98,19 @@ async def run(app, name):
     """What a function of the program returns."""
 
     def talk(uri):
-        return subprocess.run(
-            [sys.executable, _PROGRAM, uri, name],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            env={k: v for k, v in os.environ.items() if not k.startswith(("COV", "VUER_"))},
-        )
+        app.program.stdin.write(f"{uri} {name}\n")
+        app.program.stdin.flush()
+        for line in app.program.stdout:
+            word, _, what = line.partition(" ")
+            if word == "RETURNED":
+                return json.loads(what)
+            assert word != "RAISED", what
+        raise AssertionError("it has ended")
 
     async with open_vuer_server(app) as server:
-        done = await anyio.to_thread.run_sync(talk, server.uri)
+        result = await anyio.to_thread.run_sync(talk, server.uri, abandon_on_cancel=True)
         await eventually(lambda: not app.sessions)
-    assert done.returncode == 0, done.stderr + done.stdout
-    return json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 def node(data):
@@ -134,13 +150,14 @@ async def test_every_change_of_a_scene_and_a_close(app):
     assert closing == [1000, "done"]
 
 
+@pytest.mark.slow
 async def test_sixty_megabytes_both_ways(app, new_server):
-    app._options = new_server(max_size=2**28)._options
+    app._given["max_size"] = 2**28
     assert await run(app, "large") == ["ECHO", 60 << 20, True]
 
 
 async def test_a_message_over_max_size(app, new_server):
-    app._options = new_server(max_size=100_000)._options
+    app._given["max_size"] = 100_000
     ended, (code, reason) = await run(app, "too_large")
     assert ended is None
     assert code == 1009
@@ -157,10 +174,12 @@ async def test_what_is_no_event(app):
     assert "truncated" in reason
 
 
+@pytest.mark.slow
 async def test_a_request_of_the_server(app):
     assert await run(app, "answers") == ["GOT", ["DEFAULT", 2]]
 
 
+@pytest.mark.slow
 async def test_compression_is_declined(app):
     assert await run(app, "compressed") == [None, True]
 
@@ -176,13 +195,13 @@ async def test_the_websockets_client(app):
         with websockets.sync.client.connect(uri, compression="deflate", max_size=None) as ws:
             assert "Sec-WebSocket-Extensions" not in ws.response.headers
             ws.send(INIT)
-            assert msgpack.unpackb(ws.recv(timeout=5))["etype"] == "SET"
+            assert msgpack.unpackb(ws.recv(timeout=60))["etype"] == "SET"
             ws.send([PING[:5], PING[5:20], PING[20:]])
-            assert msgpack.unpackb(ws.recv(timeout=5))["data"] == "x" * 300
-            assert ws.ping().wait(5)
+            assert msgpack.unpackb(ws.recv(timeout=60))["data"] == "x" * 300
+            assert ws.ping().wait(60)
             ws.send("text")
             with pytest.raises(websockets.exceptions.ConnectionClosedError) as info:
-                ws.recv(timeout=5)
+                ws.recv(timeout=60)
             return info.value.rcvd.code, info.value.rcvd.reason
 
     async with open_vuer_server(app) as server:
@@ -197,14 +216,14 @@ async def test_the_aiohttp_client(app):
         async with aiohttp.ClientSession() as http, http.ws_connect(uri, compress=15) as ws:
             assert not ws.compress
             await ws.send_bytes(INIT)
-            assert msgpack.unpackb(await ws.receive_bytes(timeout=5))["etype"] == "SET"
+            assert msgpack.unpackb(await ws.receive_bytes(timeout=60))["etype"] == "SET"
             await ws.send_bytes(PING)
-            assert msgpack.unpackb(await ws.receive_bytes(timeout=5))["data"] == "x" * 300
+            assert msgpack.unpackb(await ws.receive_bytes(timeout=60))["data"] == "x" * 300
             await ws.send_bytes(msgpack.packb({"etype": "CLOSE", "value": 4001}))
-            last = await ws.receive(timeout=5)
+            last = await ws.receive(timeout=60)
             assert last.type == aiohttp.WSMsgType.CLOSE
             page = await http.get(uri.replace("ws://", "http://"))
-            assert "vuer.ai?ws=" in await page.text()
+            assert '<div id="root">' in await page.text()  # its own web client
             return last.data, last.extra
 
     async with open_vuer_server(app) as server:

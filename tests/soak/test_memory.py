@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 
 import pytest
 import trio
-from bounded_client import BOUND, MESSAGES, SIZE, WORKS
 
-from peer import event_frame, serve_peer
+from tests import PROGRAMS
+from tests.programs.bounded_client import BOUND, MESSAGES, SIZE, WORKS
+from tests.scripted_server import event_frame, serve_peer
 
-PROGRAM = Path(__file__).with_name("bounded_client.py")
+PROGRAM = PROGRAMS / "bounded_client.py"
 #: bytes beside the bounded box: two reads, a message in the making, the allocator's pools
 SLACK = 4 * 2**20
 
@@ -54,14 +54,14 @@ PEERS = {
 @pytest.mark.no_cover  # tracing has memory of its own
 @pytest.mark.trio
 @pytest.mark.parametrize("work", WORKS)
-async def test_memory_stays_within_its_bounds(leg, work, capsys):
+async def test_memory_stays_within_its_bounds(backend, work, capsys):
     async with serve_peer(PEERS[work]) as peer:
         with trio.fail_after(120):
             done = await trio.run_process(
-                [sys.executable, PROGRAM, leg.backend, leg.transport, work, peer.uri],
+                [sys.executable, PROGRAM, backend.runtime, backend.transport, work, peer.uri],
                 capture_stdout=True,
             )
     result = json.loads(done.stdout)
     with capsys.disabled():
-        print(f"\n[memory] {leg.name}, {work}: {result}")
+        print(f"\n[memory] {backend.name}, {work}: {result}")
     assert result["grown"] <= BOUND + SLACK

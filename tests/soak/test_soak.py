@@ -7,27 +7,28 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import anyio
 import psutil
 import pytest
 import trio
-from support import Number, open_sockets, task_count
 
-from peer import memory_peer
+from tests import PROGRAMS
+from tests.behaviour.numbered_events import Number
+from tests.repetitions import times
+from tests.resource_counts import PATIENCE, Census, task_count
+from tests.scripted_server import memory_peer
 from vuer_trio import open_vuer_client
 from vuer_trio._websocket.transport import Text
 
-HERE = Path(__file__).parent
 CLIENTS, RATE = 100, 60  # events a second, each
-SECONDS = float(os.environ.get("SOAK_SECONDS", "20"))
+SECONDS = float(os.environ.get("SOAK_SECONDS", times(5, 20)))
 
 
 @pytest.fixture
 def echo_server():
     process = subprocess.Popen(
-        [sys.executable, HERE / "echo_server.py"],
+        [sys.executable, PROGRAMS / "echo_server.py"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -64,8 +65,8 @@ async def stream(uri, seconds, counts, ready):
                 await anyio.sleep_until(start + n / RATE)
                 client.send @ Number(value=POSE)
                 counts["sent"] += 1
-            await client.flush(timeout=30)
-            with anyio.move_on_after(10):
+            await client.flush(timeout=120)
+            with anyio.move_on_after(60):
                 await all_back.wait()
             tasks.cancel_scope.cancel()
         statistics = client.statistics()
@@ -82,8 +83,7 @@ def test_many_clients_for_long(echo_server, capsys):
     counts = dict.fromkeys(("connected", "sent", "received", "dropped"), 0)
 
     async def main():
-        before = task_count(), open_sockets()
-        samples = []
+        before, samples = Census.take(), []
         async with trio.open_nursery() as nursery:
             ready = trio.Event()
             for _ in range(CLIENTS):
@@ -93,14 +93,14 @@ def test_many_clients_for_long(echo_server, capsys):
                     await trio.sleep(0.05)
             cpu, start = time.process_time(), time.monotonic()
             ready.set()
-            while counts["sent"] < CLIENTS * int(SECONDS * RATE):
+            while counts["sent"] < CLIENTS * int(SECONDS * RATE) or len(samples) < 8:
                 samples.append(memory())
                 await trio.sleep(SECONDS / 20)
             used = (time.process_time() - cpu) / (time.monotonic() - start)
-        await trio.sleep(0.1)
-        return before, (task_count(), open_sockets()), samples, used
+        await before.assert_nothing_left(PATIENCE)
+        return samples, used
 
-    before, after, samples, used = trio.run(main)
+    samples, used = trio.run(main)
     expected = CLIENTS * int(SECONDS * RATE)
     with capsys.disabled():
         print(
@@ -110,16 +110,17 @@ def test_many_clients_for_long(echo_server, capsys):
         )
     assert counts["sent"] == counts["received"] == expected
     assert counts["dropped"] == 0
-    assert after == before
-    later = samples[len(samples) // 2 :]  # the first seconds fill the allocator's pools
-    assert max(later) - later[0] < 8_000_000
+    # The first seconds fill the allocator's pools, and what is in flight comes and goes.
+    quarters = [samples[n * len(samples) // 4 : (n + 1) * len(samples) // 4] for n in range(4)]
+    assert min(quarters[3]) - min(quarters[1]) < 8_000_000
 
 
 @pytest.mark.no_cover
 @pytest.mark.trio
 @pytest.mark.parametrize("transport", ["trio-websocket", "websockets"])
-async def test_ten_virtual_hours(autojump_clock, transport):
+async def test_virtual_hours(autojump_clock, transport):
     """A pose a second, an event back every ten, a pause of an hour in which only pings go."""
+    hours = times(1, 9)
 
     async def script(conn):
         await conn.accept()
@@ -144,10 +145,10 @@ async def test_ten_virtual_hours(autojump_clock, transport):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(receive)
                 tasks, used = None, 0
-                for second in range(9 * 3600):
+                for second in range(hours * 3600):
                     await trio.sleep(1)
                     await client.send(Number(value=second))
-                    if second == 3600:
+                    if second == 1800:
                         tasks, used = task_count(), memory()
                 await trio.sleep(3600)
                 await client.flush()
@@ -155,8 +156,8 @@ async def test_ten_virtual_hours(autojump_clock, transport):
                 assert memory() - used < 8_000_000
                 nursery.cancel_scope.cancel()
             assert client.connected
-            assert received == list(range(10, 9 * 3600 + 1, 10))
+            assert received == list(range(10, hours * 3600 + 1, 10))
             statistics = client.statistics()
             assert (statistics.dropped, statistics.outbox, statistics.inbox) == (0, 0, 0)
             assert peer.conn.keepalive
-    assert trio.current_time() - start >= 36_000
+    assert trio.current_time() - start >= (hours + 1) * 3600

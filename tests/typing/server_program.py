@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from functools import partial
-from typing import Any, assert_type
+from typing import Any, Literal, assert_type
 
 import trio
 
@@ -21,6 +21,7 @@ from vuer_trio import (
     VuerSession,
     open_vuer_client,
     open_vuer_server,
+    xr,
 )
 from vuer_trio.events import ClientEvent, Event, Frame, GrabRender, ServerEvent, Set, Upsert
 from vuer_trio.schemas import Box, DefaultScene, ImageBackground, Sphere
@@ -115,6 +116,21 @@ async def frames(session: VuerSession) -> AsyncGenerator[ServerEvent | Frame, No
     yield Set(DefaultScene())
     for x in range(10):
         yield Frame(Upsert(Box(key="box", position=[x, 0, 0])), frame_rate=30)
+
+
+def motors(event: Event) -> None:
+    move: xr.HandMove = xr.hands(event)
+    if move.right is not None:
+        assert_type(move.right.pinch, bool | None)
+        pose = xr.change_axes(move.right.joint("index-finger-tip"), xr.Y2Z)
+        print(pose[:3, 3].tolist(), move.right.positions.mean())
+    stick = xr.controllers(event).left
+    if stick is not None:
+        assert_type(stick.thumbstick_value, tuple[float, float] | None)
+        assert_type(stick.touchpad, Literal["pressed", "touched", False] | None)
+    body = xr.body(event)
+    parts: list[xr.Joints | None] = [body.body, body.left_hand]
+    print(parts, xr.head(event).matrix)
 
 
 async def serve() -> None:

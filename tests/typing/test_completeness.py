@@ -12,6 +12,8 @@ import pytest
 
 import vuer_trio
 
+pytestmark = pytest.mark.no_cover
+
 pytest.importorskip("pyright")
 
 _CHECKING = 300.0  # seconds

@@ -13,6 +13,8 @@ import pytest
 
 from vuer_trio import SceneStore, Vuer, VuerClient, events, schemas
 
+pytestmark = pytest.mark.no_cover
+
 api = pytest.importorskip("mypy.api")
 
 HERE = Path(__file__).parent

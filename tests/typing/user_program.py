@@ -46,6 +46,7 @@ from vuer_trio import (
     open_vuer_client,
     open_vuer_server,
 )
+from vuer_trio.arc import ARCClient, ARCMessage
 from vuer_trio.events import ClientEvent, ServerEvent, Set
 from vuer_trio.scene import Scene
 from vuer_trio.schemas import DefaultScene, Element
@@ -258,6 +259,20 @@ async def errors(client: VuerClient) -> None:
     print(base, timeouts, lost, broken, closed, full, vuer_trio.__all__)
 
 
+async def agent(client: ARCClient) -> None:
+    assert_type(await client.recv(timeout=1), ARCMessage)
+    assert_type(client.recv_nowait(), ARCMessage)
+    assert_type(await client.recv_many(limit=2), list[ARCMessage])
+    async for message in client:
+        assert_type(message, ARCMessage)
+    client.send_nowait(["*"], "Hello", "thought", ref="1", priority=2)
+    await client.send_many([{"to": ["*"], "payload": 1}])
+    assert_type(client.send_channel, SendEnd[Mapping[str, Any]])
+    assert_type(client.receive_channel, ReceiveEnd[ARCMessage])
+    assert_type(client.statistics(), Statistics)
+    await client.flush(timeout=1)
+
+
 async def types(client: VuerClient, session: VuerSession, group: anyio.abc.TaskGroup) -> None:
     """What is held has a name, and what either library gives will do."""
     assert_type(client.send, Sender[ClientEvent])
@@ -270,7 +285,22 @@ async def types(client: VuerClient, session: VuerSession, group: anyio.abc.TaskG
         assert_type(lease.scope, CancelScope)
         lease.scope.deadline += 1
     session.cancel_scope.cancel()
-    assert_type(session.spawn_task(trio.sleep, 1), SessionTask)
+    assert_type(session.spawn_task(trio.sleep, 1), SessionTask[None])
+    task = session.spawn_task(session.recv)
+    assert_type(task, SessionTask[ClientEvent])
+    assert_type(await task, ClientEvent)
+    assert_type(task.result(), ClientEvent)
+    assert_type(task.done(), bool)
+    task.add_done_callback(lambda ended: assert_type(ended.cancelled(), bool))
+    assert_type(session.send, Sender[ServerEvent])
+    assert_type(session.send_channel, SendEnd[ServerEvent])
+    assert_type(session.receive_channel, ReceiveEnd[ClientEvent])
+    assert_type(await session.recv_many(), list[ClientEvent])
+    assert_type(await session.recv(timeout=1), ClientEvent)
+    assert_type(session.statistics(), Statistics)
+    assert_type((session.transport, session.close_code), tuple[str | None, int | None])
+    await session.send_many([ServerEvent(None, etype="HELLO")])
+    await session.wait_closed()
     async with open_vuer_server(Vuer(), port=0) as server:
         assert_type(server, VuerServer)
         ports: list[int] = [server.port, *(port for _, port in server.addresses)]

@@ -48,7 +48,7 @@ async def wrong_verbs(store: SceneStore, client: VuerClient, box: Element) -> No
     store.upsert(box, to=box)  # call-overload
     store.update(box, to="p")  # call-overload
     store.add()  # call-overload
-    store.set @ [box]  # operator
+    store.set @ 5  # operator
     store.set(box, box)  # call-arg
     store.remove @ box  # operator
     store.remove(1.5)  # arg-type

@@ -8,10 +8,11 @@ import math
 import pytest
 import trio
 import trio.testing
-from arc_support import frame, relay_script
-from support import task_count
 
-from network import HANG, network, refuse
+from tests.behaviour.scripted_relay import frame, relay_script
+from tests.memory_network import HANG, network, refuse
+from tests.repetitions import cancel_everywhere
+from tests.resource_counts import task_count
 from vuer_trio import (
     Backoff,
     CallTimeout,
@@ -22,7 +23,6 @@ from vuer_trio import (
     RecvTimeout,
 )
 from vuer_trio.arc import AuthenticationError, RateLimit, RateLimited, open_arc_client
-from vuer_trio.testing import cancel_everywhere
 
 pytestmark = pytest.mark.trio
 
@@ -118,7 +118,7 @@ async def test_a_question_ends_at_its_deadline(autojump_clock, opened):
         assert now() == 30.5
         assert await client.ask_all("?", timeout=2) == []
         assert now() == 32.5
-        assert len(client._there.intake.asks) == 0
+        assert len(client._there.dispatcher.asks) == 0
 
 
 async def test_the_deadline_of_a_question_is_of_its_turn_too(autojump_clock, opened):
@@ -135,7 +135,7 @@ async def test_commands_that_nobody_waits_for_are_forgotten(autojump_clock, open
         for n in range(300):
             with pytest.raises(CallTimeout):
                 await client.subscribe([str(n)])
-        assert len(client._there.intake.commands._pending) == 256
+        assert len(client._there.dispatcher.commands._pending) == 256
 
 
 async def test_a_command_ends_at_its_deadline(autojump_clock, opened):
@@ -290,7 +290,7 @@ async def test_a_command_is_asked_again_on_the_next_link(autojump_clock, opened)
         await client.subscribe(["a"])
         assert now() == 1
         assert await client.list_subscriptions() == ["a"]
-        assert len(client._there.intake.commands._pending) == 0
+        assert len(client._there.dispatcher.commands._pending) == 0
 
 
 async def test_a_half_open_link_is_redialled(autojump_clock, opened):
@@ -378,14 +378,14 @@ async def test_a_subscription_that_the_relay_forgot_is_made_again(autojump_clock
 
 
 async def test_messages_are_a_sign_that_the_relay_delivers(autojump_clock, opened):
-    async def talks(conn):
+    async def sinks(conn):
         await conn.accept()
         await conn.send_text(WELCOME)
         for n in range(20):
             await trio.sleep(20)
             await conn.send_text(frame("a", ["*"], n, id=str(n)))
 
-    async with network(talks) as net, opened(reconnect=STEADY, check_every=30) as client:
+    async with network(sinks) as net, opened(reconnect=STEADY, check_every=30) as client:
         for n in range(20):
             assert (await client.recv()).payload == n
         assert (await net.connection()).messages == []
@@ -508,9 +508,9 @@ async def test_a_cancellation_anywhere_leaves_nothing_behind(autojump_clock, ope
                 await client.flush()
                 await client.close()
             with trio.fail_after(60):
-                if client._membership is not None and client.connected:
-                    there = client._membership
-                    assert len(there.intake.asks) == len(there.intake.commands) == 0
+                if client._relay_session is not None and client.connected:
+                    there = client._relay_session
+                    assert len(there.dispatcher.asks) == len(there.dispatcher.commands) == 0
                     assert not there.connection.inbox.ignores_count
                     assert await client.ask("?", timeout=60) == "yes"  # it is of use
                 await client.close()

@@ -253,7 +253,7 @@ def test_handshakes():
     assert "Neither /x nor / has" in said(Reply(404), "ws://a:1/x")
     assert "HTTP 404 (nginx)" in said(Reply(404, {"server": "nginx"}))
     assert "\x1b" not in said(Reply(404, {"server": "\x1b[2J"}))
-    assert "on to /there" in said(Reply(301, {"location": "/there"}))
+    assert "redirects clients to /there" in said(Reply(301, {"location": "/there"}))
     assert "is not a WebSocket's" in said(Reply(101))
     for status in (200, 400, 401, 403, 407, 418, 426, 429, 500, 501, 502, 503, 504, 599):
         assert f"HTTP {status}" in said(Reply(status))

@@ -24,6 +24,7 @@ BASES = {
     "OutboxFull": (trio.WouldBlock,),
     "InboxFull": (trio.WouldBlock,),
     "InboxEmpty": (trio.WouldBlock,),
+    "TaskCancelled": (),
     "ProtocolError": (ValueError,),
     "EncodeError": (TypeError,),
 }

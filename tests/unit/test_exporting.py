@@ -6,12 +6,15 @@ import json
 import math
 import subprocess
 import sys
+from base64 import b64decode
 
 import msgpack
 import pytest
 
-from recordings import packed, recorded
+from tests.recording_files import need_mcap, packed, recorded
 from vuer_trio.record.export import plain_json
+
+need_mcap()
 
 COMMAND = [sys.executable, "-W", "error", "-m", "vuer_trio.record"]
 
@@ -79,7 +82,10 @@ def test_what_is_nested_deeper_than_json_goes(tmp_path):
     message = b"\x82\xa5etype\xa1A\xa5value" + b"\x91" * 900 + b"\xc0"
     done = export("--json", recorded(tmp_path / "deep.mcap", [(0.0, "sent", message)]))
     (line,) = map(json.loads, done.stdout.splitlines())
-    assert line["event"] is None or line["payload"]["$bytes"]
+    if line["event"] is None:  # it depends on the Python how deep that is
+        assert b64decode(line["payload"]["$bytes"]) == message
+    else:
+        assert json.dumps(line["event"]).count("[") == 900
     assert done.returncode == 0
 
 

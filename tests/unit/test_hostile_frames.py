@@ -3,7 +3,6 @@
 import copy
 import json
 import pickle
-from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -11,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import DATA
 from vuer_trio import EncodeError, ProtocolError
 from vuer_trio.codec import decode, make_encoder
 from vuer_trio.events import ClientEvent, Event, received_client_event, received_server_event
 
 RECORDED = [
     bytes.fromhex(frame["hex"])
-    for frame in json.loads((Path(__file__).parent.parent / "data" / "vuer.json").read_text())
+    for frame in json.loads((DATA / "vuer.json").read_text())
     if frame.get("hex") and len(frame["hex"]) < 1000
 ]
 NAMES = [

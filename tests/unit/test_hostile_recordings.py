@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import struct
 import tracemalloc
 import warnings
 import zlib
 
-import lz4.frame
 import pytest
-import zstandard
 
-from recordings import new_file, packed, put_all, recorded
-from vuer_trio.record import DamagedRecording, NotARecording, open_recording
+from tests.recording_files import need_mcap, new_file, packed, put_all, recorded
+from tests.repetitions import times
+from vuer_trio.record import (
+    DamagedRecording,
+    NotARecording,
+    open_recording,
+    summarize,
+    to_folder,
+    to_foxglove,
+)
 from vuer_trio.record.export import json_lines
+
+need_mcap()
+lz4 = pytest.importorskip("lz4.frame")
+zstandard = pytest.importorskip("zstandard")
 
 METADATA, CHANNEL, MESSAGE, CHUNK = 12, 4, 5, 6
 MIB = 1 << 20
@@ -109,11 +120,11 @@ DAMAGED = {
 @pytest.mark.parametrize("what", DAMAGED)
 def test_a_chunk_without_a_checksum_gives_what_is_before_the_damage(path, what, compression):
     data = DAMAGED[what]
-    pack = {"": bytes, "zstd": zstandard.compress, "lz4": lz4.frame.compress}[compression]
+    pack = {"": bytes, "zstd": zstandard.compress, "lz4": lz4.compress}[compression]
     with_chunk(path, chunk(pack(data), compression, len(data)))
     recording = open_recording(path)
     with pytest.warns(
-        DamagedRecording, match=r"lost but for 1 messages, its chunk at byte"
+        DamagedRecording, match=r"all but 1 messages .* are lost, the chunk at byte"
     ) as told:
         assert [entry.etype for entry in recording] == ["A", "X", "B"]
     assert len(told) == 1
@@ -124,21 +135,21 @@ def test_a_chunk_without_a_checksum_gives_what_is_before_the_damage(path, what, 
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        (b"", "a field says 28 bytes, and 0 are there"),
-        (chunk(GOOD)[:40], "and . are there|cut off"),
+        (b"", "a field declares 28 bytes, but only 0 are left"),
+        (chunk(GOOD)[:40], "only . are left|cut off"),
         (chunk(GOOD, checksum=1), "its checksum does not match"),
         (chunk(GOOD, "gzip"), "its compression is unknown: 'gzip'"),
         (chunk(GOOD, b"\xff\xff"), "a text is not UTF-8"),
-        (chunk(GOOD, size=7), r"it unpacks to \d+ bytes, but it says 7"),
-        (chunk(GOOD, "zstd"), "zstd says: "),
-        (chunk(GOOD, "lz4"), "lz4 says: "),
-        (chunk(b"", "zstd", 0), "zstd says: "),
+        (chunk(GOOD, size=7), r"it unpacks to \d+ bytes, but declares 7"),
+        (chunk(GOOD, "zstd"), "zstd failed: "),
+        (chunk(GOOD, "lz4"), "lz4 failed: "),
+        (chunk(b"", "zstd", 0), "zstd failed: "),
         (chunk(b"", "lz4", 0), "its lz4 frame does not end"),
-        (chunk(zstandard.compress(GOOD), "zstd", 7), "its frame says"),
-        (chunk(zstandard.compress(GOOD)[:-4], "zstd", len(GOOD)), "zstd says: "),
-        (chunk(lz4.frame.compress(GOOD), "lz4", 7), "it says|as the chunk says"),
-        (chunk(lz4.frame.compress(GOOD), "lz4", 0), "it says|as the chunk says"),
-        (chunk(lz4.frame.compress(GOOD)[:-6], "lz4", len(GOOD)), "its lz4 frame does not end"),
+        (chunk(zstandard.compress(GOOD), "zstd", 7), "its frame declares"),
+        (chunk(zstandard.compress(GOOD)[:-4], "zstd", len(GOOD)), "zstd failed: "),
+        (chunk(lz4.compress(GOOD), "lz4", 7), "but declares|the declared"),
+        (chunk(lz4.compress(GOOD), "lz4", 0), "but declares|the declared"),
+        (chunk(lz4.compress(GOOD)[:-6], "lz4", len(GOOD)), "its lz4 frame does not end"),
         (chunk(GOOD, size=2**63), "it would unpack to .* max_chunk_size="),
     ],
 )
@@ -156,8 +167,8 @@ def test_a_chunk_that_is_damaged_as_a_whole(path, body, why):
         chunk(zeros(256 * MIB), "zstd", 60 * MIB),
         chunk(zeros(256 * MIB, knows_its_size=False), "zstd", 256 * MIB),
         chunk(zeros(256 * MIB, knows_its_size=False), "zstd", MIB),
-        chunk(lz4.frame.compress(bytes(96 * MIB)), "lz4", 96 * MIB),
-        chunk(lz4.frame.compress(bytes(96 * MIB), store_size=False), "lz4", MIB),
+        chunk(lz4.compress(bytes(96 * MIB)), "lz4", 96 * MIB),
+        chunk(lz4.compress(bytes(96 * MIB), store_size=False), "lz4", MIB),
         chunk(GOOD, "zstd", 2**64 - 1),
     ],
     ids=["told", "lies", "lies more", "open", "open and lies", "lz4", "lz4 lies", "all"],
@@ -166,7 +177,7 @@ def test_what_unpacks_to_too_much_is_not_unpacked(path, body):
     with_chunk(path, body)
     tracemalloc.start()
     try:
-        with pytest.warns(DamagedRecording, match="is lost, its chunk at byte"):
+        with pytest.warns(DamagedRecording, match="are lost, the chunk at byte"):
             assert [entry.etype for entry in open_recording(path)] == ["A", "B"]
         _, most = tracemalloc.get_traced_memory()
     finally:
@@ -226,14 +237,14 @@ def harmed_chunk(chance, body):
     """Damaged inside, under a checksum that is switched off as a rule, or right."""
     _, _, size, _, length = struct.unpack_from("<QQQII", body)
     data, way = body[40 + length :], body[32 : 32 + length]
-    unpack = {b"": bytes, b"lz4": lz4.frame.decompress, b"zstd": zstandard.decompress}[way]
+    unpack = {b"": bytes, b"lz4": lz4.decompress, b"zstd": zstandard.decompress}[way]
     data = harmed(chance, unpack(data))
     size = len(data)
     if chance.random() < 0.3:
         size = chance.choice((0, 2**20, 2**28, 2**63, size + 1, max(0, size - 1)))
     checksum = 0 if chance.random() < 0.9 else zlib.crc32(data)
     way = chance.choice(("", "lz4", "zstd"))
-    pack = {"": bytes, "lz4": lz4.frame.compress, "zstd": zstandard.compress}[way]
+    pack = {"": bytes, "lz4": lz4.compress, "zstd": zstandard.compress}[way]
     made = chunk(pack(data), way, size, checksum)
     return harmed(chance, made) if chance.random() < 0.2 else made
 
@@ -254,9 +265,10 @@ def hostile(chance, whole):
 
 @pytest.mark.no_cover
 @pytest.mark.parametrize("compression", ["zstd", "lz4", "none"])
-def test_whatever_is_in_a_file_nothing_else_is_raised(path, compression):
+@pytest.mark.parametrize("foxglove", [False, True])
+def test_whatever_is_in_a_file_nothing_else_is_raised(path, tmp_path, compression, foxglove):
     chance = random.Random(compression)
-    file = new_file(path, chunk_size=300, compression=compression)
+    file = new_file(path, chunk_size=300, compression=compression, foxglove=foxglove)
     for n in range(20):
         etype, direction = chance.choice("ABC@"), chance.choice(("sent", "received"))
         put_all(file, [(n, direction, packed(etype, n, ts=n))])
@@ -264,8 +276,8 @@ def test_whatever_is_in_a_file_nothing_else_is_raised(path, compression):
     put_all(file, [(21, "sent", b"\xc1"), (22, "received", packed("Z", "z" * 500))])
     file.finish()
     whole, results = path.read_bytes(), set()
-    for _ in range(300):
-        path.write_bytes(hostile(chance, whole))
+    for n in range(times(100, 300)):
+        path.write_bytes(hostile(chance, whole) if n else whole)
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             try:
@@ -278,6 +290,17 @@ def test_whatever_is_in_a_file_nothing_else_is_raised(path, compression):
             entries = list(recording)
             for line in json_lines(entries):
                 json.loads(line)
+            summary = summarize(path)
+            assert summary.count >= len(entries)
+            assert all(topic.count > 0 for topic in summary.topics)
+            if chance.random() < 0.1:  # they take longer
+                to_foxglove(recording, tmp_path / "again.mcap")
+                assert [e.payload for e in open_recording(tmp_path / "again.mcap")] == [
+                    e.payload for e in entries
+                ]
+                to_folder(recording, tmp_path / "out")
+                (tmp_path / "again.mcap").unlink()
+                shutil.rmtree(tmp_path / "out")
         assert {warning.category for warning in told} <= {DamagedRecording}
         results.add("warned" if told else "clean")
     assert results == {"refused", "warned", "clean"}

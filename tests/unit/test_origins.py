@@ -6,7 +6,13 @@ import socket
 
 import pytest
 
-from vuer_trio._hosting.origins import DEFAULT, Origins, check_hosts, check_origins
+from vuer_trio._hosting.origins import (
+    DEFAULT,
+    Origins,
+    check_hosts,
+    check_origins,
+    is_from_here,
+)
 from vuer_trio._net.http_request import HttpRequest
 
 UPGRADE = (("upgrade", "websocket"), ("connection", "Upgrade"))
@@ -39,6 +45,11 @@ WELCOME = [
     ("http://127.1.2.3:1", "localhost:8012"),
     ("http://[::1]:5000", None),
     ("http://localhost.:8012", "localhost:8012"),
+    ("https://docs.vuer.ai", "localhost:8012"),
+    # of the same machine, in a network of one's own
+    ("http://192.168.1.5", "192.168.1.5:8012"),
+    ("http://10.0.0.7:3000", "10.0.0.7:8012"),
+    ("http://[fd00::5]:3000", "[fd00::5]:8012"),
     # of the server itself, by a name that is nobody else's
     ("http://192.168.1.5:8012", "192.168.1.5:8012"),
     ("http://[fd00::5]:8012", "[fd00::5]:8012"),
@@ -75,7 +86,9 @@ FOREIGN = [
     # another application of the same host
     ("http://robot.local:8013", "robot.local:8012"),
     ("http://robot.local", "robot.local:8012"),
-    ("http://192.168.1.5", "192.168.1.5:8012"),
+    ("http://198.41.0.4", "198.41.0.4:8012"),
+    ("http://192.168.1.6:8012", "192.168.1.5:8012"),
+    ("http://192.168.1.5:8012", "robot.local:8012"),
     ("https://robot.lab.example:8013", "robot.lab.example:8012"),
     ("https://some-name.ngrok.app", "other-name.ngrok.app"),
     # rebinding: both headers are the page's own choice
@@ -325,3 +338,57 @@ def test_hosts_that_cannot_be(hosts, message):
 
 def test_hosts_that_can_be():
     check_hosts(["robot", "robot.example", "*.example", "*", "10.0.0.1", "::1", "[::1]"])
+
+
+# ---- from this machine?
+
+
+def from_here(*headers, peer="127.0.0.1", host="localhost:8012", proxies=False):
+    named = [] if host is None else [("host", host)]
+    return is_from_here(HttpRequest("GET", "/", [*named, *headers]), peer, proxies=proxies)
+
+
+def test_what_comes_from_this_machine():
+    for host in ("localhost", "127.0.0.1:80", "[::1]:80", "a.localhost", None):
+        assert from_here(host=host)
+    for peer in ("127.0.0.5", "::1", None):  # None: a stream in memory
+        assert from_here(peer=peer)
+    for way in ("127.0.0.1", "::1, 127.0.0.1"):
+        forwarded = ("x-forwarded-for", way), ("x-forwarded-proto", "http")
+        assert from_here(*forwarded, proxies=True)
+        assert not from_here(*forwarded)
+
+
+@pytest.mark.parametrize("proxies", [False, True])
+@pytest.mark.parametrize(
+    "brought",
+    [
+        {"peer": "192.168.1.7"},
+        {"host": "192.168.1.5:8012"},
+        {"host": "robot.example"},
+        {"host": "a b"},
+        {"host": ""},
+        *(
+            {"header": header}
+            for header in (
+                ("x-forwarded-for", "192.168.1.7"),
+                ("x-forwarded-for", "192.168.1.7, 127.0.0.1"),
+                ("x-forwarded-for", "127.0.0.1, 192.168.1.7"),
+                ("x-forwarded-for", "unknown"),
+                ("x-forwarded-for", ""),
+                ("x-forwarded-proto", "https"),
+                ("x-forwarded-host", "localhost"),
+                ("forwarded", "for=192.168.1.7"),
+                ("via", "1.1 a"),
+                ("x-real-ip", "192.168.1.7"),
+                ("cf-connecting-ip", "203.0.113.5"),
+                ("true-client-ip", "203.0.113.5"),
+            )
+        ),
+    ],
+    ids=str,
+)
+def test_what_does_not(brought, proxies):
+    headers = [value for name, value in brought.items() if name == "header"]
+    more = {name: value for name, value in brought.items() if name != "header"}
+    assert not from_here(*headers, **more, proxies=proxies)

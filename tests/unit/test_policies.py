@@ -11,8 +11,8 @@ import msgpack
 import pytest
 import trio
 
-from peer import memory_peer
-from streams import Throttled
+from tests.scripted_server import memory_peer
+from tests.stream_wrappers import ThrottledStream
 from vuer_trio import (
     Discard,
     DropOldest,
@@ -49,6 +49,7 @@ def test_their_defaults_are_documented():
     assert (Fifo().capacity, Fifo().max_bytes) == (1024, 64 * mib)
     assert (DropOldest().capacity, DropOldest().max_bytes) == (1024, 64 * mib)
     assert (Latest().key, Latest().max_keys, Latest().max_bytes) == (None, 1024, 64 * mib)
+    assert Latest().in_flight == "auto"
     assert Discard() == Discard()
 
 
@@ -78,6 +79,15 @@ def test_a_policy_without_room_for_a_message_is_refused(make):
 def test_a_key_that_can_not_be_called_is_refused():
     with pytest.raises(TypeError, match="key must be a function of an event, or None, got 'pose'"):
         Latest(key="pose")
+
+
+@pytest.mark.parametrize("in_flight", ["auto", None, 1, 100_000])
+@pytest.mark.parametrize("key", [None, len])
+def test_its_outbox_knows_how_much_may_be_on_its_way(in_flight, key):
+    policy = Latest(key, in_flight=in_flight)
+    assert policy.open_outbox(None).in_flight == in_flight
+    assert policy.open(None).in_flight is None  # an inbox
+    assert all(other.open_outbox(None).in_flight is None for other in (Fifo(), DropOldest()))
 
 
 @pytest.mark.parametrize("option", ["inbox", "outbox"])
@@ -344,7 +354,7 @@ each_transport = pytest.mark.parametrize("transport", ["websockets", "wsproto", 
 async def throttled(transport, seconds, **options):
     """A client on a stream each write of which takes some seconds, from now on."""
     async with memory_peer() as peer:
-        stream = Throttled(peer.stream)
+        stream = ThrottledStream(peer.stream)
         client = open_vuer_client(peer.uri, stream=stream, transport=transport, **options)
         async with client:
             await peer.conn.wait_until(lambda: peer.conn.messages)
@@ -492,7 +502,7 @@ async def test_a_fifo_beside_them_still_refuses(autojump_clock, transport):
 @each_transport
 async def test_what_is_in_the_outbox_when_the_client_leaves_is_sent(autojump_clock, transport):
     async with memory_peer() as peer:
-        stream = Throttled(peer.stream)
+        stream = ThrottledStream(peer.stream)
         client = open_vuer_client(
             peer.uri, stream=stream, transport=transport, outbox=Latest(), close_timeout=5
         )

@@ -11,12 +11,12 @@ import pytest
 import trio
 import trustme
 
-from peer import event_frame, serve_peer
+from tests.scripted_server import event_frame, serve_peer
 from vuer_trio import ConnectionFailed, open_vuer_client
 from vuer_trio._net.address import parse_address
 from vuer_trio._net.proxy import find_proxy, parse_proxy
 
-DEADLINE = 10  # seconds; only broken code gets there
+DEADLINE = 60  # seconds; only broken code gets there
 OK = b"HTTP/1.1 200 Connection established\r\n\r\n"
 VARIABLES = [f"{name}_proxy" for name in ("http", "https", "ws", "wss", "all", "no", "socks")]
 

@@ -7,10 +7,10 @@ import math
 import pytest
 import trio
 import trio.testing
-from support import Number, numbers
 
-from network import network
-from streams import Passing
+from tests.behaviour.numbered_events import Number, numbers
+from tests.memory_network import network
+from tests.stream_wrappers import PassthroughStream
 from vuer_trio import (
     Backoff,
     CallTimeout,
@@ -359,7 +359,7 @@ async def test_nothing_sent_leaves_at_once(autojump_clock, opened):
         assert net.connections[0].close_code == 1000
 
 
-class Hasty(Passing):
+class Hasty(PassthroughStream):
     """Its writes return late: after the peer has read, and answered."""
 
     async def send_all(self, data):

@@ -6,16 +6,16 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 
 import pytest
 import trio
 
+from tests import DATA
 from vuer_trio.roomz import AuthenticationError, ConnectionError
 from vuer_trio.roomz.address import parse_server
 from vuer_trio.roomz.http import ask_who, log_out, redeem, request_link
 
-FRAMES = json.loads((Path(__file__).parents[1] / "data" / "roomz.json").read_text("utf-8"))
+FRAMES = json.loads((DATA / "roomz.json").read_text("utf-8"))
 CALLS = {
     "magic": partial(request_link, email="alice@example.com"),
     "verify": partial(redeem, token="t"),

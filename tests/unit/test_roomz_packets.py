@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import DATA
 from vuer_trio import ProtocolError
 from vuer_trio._websocket.transport import Text
 from vuer_trio.roomz.packets import Kind, Packet, decode, encode_event
 
-FRAMES = json.loads((Path(__file__).parents[1] / "data" / "roomz.json").read_text("utf-8"))
+FRAMES = json.loads((DATA / "roomz.json").read_text("utf-8"))
 PACKETS = [
     frame["raw"]
     for frame in FRAMES

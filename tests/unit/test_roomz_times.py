@@ -7,10 +7,10 @@ import logging
 import pytest
 import trio
 import trio.testing
-from support import task_count
 
-from network import HANG
-from roomz_peer import MEMORY, ack_of, client_of, enter, memory_network, message
+from tests.memory_network import HANG
+from tests.resource_counts import task_count
+from tests.scripted_roomz_server import MEMORY, ack_of, client_of, enter, memory_network, message
 from vuer_trio.roomz import AsyncClient, ConnectionError, ConnectionState
 from vuer_trio.roomz import session as visit
 
@@ -76,11 +76,12 @@ async def test_the_budget_and_the_delay_are_new_for_each_gap(tmp_path, autojump_
 
 async def test_the_jitter_is_half_a_second_at_most(monkeypatch):
     monkeypatch.setattr(visit.random, "uniform", lambda low, high: high)
-    settings = AsyncClient(MEMORY, reconnect_delay=0.2)._settings
-    assert settings.delay(0) == pytest.approx(0.3)
-    assert settings.delay(3) == pytest.approx(1.6 + 0.5)
-    assert settings.delay(100_000) <= 300.5
-    assert AsyncClient(MEMORY, reconnect_delay=0)._settings.delay(0) > 0
+    options = {"reconnect_delay": 0.2, "max_reconnect_attempts": 100}
+    delays = AsyncClient(MEMORY, **options)._settings.delays()
+    assert delays.after_link(0) == pytest.approx(0.3)
+    assert [delays.after_failure() for _ in range(3)][-1] == pytest.approx(1.6 + 0.5)
+    assert max(delays.after_failure() for _ in range(90)) == 300.5
+    assert AsyncClient(MEMORY, reconnect_delay=0)._settings.delays().after_link(0) > 0
 
 
 async def test_no_attempts_at_all(tmp_path, autojump_clock):
@@ -297,7 +298,7 @@ async def test_the_last_handlers_have_five_seconds_each(tmp_path, autojump_clock
         await client.disconnect()
         assert trio.current_time() - began == pytest.approx(3.5 + 4 + 5)
     assert seen == ["4", "4", "6"]
-    assert "2 events were left" in caplog.text
+    assert "2 events were not handled" in caplog.text
 
 
 async def test_who_does_not_iterate_keeps_the_newest_events(tmp_path, autojump_clock):

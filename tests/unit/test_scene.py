@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -12,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import DATA
 from vuer_trio._scene_tree import Node, Tree
 from vuer_trio.events import (
     Add,
@@ -27,7 +27,6 @@ from vuer_trio.scene import Scene
 from vuer_trio.schemas import BlockElement, DefaultScene, Element
 from vuer_trio.schemas import Scene as SceneElement
 
-DATA = Path(__file__).parent.parent / "data"
 RECORDED = json.loads((DATA / "scene.json").read_text("utf-8"))
 MORE = json.loads((DATA / "scene_more.json").read_text("utf-8"))["cases"]
 BASE = {"etype": "SET", "data": RECORDED["base_scene"]}

@@ -288,3 +288,21 @@ def test_all_that_is_public_is_in_all() -> None:
     for name in classes:
         assert inspect.getdoc(getattr(schemas, name)), name
         assert "__doc__" in vars(getattr(schemas, name)), name
+
+
+def test_an_element_that_serializes_itself_may_give_what_has_to_be_converted() -> None:
+    """Only what the elements of this package give is known to be plain."""
+
+    class Pair(Box):
+        def _serialize(self) -> Any:
+            return {**super()._serialize(), "at": np.arange(3), "other": Box(key="inner")}
+
+    class Both(BlockElement):
+        def _serialize(self) -> Any:
+            return [Box(key="a"), Pair(key="b")]
+
+    outer = Scene(Pair(key="pair"), Both(key="both"))
+    [pair, both] = decode(make_encoder()({"etype": "X", "data": outer}))["data"]["children"]
+    assert (pair["key"], pair["at"], pair["other"]["key"]) == ("pair", [0, 1, 2], "inner")
+    assert [node["key"] for node in both] == ["a", "b"]
+    assert both[1]["other"]["tag"] == "Box"

@@ -257,7 +257,6 @@ def test_programs_that_can_run(fn: Any) -> None:
     [
         (program, "bind: program must be an async generator function, `async def` with `yield`"),
         (sync, "bind: sync must be an async generator function"),
-        (plain_generator, "bind: plain_generator must be an async generator function"),
         (Robot().run, "bind: run must be an async generator function"),
         (generator_of_nothing, "bind: generator_of_nothing must take (session), got ()"),
     ],
@@ -271,9 +270,14 @@ def test_generators_that_cannot_run(fn: Any, complaint: str) -> None:
     assert server._registered.binding is None
 
 
-@pytest.mark.parametrize("fn", [generator, returns_a_generator, Robot().frames, wraps(generator)])
+@pytest.mark.parametrize(
+    "fn", [generator, plain_generator, returns_a_generator, Robot().frames, wraps(generator)]
+)
 def test_generators_that_can_run(fn: Any) -> None:
-    assert app().bind(fn) is fn
+    server = app()
+    bound = server.bind(fn)
+    assert server._registered.binding is not None
+    assert bound.__wrapped__ == fn
 
 
 def test_a_decorator_without_its_etype_is_refused() -> None:

@@ -1,21 +1,23 @@
-"""The check of text as it comes: at which byte it says no, by itself and in both splitters."""
+"""The check of text as it comes: at which byte it says no, by itself and in both fast parsers."""
 
 from __future__ import annotations
 
 import random
+from functools import partial
 from itertools import product
 
 import pytest
-from test_server_splitter import make_frame as masked_frame
-from test_splitter import make_frame
 
-from utf8_cases import BAD, GOOD, UNFINISHED
+from tests.unit.test_fast_parser import make_frame
+from tests.unit.test_server_fast_parser import make_frame as masked_frame
+from tests.utf8_cases import BAD, GOOD, UNFINISHED
 from vuer_trio._websocket.fast_parser import FastParser
-from vuer_trio._websocket.server_fast_parser import ServerFastParser
 from vuer_trio._websocket.text_check import TextCheck
 from vuer_trio._websocket.transport import LARGE
 
 FIN, TEXT, BINARY, CONTINUATION = 0x80, 1, 2, 0
+
+MaskedFastParser = partial(FastParser, masked=True)
 
 
 def refused_at(text):
@@ -74,9 +76,9 @@ def test_only_text_is_looked_at():
 
 
 class Recorder:
-    def __init__(self, splitter):
+    def __init__(self, parser):
         self.whole, self.others, self.bad = [], [], 0
-        self.splitter = splitter(100_000, self.whole.append, self.other, self.bad_text)
+        self.parser = parser(100_000, self.whole.append, self.other, self.bad_text)
 
     def other(self, data):
         self.others.append(data)
@@ -87,13 +89,13 @@ class Recorder:
 
 
 @pytest.mark.parametrize(
-    ("splitter", "frame"), [(FastParser, make_frame), (ServerFastParser, masked_frame)]
+    ("parser", "frame"), [(FastParser, make_frame), (MaskedFastParser, masked_frame)]
 )
 @pytest.mark.parametrize("before", [0, 5, LARGE])
 @pytest.mark.parametrize("form", ["a frame", "fragments"])
-def test_a_splitter_refuses_at_that_byte_and_takes_nothing_more(splitter, frame, before, form):
+def test_a_fast_parser_refuses_at_that_byte_and_takes_nothing_more(parser, frame, before, form):
     for name, text, bad in BAD:
-        recorder = Recorder(splitter)
+        recorder = Recorder(parser)
         much = b"t" * before
         if form == "a frame":
             whole = frame(TEXT, much + text + b"more")
@@ -103,20 +105,20 @@ def test_a_splitter_refuses_at_that_byte_and_takes_nothing_more(splitter, frame,
             whole = frame(CONTINUATION, text + b"more")
             stream, left = start + whole, len(text) + len(b"more") - bad
         good, rest = stream[: len(stream) - left], stream[len(stream) - left :]
-        recorder.splitter.feed(memoryview(good), 100)
+        recorder.parser.feed(memoryview(good), 100)
         assert recorder.bad == 0, name
-        recorder.splitter.feed(memoryview(rest[:1]), 100)
+        recorder.parser.feed(memoryview(rest[:1]), 100)
         assert recorder.bad == 1, name
         seen = len(recorder.others)
-        recorder.splitter.feed(memoryview(rest[1:] + frame(BINARY, b"late")), 100)
+        recorder.parser.feed(memoryview(rest[1:] + frame(BINARY, b"late")), 100)
         assert (recorder.bad, recorder.whole, len(recorder.others)) == (1, [], seen), name
 
 
 @pytest.mark.parametrize(
-    ("splitter", "frame"), [(FastParser, make_frame), (ServerFastParser, masked_frame)]
+    ("parser", "frame"), [(FastParser, make_frame), (MaskedFastParser, masked_frame)]
 )
 @pytest.mark.parametrize("step", [1, 2, 3, 5, 1000])
-def test_what_was_looked_at_of_one_frame_is_not_taken_for_the_next(splitter, frame, step):
+def test_what_was_looked_at_of_one_frame_is_not_taken_for_the_next(parser, frame, step):
     """Texts that are cut and then whole, before frames of each other kind that are cut, too."""
     binary = random.Random(0).randbytes(300)
     text = "é€🤖".encode() * 3
@@ -138,9 +140,9 @@ def test_what_was_looked_at_of_one_frame_is_not_taken_for_the_next(splitter, fra
         frame(CONTINUATION, binary),
         frame(TEXT, b""),
     ]
-    recorder = Recorder(splitter)
+    recorder = Recorder(parser)
     stream = b"".join(frames[:-4]) if step < 3 else b"".join(frames)
     for start in range(0, len(stream), step):
-        recorder.splitter.feed(memoryview(stream[start : start + step]), 100)
+        recorder.parser.feed(memoryview(stream[start : start + step]), 100)
     assert recorder.bad == 0
     assert recorder.whole == [text, binary, text] + ([b""] if step >= 3 else [])

@@ -42,6 +42,7 @@ things = Sent()
 
 FORMS = [
     ("SET", lambda: things.set @ Scene(key="s"), {"tag": "Scene", "key": "s", "up": [0, 1, 0]}),
+    ("SET", lambda: things.set @ [Scene(key="s")], {"tag": "Scene", "key": "s", "up": [0, 1, 0]}),
     ("SET", lambda: things.set(Scene(key="s")), {"tag": "Scene", "key": "s", "up": [0, 1, 0]}),
     ("SET", lambda: things.set @ {"tag": "Scene"}, {"tag": "Scene"}),
     ("SET", lambda: things.set @ {"children": []}, {"children": []}),
@@ -105,7 +106,7 @@ def test_strict_of_an_upsert_stays_on_the_event():
     [
         (lambda: things.set @ A, TypeError, "set takes a Scene, got a Box.*upsert @ element"),
         (lambda: things.set @ {"tag": "Box"}, TypeError, "got a Box"),
-        (lambda: things.set @ [Scene()], TypeError, "got a list; use set @ Scene"),
+        (lambda: things.set @ [Scene(), Scene()], TypeError, "got a list; use set @ Scene"),
         (lambda: things.set @ Scene, TypeError, "got the class Scene itself"),
         (lambda: things.set @ DefaultScene, TypeError, "got the class DefaultScene itself"),
         (lambda: things.set @ Upsert(A), TypeError, "got an Upsert"),

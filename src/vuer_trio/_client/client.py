@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Sequence
 from functools import partial
 from ssl import SSLContext
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from .._connection.backoff import Backoff
-from .._connection.checkpoints import CheckpointThrottle
 from .._connection.client_base import ClientBase
 from .._connection.connection import Connection
-from .._connection.counters import Counters
+from .._connection.freshness import Freshness, Lease
 from .._connection.observers import Observer, Observers, add_observer
-from .._connection.policies import DEFAULT_INBOX, Fifo, Policy, open_inbox
-from .._connection.queue import Queue
-from .._connection.receiver import Receiver
+from .._connection.policies import DEFAULT_INBOX, Fifo, Policy
 from .._connection.sender import Sender
 from .._connection.state import State
-from .._connection.statistics import Statistics, measure
-from .._errors import CallTimeout, ClientClosed, renew
 from .._handlers import Handlers, kind, register
 from .._interrupts import protected_methods
-from .._runtime import Runtime, runtime
+from .._runtime import Runtime
 from .._transport_name import TransportName
+from ..codec import make_encoder
 from ..events import ClientEvent, ServerEvent
 from ..scene import Scene
-from .connecting import event_encoder, received, with_key
+from .connecting import new_connection, received, with_key
 from .dispatch import Dispatch
-from .freshness import Freshness, Lease
 from .handler import ClientHandler
 from .info import get_client_info
 from .options import Headers, Options, WebsocketsOptions
 from .threadsafe import ThreadsafeClient
 
 if TYPE_CHECKING:
-    from .._connection.trio_channels import ReceiveEnd, SendEnd
+    pass
 
 __all__ = ["VuerClient", "open_vuer_client"]
 
@@ -43,7 +38,7 @@ F = TypeVar("F", bound=Callable[[ServerEvent], object])
 
 
 @protected_methods
-class VuerClient(ClientBase):
+class VuerClient(ClientBase[ClientEvent, ServerEvent]):
     """A connection to a Vuer server.
 
     ``async with VuerClient(uri) as client`` opens it, and closes it at the end of the block; it
@@ -92,60 +87,32 @@ class VuerClient(ClientBase):
         stream: Any = None,
         **websockets_options: Unpack[WebsocketsOptions],
     ) -> None:
-        given = {name: value for name, value in locals().items() if name in Options.names()}
+        given = Options.among(locals())
         for name in ("connect_timeout", "heartbeat"):  # an alias of theirs outdoes a default
             if given[name] == _DEFAULTS[name]:
                 del given[name]
-        self._options = Options.gather({**given, **websockets_options})
-        super().__init__()
-        environment = ssl_verify is None
-        self._unsafe = self._options.unsafe(
-            "VUER_SSL_VERIFY in the environment" if environment else "ssl_verify=False"
-        )
-        self._every = self._options.checkpoints == "every"
-        self._encode = event_encoder(self._options.floats)
-        keyed = with_key(self._encode, self._options.outbox.key_function(kind))
-        self._handlers = Handlers()
-        self._freshness = Freshness(received)
-        self._scene = Scene() if self._options.mirror_scene else None
-        self._handler: ClientHandler | None = None  # of the latest connection
-        self._heeded: Connection | None = None  # whose messages are decoded when they are read
-        self._observers: Observers = []  # of every connection
+        options = self._options = Options.gather({**given, **websockets_options})
+        self._encode = make_encoder(options.floats, "ClientEvent")
         self._retained: dict[str, bytes] = {}  # the newest of each type, for every new link
-        nowhere: Queue[Any] = Queue(None, Fifo())
-        nowhere.close(
-            ClientClosed(
-                f"Not connected to {self.uri}: enter the client with `async with`, or await "
-                "client.connect()"
-            )
-        )
-        throttle = CheckpointThrottle()
         #: ``send @ e``, ``await send(e)``, ``await send @ e``; ``await send`` returns a permit
         self.send: Sender[ClientEvent] = Sender(
-            nowhere, keyed, throttle, self.uri, partial(_retain, self._retained)
+            with_key(self._encode, options.outbox.key_function(kind)),
+            options.address.shown,
+            partial(_retain, self._retained),
         )
-        self._receiver: Receiver[ServerEvent] = Receiver(
-            nowhere, nowhere, received, throttle, self.uri
+        super().__init__(
+            self.send,
+            received,
+            every=options.checkpoints == "every",
+            unsafe=options.unsafe(
+                "VUER_SSL_VERIFY in the environment" if ssl_verify is None else "ssl_verify=False"
+            ),
         )
-
-    # ---- state
-
-    @property
-    def uri(self) -> str:
-        """Where it connects to, without anything secret: no password, no values of its query."""
-        return self._options.address.shown
-
-    def statistics(self) -> Statistics:
-        """Counts, depths and times, as they are now."""
-        connection = self._connection
-        return measure(
-            connection.counters if connection else Counters(),
-            self.send.outbox,
-            self._receiver.inbox,
-            connection.boxes if connection else (),
-            silence=connection.rt.current_time() - connection.heard_at if connection else None,
-            reconnects=max(0, self.generation - 1),
-        )
+        self._handlers = Handlers()
+        self._freshness = Freshness(received)
+        self._scene = Scene() if options.mirror_scene else None
+        self._handler: ClientHandler | None = None  # of the latest connection
+        self._observers: Observers = []  # of every connection
 
     def __repr__(self) -> str:
         state = self._connection.state.value if self._connection else "not connected"
@@ -159,31 +126,25 @@ class VuerClient(ClientBase):
 
     def _new_connection(self, rt: Runtime, shielded: bool, made: Callable[[], None]) -> Connection:
         init = self._encode(ClientEvent(etype="INIT", value=self._client_info()))
-        options, retained, scene = self._options, self._retained, self._scene
+        options, retained = self._options, self._retained
         self._handler = ClientHandler(
             options,
             made,
             lambda: [init, *retained.values()],
-            None if scene is None else scene.clear,
             self._freshness,
+            self._scene,
         )
-        return Connection(
+        return new_connection(
             rt,
-            self.uri,
+            options,
             self._handler,
-            open_inbox(rt, options.inbox),
-            options.outbox.open(rt),
-            heartbeat=options.heartbeat,
-            close_timeout=options.close_timeout,
-            backoff=options.backoff,
+            options.outbox.open_outbox(rt),
             shielded=shielded,
             observers=self._observers,
         )
 
     def _opened(self, connection: Connection) -> None:
-        throttle = CheckpointThrottle(connection.rt, every=self._every, home=connection.home)
-        self.send.connect(connection.outbox, throttle)
-        self._receiver.connect(connection.rt, connection.inbox, connection.outbox, throttle)
+        super()._opened(connection)
         self._freshness.follow(connection.rt)
         keyed = self._options.inbox.key_function(kind) is not None
         if self._handlers or self._freshness.tracking or keyed or self._scene is not None:
@@ -197,88 +158,6 @@ class VuerClient(ClientBase):
         Raises OutboxFull when there is no room, EncodeError, ConnectionClosed, ClientClosed.
         """
         self.send @ event
-
-    async def send_many(self, events: Iterable[ClientEvent]) -> None:
-        """Wait for room, then enqueue all events in one step. Cancelled: none of them."""
-        await self.send.many(events)
-
-    async def flush(self, timeout: float | None = None) -> None:
-        """Wait until the server has read everything enqueued so far.
-
-        The server answers a WebSocket ping that is sent after it. Raises CallTimeout after
-        ``timeout`` seconds, InboxFull if a full inbox keeps the answer from being read:
-        immediately, or after 1 s with the default inbox if nothing has ever been received.
-        Cancelled: nothing is undone.
-        """
-        if self._connection is None:
-            raise renew(self.send.outbox.closed or ClientClosed())
-        if timeout is None:
-            return await self._connection.flush()
-        with self._connection.rt.move_on_after(timeout):
-            return await self._connection.flush()
-        raise CallTimeout(f"{self.uri} has not read everything within {timeout:g} s")
-
-    # ---- receiving
-
-    # Not `async def`: a coroutine that only awaits another one costs a tenth of a receive.
-    def recv(self, timeout: float | None = None) -> Coroutine[Any, Any, ServerEvent]:
-        """Wait for the next event.
-
-        Raises RecvTimeout after ``timeout`` seconds, ConnectionClosed when everything has been
-        received and the connection has ended (cleanly, too), ClientClosed after a local close,
-        ProtocolError for a frame that cannot be decoded, after which the next call continues.
-        It yields to other tasks at least every 0.25 ms. Cancelled: nothing has been taken.
-        """
-        if timeout is None:
-            return self._receiver.recv()
-        return self._receiver.recv_within(timeout)
-
-    def recv_nowait(self) -> ServerEvent:
-        """The next event, if it is there. Raises InboxEmpty if not, else as `recv`."""
-        return self._receiver.recv_nowait()
-
-    async def recv_many(self, limit: int | None = None) -> list[ServerEvent]:
-        """Wait for one event, and return all that are there, up to ``limit``. Raises as `recv`."""
-        return await self._receiver.recv_many(limit)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    def __anext__(self) -> Coroutine[Any, Any, ServerEvent]:
-        """As `recv`, but ends on a normal close: code 1000 or 1001."""
-        return self._receiver.recv(iterating=True)
-
-    @property
-    def send_channel(self) -> SendEnd[ClientEvent]:
-        """The sending end, as a ``trio.abc.SendChannel``; each access makes a new one.
-
-        Under asyncio it is an ``anyio.abc.ObjectSendStream``, with anyio's exceptions.
-        """
-        rt = runtime()
-        if rt.name == "asyncio":
-            from .._connection.anyio_channels import SendStream
-
-            return SendStream(rt, self.send)  # type: ignore[return-value]  # as documented
-        from .._connection.trio_channels import SendEnd
-
-        return SendEnd(rt, self.send)
-
-    @property
-    def receive_channel(self) -> ReceiveEnd[ServerEvent]:
-        """The receiving end, as a ``trio.abc.ReceiveChannel``; each access makes a new one.
-
-        Under asyncio it is an ``anyio.abc.ObjectReceiveStream``, with anyio's exceptions. Taking
-        it counts as receiving: from then on the default inbox waits as long as it takes.
-        """
-        rt = runtime()
-        self._receiver.take()
-        if rt.name == "asyncio":
-            from .._connection.anyio_channels import ReceiveStream
-
-            return ReceiveStream(rt, self._receiver)  # type: ignore[return-value]  # as documented
-        from .._connection.trio_channels import ReceiveEnd
-
-        return ReceiveEnd(rt, self._receiver)
 
     # ---- handlers
 
@@ -301,15 +180,23 @@ class VuerClient(ClientBase):
         once: bool = False,
         concurrent: bool = False,
     ) -> Any:
-        """Call ``fn(event)``, sync or async, for each event of a type; `recv` gets it as well.
+        """Register a handler: call ``fn(event)`` for each event whose type is ``etype``.
 
-        ``"*"`` is every type: ``fn`` is called for each event, beside the handlers of its type.
+        ``fn`` may be sync or async. ``etype="*"`` registers it for every event, in addition to the
+        handlers of that event's type. Events are delivered to `recv` as well.
 
-        With ``fn`` it returns a function that takes it back; as a decorator it returns the
-        function. Handlers run one after another, in the order of the events; ``concurrent``
-        ones at once. Events that wait for a handler have the policy of the inbox; under `Discard`
-        the newest 1,024 wait. What a handler raises is logged, and ends nothing. Raises TypeError
-        for a ``fn`` that cannot be called with an event.
+        ``client.on(etype, fn)`` returns a function that removes the handler; calling it twice is
+        harmless. ``@client.on(etype)`` decorates ``fn`` and returns it unchanged.
+
+        Handlers run one at a time, in the order of the events, unless ``concurrent`` is true: then
+        each call starts as soon as its event is read, and up to 64 run at a time. With ``once``,
+        the handler is removed after its first event. Events that wait for a handler are queued
+        under the policy of the inbox, or the newest 1,024 of them if that is `Discard`.
+
+        An exception in a handler is logged, and affects neither the connection nor other handlers.
+        When the connection ends, the handlers of events that were read still run; leaving the block
+        cancels them. Raises TypeError if ``fn`` cannot be called
+        with one event.
         """
         return self._register("on", etype, fn, once=once, concurrent=concurrent)
 
@@ -318,11 +205,15 @@ class VuerClient(ClientBase):
     @overload
     def answer(self, etype: str, fn: Callable[[ServerEvent], object]) -> Callable[[], None]: ...
     def answer(self, etype: str, fn: Callable[[ServerEvent], object] | None = None) -> Any:
-        """Answer a server's request: ``value = await fn(event)`` goes back under its ``rtype``.
+        """Answer requests of type ``etype`` with what ``fn(event)`` returns.
 
-        An answered request does not reach `recv`. Requests are answered at once, beside each
-        other; one whose ``fn`` raises is logged and not answered. Returns and raises as `on`;
-        ValueError for a second answer to a type, and for ``"*"``.
+        ``fn`` may be sync or async. Its result is sent back as the ``value`` of an event whose
+        type is the request's ``rtype``. An answered request is not delivered to `recv`. Requests
+        are answered concurrently, up to 64 at a time, each as soon as it is read. If ``fn`` raises,
+        the exception is logged, and the request is not answered.
+
+        Returns what `on` returns, with or without ``fn``. Raises TypeError if ``fn`` cannot be
+        called with one event, and ValueError if ``etype`` is ``"*"`` or already has an answer.
         """
         return self._register("answer", etype, fn, answers=True)
 
@@ -334,18 +225,19 @@ class VuerClient(ClientBase):
 
     def _heed(self, connection: Connection | None) -> None:
         """Somebody wants to see events when they are read."""
-        if connection is None or connection is self._heeded:
+        if connection is None or self._handler is None or self._handler.dispatch is not None:
             return
         if connection.state in (State.OPEN, State.GAP):
             connection.home.check()
-            self._heeded = connection
+            # an answer is of no kind, and is not replaced by another one
+            answers: Sender[ClientEvent] = Sender(self._encode, self.uri)
+            answers.connect(connection.outbox, self.send.throttle)
             assert self._handler is not None
-            self._handler.reader = Dispatch(
+            self._handler.dispatch = Dispatch(
                 connection,
                 self._handlers,
                 received,
-                # an answer is of no kind, and is not replaced by another one
-                Sender(connection.outbox, self._encode, self.send.throttle, self.uri),
+                answers,
                 self._options.inbox,
                 self._freshness,
                 self._scene,
@@ -397,12 +289,13 @@ class VuerClient(ClientBase):
         self._freshness.begin()
         return self._freshness.latest(etype, max_age)
 
-    def lease(self, etype: str, *, max_age: float) -> Lease:
+    def lease(self, etype: str | Sequence[str], *, max_age: float) -> Lease:
         """``with client.lease("POSE", max_age=0.1) as lease:`` runs while events keep coming.
 
         The block is a cancel scope, ``lease.scope``. Its deadline is ``max_age`` seconds after
         the newest event of the type, or after the entry if that one is older or there is none;
-        each one that is read moves it on. At the deadline the block is cancelled, and leaving it
+        each one that is read moves it on. ``etype`` may be several types: an event of any of them
+        keeps the lease. At the deadline the block is cancelled, and leaving it
         raises Stale. The end of the connection does not end the lease: it runs out.
         """
         self._heed(self._connection)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Awaitable, Callable, Hashable
+from typing import TYPE_CHECKING, Any
 
+from msgpack import unpackb
+
+from .._connection.connection import Connection
+from .._connection.handler import ConnectionHandler
 from .._connection.link import Link
 from .._connection.lossy_queue import Keyed
+from .._connection.observers import Observers
+from .._connection.policies import open_inbox
+from .._connection.queue import Queue
 from .._errors import ConnectionFailed, ProtocolError, VuerError, renew
+from .._net.client_tls import TLSSessions
 from .._net.failure_reason import say_why
 from .._net.rejection import way_of
-from .._received import ReceivedServerEvent
+from .._received import ReceivedServerEvent, received_server_event
+from .._runtime import Runtime
+from .._values import FREE
 from .._websocket.transport import Text, Transport
-from ..codec import decode, make_encoder
+from ..codec import as_plain_extension
 from ..events import Event, ServerEvent
 from .options import Options
 
@@ -23,15 +33,49 @@ __all__ = [
     "connection_failed",
     "dial_in_time",
     "dial_now",
-    "event_encoder",
+    "in_time",
+    "new_connection",
     "received",
     "with_key",
 ]
 
 
-async def dial_in_time(options: Options, link: Link, nursery: Nursery) -> Transport:
+def new_connection(
+    rt: Runtime,
+    options: Options,
+    handler: ConnectionHandler,
+    outbox: Queue[Any],
+    *,
+    shielded: bool,
+    observers: Observers | None = None,
+) -> Connection:
+    """A connection with these options, not open yet."""
+    return Connection(
+        rt,
+        options.address.shown,
+        handler,
+        open_inbox(rt, options.inbox),
+        outbox,
+        heartbeat=options.heartbeat,
+        close_timeout=options.close_timeout,
+        backoff=options.backoff,
+        shielded=shielded,
+        observers=observers,
+    )
+
+
+async def dial_in_time(
+    options: Options, link: Link, nursery: Nursery, sessions: TLSSessions
+) -> Transport:
+    """One dial, which may resume one of ``sessions``. Raises TimeoutError after
+    ``connect_timeout``."""
+    return await in_time(options, link, _dial_now(options, link, nursery, None, sessions))
+
+
+async def in_time(options: Options, link: Link, dial: Awaitable[Transport]) -> Transport:
+    """What is dialled, however that goes. Raises TimeoutError after ``connect_timeout``."""
     with link.rt.move_on_after(options.connect_timeout):
-        return await _dial_now(options, link, nursery)
+        return await dial
     raise TimeoutError(f"it was not open within {options.connect_timeout:g} s")
 
 
@@ -44,7 +88,11 @@ async def dial_now(
 
 
 async def _dial_now(
-    options: Options, link: Any, nursery: Nursery, stays: str | None = None
+    options: Options,
+    link: Any,
+    nursery: Nursery,
+    stays: str | None = None,
+    sessions: TLSSessions | None = None,
 ) -> Transport:
     from .._net.connect_options import ConnectOptions
     from .._websocket.connect import dial
@@ -65,6 +113,7 @@ async def _dial_now(
             origin=options.origin,
             stream=options.stream,
             stays=stays,
+            sessions=sessions,
         ),
         link,
         nursery,
@@ -80,13 +129,6 @@ def connection_failed(uri: str, exc: Exception, what: str = "a Vuer server") -> 
     return ConnectionFailed(
         f"could not connect to {uri}{way_of(exc)}: {why}", uri=uri, status=status
     )
-
-
-def event_encoder(
-    floats: Literal["double", "single"], expected: str = "ClientEvent"
-) -> Callable[[Event], bytes]:
-    """From an event to a payload. It raises EncodeError, and knows no client."""
-    return make_encoder(floats, expected)
 
 
 def with_key(
@@ -108,8 +150,15 @@ def with_key(
 def received(item: Any) -> ServerEvent:
     """The event in an item of an inbox. Raises ProtocolError."""
     kind = type(item)
+    if kind is bytes and len(item) <= FREE:
+        try:  # what is below, in one call: it runs for every message
+            raw = unpackb(item, ext_hook=as_plain_extension)
+            if type(raw["etype"]) is str:
+                return ReceivedServerEvent(raw)
+        except Exception:  # which `decode` tells
+            pass
     if kind is bytes or kind is bytearray:
-        return ReceivedServerEvent(decode(item))
+        return received_server_event(item)
     if kind is Text:
         raise ProtocolError(
             f"a text frame of {len(item)} bytes, but only binary frames are allowed",

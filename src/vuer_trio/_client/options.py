@@ -31,6 +31,7 @@ __all__ = [
     "check_port",
     "check_seconds",
     "check_size",
+    "check_token",
     "environment_int",
 ]
 
@@ -108,6 +109,12 @@ class Options:
     def names(cls) -> set[str]:
         """The names of all options."""
         return {field.name for field in fields(cls)}
+
+    @classmethod
+    def among(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of ``given`` that are options: of the arguments of a constructor, most are."""
+        known = cls.names()
+        return {name: value for name, value in given.items() if name in known}
 
     @classmethod
     def gather(cls, given: Mapping[str, Any]) -> Options:
@@ -284,6 +291,16 @@ def check_context(name: str, value: object, *, server: bool = False) -> None:
             f"{name} must be a {'server' if server else 'client'}'s context, got one of "
             f"{other.name}; make one with ssl.create_default_context({made})"
         )
+
+
+def check_token(token: object, name: str = "token") -> None:
+    """Check that a token fits into a header. Raises TypeError, ValueError; neither shows it."""
+    if token is None:
+        return
+    if not isinstance(token, str):
+        raise TypeError(must_be(name, "a str", token, secret=True))
+    if not token or not token.isascii() or any(c <= " " or c == "\x7f" for c in token):
+        raise ValueError(f"{name} must be printable ASCII without spaces, and not empty")
 
 
 def check_choice(name: str, value: object, allowed: Sequence[object]) -> None:

@@ -1,7 +1,7 @@
-"""The two ends as anyio's object streams.
+"""The two ends of a connection as anyio object streams.
 
-EndOfStream after a normal close, BrokenResourceError after a loss, ClosedResourceError when this
-side closed, WouldBlock; each ``from`` the error of ours that says more.
+They raise EndOfStream after a normal close, BrokenResourceError after a loss, ClosedResourceError
+after a local close, and WouldBlock, each ``from`` the more specific error of this library.
 """
 
 from __future__ import annotations

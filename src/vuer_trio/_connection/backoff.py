@@ -1,9 +1,10 @@
-"""When to dial again."""
+"""Delays between attempts to connect."""
 
 from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .._formatting import must_be
@@ -16,8 +17,8 @@ class Backoff:
     """Redial with growing delays: ``initial``, twice that, ... up to ``maximum`` seconds, each
     ``jitter`` (a share) shorter or longer.
 
-    ``attempts``: give up after this many failed attempts in a row, None for never. ``first``: the
-    first attempt is retried as well. ``replay``: send again what no pong has confirmed, so that
+    ``attempts``: give up after this many failed attempts in a row, None for never. ``first``: retry
+    the first attempt as well. ``replay``: send messages that no pong has confirmed again, so that
     nothing is lost, but a message may arrive twice; the peer must answer pings in reading order
     (servers on aiohttp do, those on websockets do not). The delay is reset after a connection that
     lasted longer than ``maximum``.
@@ -51,20 +52,24 @@ class Backoff:
 
 
 class Delays:
-    """How long one client waits before it dials again, in seconds."""
+    """The delays of one client before it dials again, in seconds.
 
-    def __init__(self, backoff: Backoff) -> None:
+    ``spread`` randomises a delay; by default, ``jitter`` does.
+    """
+
+    def __init__(self, backoff: Backoff, spread: Callable[[float], float] | None = None) -> None:
         self._backoff = backoff
+        self._spread = spread or self._jittered
         self._next = backoff.initial
-        self._failed = 0  # dials in a row
+        self._failed = 0  # failed dials in a row
 
     def after_failure(self, late: bool = False) -> float | None:
-        """A dial failed. None: give up. ``late``: the peer has asked for patience."""
+        """The delay after a failed dial; None to give up. ``late``: use the longest delay."""
         self._failed += 1
         return None if self._failed == self._backoff.attempts else self._delay(late)
 
     def after_link(self, lived: float, late: bool = False) -> float:
-        """A dial succeeded, and the link ended after ``lived`` seconds."""
+        """The delay after a link that ended after ``lived`` seconds."""
         self._failed = 0
         if lived > self._backoff.maximum:
             self._next = self._backoff.initial
@@ -73,4 +78,7 @@ class Delays:
     def _delay(self, late: bool) -> float:
         most = self._backoff.maximum
         delay, self._next = (most if late else self._next), min(most, self._next * 2)
+        return self._spread(delay)
+
+    def _jittered(self, delay: float) -> float:
         return delay * (1 + self._backoff.jitter * random.uniform(-1, 1))

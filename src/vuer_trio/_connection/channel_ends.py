@@ -1,11 +1,12 @@
-"""The two ends of a connection, as objects that are closed on their own.
+"""The two ends of a connection as objects that can be closed independently.
 
-The channels of Trio and the streams of anyio are these, under their own names and with their own
-exceptions. Closing an end closes neither its clones nor the connection.
+The Trio channels and anyio streams are subclasses, with the exceptions of these libraries. Closing
+an end closes neither its clones nor the connection.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, NoReturn, Self, TypeVar
 
@@ -20,17 +21,17 @@ E = TypeVar("E")
 R = TypeVar("R")
 
 
-class End:
-    """What both ends have."""
+class End(ABC):
+    """The base class of both ends."""
 
     def __init__(self, rt: Runtime) -> None:
         self._rt = rt
         self._closed = False
         self._waiting: set[Any] = set()
 
+    @abstractmethod
     def _fail(self, error: VuerError | None) -> NoReturn:
-        """Raise what the library's own channels raise for ``error``; None: this end is closed."""
-        raise NotImplementedError
+        """Raise the library's own exception for ``error``; None means that this end is closed."""
 
     async def _wait(self, call: Callable[[], Awaitable[R]]) -> R:
         if not self._closed:
@@ -53,19 +54,19 @@ class End:
             self._fail(exc)
 
     def close(self) -> None:
-        """Close this end. Who waits in it learns so."""
+        """Close this end. Pending calls on it raise."""
         self._closed = True
         for scope in self._waiting:
             scope.cancel()
 
     async def aclose(self) -> None:
-        """Close this end. Who waits in it learns so."""
+        """Close this end. Pending calls on it raise."""
         self.close()
         await self._rt.checkpoint()
 
 
 class SendingEnd(End, Generic[E]):
-    """Sends events, as ``client.send`` does."""
+    """Sends events like ``client.send``."""
 
     def __init__(self, rt: Runtime, sender: Sender[E]) -> None:
         super().__init__(rt)
@@ -85,7 +86,7 @@ class SendingEnd(End, Generic[E]):
 
 
 class ReceivingEnd(End, Generic[E]):
-    """Receives events, as ``client.recv`` does."""
+    """Receives events like ``client.recv``."""
 
     def __init__(self, rt: Runtime, receiver: Receiver[E]) -> None:
         super().__init__(rt)
@@ -96,7 +97,7 @@ class ReceivingEnd(End, Generic[E]):
         return await self._wait(self._receiver.recv)
 
     def receive_nowait(self) -> E:
-        """The next event, if it is there. Raises WouldBlock if not."""
+        """Return the next event. Raises WouldBlock if none has arrived."""
         return self._now(self._receiver.recv_nowait)
 
     def clone(self) -> Self:

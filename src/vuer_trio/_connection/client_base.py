@@ -1,4 +1,4 @@
-"""A connection as its user holds it: a block, a task in a nursery, or the manual form."""
+"""The life of a client: as a block, as a task in a nursery, or opened and closed by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from .._errors import ClientClosed, ConnectionClosed, ConnectionFailed, renew
 from .._interrupts import protected_methods
@@ -15,8 +15,10 @@ from .._reentrant import ReentrantContextManager
 from .._runtime import Runtime, runtime
 from .close_info import check_close, closed_error
 from .connection import Connection
+from .duplex import Duplex, In, Out
 from .link_changes import Connected, Disconnected
 from .opening import open_connection
+from .sender import Sender
 from .state import State
 
 if TYPE_CHECKING:
@@ -28,71 +30,62 @@ log = logging.getLogger("vuer_trio.link")
 
 
 @protected_methods
-class ClientBase(ReentrantContextManager):
-    """What every client has. A subclass makes the links, and wires them up once they are open."""
+class ClientBase(Duplex[Out, In], ReentrantContextManager):
+    """The base class of clients. Subclasses create the connections.
 
-    def __init__(self) -> None:
-        self._connection: Connection | None = None
+    ``every``: yield to other tasks at every call. ``unsafe`` is a warning to emit when it is opened
+    for the first time.
+    """
+
+    def __init__(
+        self, sender: Sender[Out], decode: Callable[[Any], In], *, every: bool, unsafe: str
+    ) -> None:
+        super().__init__(sender, decode)
+        self._connection = None
         self._abandon: Callable[[], object] | None = None
-        self._unsafe = ""  # what to warn of when it opens, once
+        self._every = every
+        self._unsafe = unsafe
 
     def _new_connection(self, rt: Runtime, shielded: bool, made: Callable[[], None]) -> Connection:
-        """A connection that is not open yet. Its handler calls ``made()`` in `connection_made`,
-        and forgets it: a connection keeps no hold on its user."""
+        """Create a connection, without opening it.
+
+        Its handler calls ``made()`` in `connection_made`, then drops it, so that the connection
+        does not keep the client alive.
+        """
         raise NotImplementedError
 
     def _opened(self, connection: Connection) -> None:
-        """It is open, and nothing has been read: send on it, receive from it."""
-        raise NotImplementedError
+        """The connection is open, and nothing has been read yet."""
+        self._join(connection, every=self._every)
 
     # ---- state
 
     @property
-    def connected(self) -> bool:
-        """Whether it is open, in both directions."""
-        connection = self._connection
-        return (
-            connection is not None and connection.state is State.OPEN and not connection.home.forked
-        )
+    def uri(self) -> str:
+        """The URI without secrets: no password, no values in the query."""
+        return self._sender.uri
 
     @property
     def _alive(self) -> bool:
-        """Whether it is open, or will be by itself."""
+        """Whether it is open, or will be without further calls."""
         alive = (State.OPENING, State.OPEN, State.GAP)
         connection = self._connection
         return connection is not None and connection.state in alive and not connection.home.forked
 
     @property
-    def transport(self) -> str | None:
-        """The transport in use: "trio-websocket" or "websockets"; None before a connection."""
-        return self._connection.transport_name if self._connection else None
-
-    @property
     def subprotocol(self) -> str | None:
-        """What the server chose of ``subprotocols``."""
+        """The server's choice from ``subprotocols``."""
         return self._connection.subprotocol if self._connection else None
 
     @property
     def generation(self) -> int:
-        """How many connections have been opened."""
+        """The number of connections opened so far."""
         return self._connection.generation if self._connection else 0
 
-    @property
-    def close_code(self) -> int | None:
-        """The close code of the latest connection (RFC 6455 §7.4.1), None while it is open."""
-        close_info = self._connection.close_info if self._connection else None
-        return close_info.code if close_info else None
-
-    @property
-    def close_reason(self) -> str | None:
-        """The reason that came with `close_code`."""
-        close_info = self._connection.close_info if self._connection else None
-        return close_info.reason if close_info else None
-
     def link_changes(self) -> AsyncIterator[Connected | Disconnected]:
-        """Iterate `Connected` and `Disconnected`, from now on, until no more can come.
+        """Iterate over `Connected` and `Disconnected` from now on, until no more can come.
 
-        Each call makes a watch of its own, which keeps the newest 1,000 changes.
+        Each call makes an independent iterator, which keeps the newest 1,000 changes.
         """
         if self._connection is None:
             raise ClientClosed(f"{self!r}: there is no connection to watch yet")
@@ -119,7 +112,7 @@ class ClientBase(ReentrantContextManager):
             raise
 
     def _tell_of_loss(self, exc: BaseException) -> None:
-        """A connection lost behind the body's back is the context of what the body raised."""
+        """Make the loss of the connection the context of the exception that left the block."""
         connection = self._connection
         if (
             connection is not None
@@ -134,7 +127,7 @@ class ClientBase(ReentrantContextManager):
     async def connect(self, nursery: Nursery | None = None) -> Self:
         """Open the connection, and keep it open until `close`.
 
-        Its tasks run in ``nursery``, or without one in a system task; neither is ever disturbed:
+        Its tasks run in ``nursery``, or without one in a system task, and never fail there:
         failures are raised by the next call. Raises ConnectionFailed, and RuntimeError while it
         is connected; after a loss it opens a new connection. Cancelled: nothing is left open.
         """
@@ -142,10 +135,10 @@ class ClientBase(ReentrantContextManager):
         return self
 
     async def run(self, *, task_status: TaskStatus[Self] | None = None) -> None:
-        """Carry a connection: ``client = await nursery.start(VuerClient(...).run)``.
+        """Run a connection: ``client = await nursery.start(VuerClient(...).run)``.
 
-        Returns when it is closed by `close` or, cleanly and for good, by the server. Raises
-        ConnectionFailed, and ConnectionClosed on a loss. Cancelled: leaves at once.
+        Returns after `close` or, without reconnecting, after a normal close by the server. Raises
+        ConnectionFailed, and ConnectionClosed on a loss. Cancelled: closes immediately.
         """
         async with self:
             assert self._connection is not None
@@ -191,10 +184,10 @@ class ClientBase(ReentrantContextManager):
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Send what is enqueued, close, and wait for the peer's answer.
 
-        ``close_timeout`` bounds the time without progress, and the wait for the answer. Raises
+        ``close_timeout`` limits the time without progress, and the wait for the answer. Raises
         ConnectionClosed with the number of messages that could not be sent, if there are any.
-        Without a connection it does nothing. Raises ValueError and TypeError for what no close
-        frame can say. Cancelled: leaves at once.
+        Without a connection it does nothing. Raises ValueError and TypeError for an invalid code or
+        reason. Cancelled: closes immediately.
         """
         check_close(code, reason)
         self._abandon = None
@@ -203,15 +196,9 @@ class ClientBase(ReentrantContextManager):
 
     close = aclose
 
-    async def wait_closed(self) -> None:
-        """Wait until the connection has ended, whoever ended it, and its handlers with it."""
-        if self._connection is not None:
-            self._connection.home.check_loop()
-            await self._connection.over.wait()
-
     def __del__(self) -> None:
         abandon = getattr(self, "_abandon", None)
         if abandon is not None and self._alive:
             warnings.warn(f"{self!r} was never closed", ResourceWarning, stacklevel=1, source=self)
-            with suppress(RuntimeError):  # the loop has ended, and the connection with it
+            with suppress(RuntimeError):  # the loop, and so the connection, has ended
                 abandon()

@@ -1,4 +1,4 @@
-"""What an end means: the error that its users raise, and whether to dial again."""
+"""Interpreting the end of a link: the error to raise, and whether to dial again."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _NAMES = {
     1013: "try again later",
     1014: "bad gateway",
 }
-#: characters of a reason
+#: maximum characters of a reason in an error message
 _LONGEST = 600
-#: for the ends that have no close frame
+#: codes that are never sent: they stand for the absence of a close frame or its code
 _NEVER_SENT = (1005, 1006)
-#: HTTP statuses that dialling again would not change
+#: HTTP statuses after which dialling again is pointless
 _FINAL = (401, 403, 404, 407)
-#: TLS that was cut off, which is a loss like any other
+#: TLS that was cut off, a loss like any other
 _CUT_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
 
 def check_close(code: int, reason: str) -> None:
-    """Raises ValueError and TypeError for what no close frame can say."""
+    """Raise ValueError or TypeError for a code or reason that cannot be sent."""
     if isinstance(code, bool) or not isinstance(code, int):
         raise TypeError(must_be("code", "an int, 1000", code))
     if not ((code in _NAMES and code not in _NEVER_SENT) or 3000 <= code < 5000):
@@ -51,7 +51,7 @@ def check_close(code: int, reason: str) -> None:
 
 
 def closed_error(close_info: CloseInfo, uri: str) -> ConnectionClosed:
-    """The error for calls on a link to ``uri`` that ended so."""
+    """The error of calls after a link to ``uri`` ended with ``close_info``."""
     if close_info.by == "loss":
         message = f"the connection to {uri} was lost: {shown(close_info.reason, _LONGEST)}"
     elif close_info.by == "us":
@@ -72,9 +72,9 @@ def closed_error(close_info: CloseInfo, uri: str) -> ConnectionClosed:
 def unsent_error(
     count: int, what: str, uri: str, close_info: CloseInfo | None, closed: VuerError | None
 ) -> ConnectionClosed:
-    """The error for leaving ``uri`` with ``count`` messages that were not ``what``.
+    """The error of closing with ``count`` messages that were not sent or confirmed (``what``).
 
-    ``closed`` is what other calls raise: after giving up, the reason.
+    ``closed`` is the error of other calls, which has the reason after giving up.
     """
     close_info = close_info or CloseInfo("loss", 1006, "it was not open")
     reason: str = close_info.reason or f"it closed with code {close_info.code}"
@@ -92,12 +92,12 @@ def unsent_error(
 
 
 def count_messages(items: Iterable[Outgoing]) -> int:
-    """How many there are, pings aside."""
+    """The number of messages, without pings."""
     return sum(type(item) is not Ping for item in items)
 
 
 def is_final(exc: Exception) -> bool:
-    """Whether a dial that failed so would fail again: refused, not trusted, a caller's fault."""
+    """Whether dialling again is pointless: refused, not trusted, or an error of the caller."""
     if isinstance(exc, Rejected):
         return exc.location is not None or exc.status in _FINAL
     for error in (exc, exc.__cause__):

@@ -1,11 +1,11 @@
-"""What the layer above does for its connection: the one place where it takes part."""
+"""The interface through which the layer above takes part in a connection."""
 
-# ruff: noqa: B027  # all but `dial` are hooks: what a subclass has no use for, it leaves out
+# ruff: noqa: B027  # all methods but `dial` are optional hooks
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from .._errors import VuerError
@@ -15,49 +15,67 @@ __all__ = ["ConnectionHandler"]
 
 
 class ConnectionHandler(ABC):
-    """A subclass dials; what else it does not define does nothing.
+    """Subclasses must define `dial`; the other methods do nothing by default.
 
-    For each link: `dial`; `preamble`, `link_opened`; `data_received` and `messages_received` as
-    often as something is read; `classify_error`. Once: `connection_made`, before the first
+    ``made`` is called when the first link is open, then dropped, so that the connection does not
+    keep its user alive.
+
+    For each link: `dial`; `preamble` and `link_opened`; `data_received` and `messages_received` for
+    each read; `classify_error` and `link_ended`. Once: `connection_made`, before the first
     `link_opened`; `connection_lost`, when nothing more can be sent or received; `finish`. All but
     `dial` and `finish` are sync, and are called in the connection's own tasks.
     """
 
+    _made: Callable[[], None] | None = None
+
+    def __init__(self, made: Callable[[], None] | None = None) -> None:
+        self._made = made
+
     @abstractmethod
     async def dial(self, link: Any, nursery: Any) -> Transport:
-        """Open a WebSocket whose `Sink` is ``link``; ``nursery`` carries what tasks it needs.
+        """Open a WebSocket whose `Sink` is ``link``; its tasks run in ``nursery``.
 
-        Raises what `wrap_error` makes sense of. Cancelled: nothing is left open.
+        Raises exceptions that `wrap_error` can convert. Cancelled: nothing is left open.
         """
 
     def wrap_error(self, uri: str, exc: Exception) -> Exception:
-        """What the user is to see for what `dial` raised."""
+        """Convert an exception of `dial` into the one that the user sees."""
         return exc
 
     def preamble(self) -> Sequence[Outgoing]:
-        """What each link sends first."""
+        """The messages that each link sends first."""
         return ()
 
     def connection_made(self) -> None:
-        """The first link is open, and nothing has been read. Once."""
+        """The first link is open, and nothing has been read. Called once."""
+        made, self._made = self._made, None
+        if made is not None:
+            made()
 
     def link_opened(self) -> None:
         """A link is open, and nothing of it has been read."""
 
     def data_received(self, size: int) -> None:
-        """So many bytes have arrived, framing included."""
+        """``size`` bytes have arrived, framing included."""
 
     def messages_received(self, messages: Sequence[Message], at: float) -> Sequence[Any]:
-        """Messages were read ``at`` that time; returns what goes into the inbox."""
+        """Process messages read at time ``at``; return the items for the inbox."""
         return messages
 
     def classify_error(self, how: CloseInfo | Exception) -> VuerError | Literal["late"] | None:
-        """What an end, or what `dial` raised, means to the protocol above: an error that ends the
-        connection for good, ``"late"`` to dial again as late as the backoff has it, or nothing."""
+        """Classify the end of a link or an exception of `dial`.
+
+        Returns an error to end the connection for good, ``"late"`` to dial again after the longest
+        delay of the backoff, or None.
+        """
         return None
 
+    def link_ended(self) -> None:
+        """A link has ended, and its stream may still be open."""
+
     def connection_lost(self, error: VuerError) -> None:
-        """Nothing more can be sent or received, for this reason."""
+        """Nothing more can be sent or received, because of ``error``."""
 
     async def finish(self) -> None:
-        """The connection has ended. What is still to be done before its tasks are cancelled."""
+        """The connection has ended. Clean up before its tasks are cancelled. A server's connection
+        has no tasks of its own, and does not call it."""

@@ -1,8 +1,9 @@
-"""What happens to a connection, as a stream of changes."""
+"""The openings and ends of links, as a stream of changes."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 from weakref import WeakSet
@@ -15,20 +16,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Change", "Connected", "Disconnected", "LinkChanges", "Watch"]
 
-#: changes that a watcher may be behind; of more the oldest are dropped
+#: maximum changes kept for a watcher; beyond it, the oldest are dropped
 _MOST = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A connection opened, the ``generation``-th of this client."""
+    """A connection has opened, the ``generation``-th of this client."""
 
     generation: int
 
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """A connection ended. ``last_activity``: when anything arrived last, on the loop's clock."""
+    """A connection has ended. ``last_activity``: when data last arrived, on the loop's clock."""
 
     code: int
     reason: str
@@ -40,7 +41,7 @@ Change = Connected | Disconnected
 
 @protected_methods
 class Watch:
-    """Iterates the changes since it was made; ends when no more can come."""
+    """Iterates over the changes since its creation; ends when no more can come."""
 
     def __init__(self, rt: Runtime, changes: LinkChanges) -> None:
         self._rt = rt
@@ -49,7 +50,7 @@ class Watch:
         self._event: AsyncEvent | None = None
 
     def notice(self, change: Change | None) -> None:
-        """A change, or None for the end."""
+        """Add a change, or None for the end."""
         if change is not None:
             self._seen.append(change)
         if self._event is not None:
@@ -57,7 +58,7 @@ class Watch:
             self._event = None
 
     def take(self) -> Change | None:
-        """The next change, if it is there."""
+        """Return the next change, or None if there is none yet."""
         return self._seen.popleft() if self._seen else None
 
     def __aiter__(self) -> Self:
@@ -76,15 +77,15 @@ class Watch:
 
 @protected_methods
 class LinkChanges:
-    """Tells every watcher. A watcher that is gone is forgotten."""
+    """Passes changes to all watchers, which are weakly referenced."""
 
     def __init__(self) -> None:
-        self._watches: WeakSet[Watch] = WeakSet()
+        self._watches: Collection[Watch] = ()  # a WeakSet, once somebody watches
         self.over: bool = False
 
     def watch(self, rt: Runtime) -> Watch:
         watch = Watch(rt, self)
-        self._watches.add(watch)
+        self._watches = WeakSet([*self._watches, watch])
         return watch
 
     def tell(self, change: Change) -> None:

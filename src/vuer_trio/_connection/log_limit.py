@@ -1,4 +1,4 @@
-"""A bound for log lines that a peer causes at will: a flood of them is an attack of its own."""
+"""A limit for log lines that a peer can cause, so that it cannot flood the log."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from time import monotonic
 
 __all__ = ["LogLimit"]
 
-#: lines at once, and lines a second after that
+#: lines at once, and lines per second after that
 _BURST, _RATE = 20, 1.0
 
 
 class LogLimit:
-    """Of one kind of line. What is left out is counted, and the count is logged with the next."""
+    """Limits one kind of line. Skipped lines are counted; the count is logged with the next."""
 
     __slots__ = ("_at", "_clock", "_left", "_left_out", "_log", "_what")
 
@@ -28,7 +28,7 @@ class LogLimit:
         self._left_out = 0
 
     def admits(self) -> bool:
-        """Whether one more line is to be logged now."""
+        """Whether to log another line now."""
         now = self._clock()
         self._left = min(_BURST, self._left + (now - self._at) * _RATE)
         self._at = now

@@ -1,4 +1,4 @@
-"""Boxes that are never full: what is too much is dropped, and counted."""
+"""Queues that are never full: what is too much is dropped, and counted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .._runtime import Runtime
 from .._websocket.transport import Ping
 from .queue import Bounds, Queue
 
-__all__ = ["DiscardingQueue", "Keyed", "KeyedQueue", "LossyQueue"]
+__all__ = ["DiscardingQueue", "Keyed", "KeyedQueue", "LossyQueue", "Shelf"]
 
 T = TypeVar("T", bound=Sized)  # its length is in bytes
 
@@ -48,6 +48,12 @@ class LossyQueue(Queue[T]):
 
     def offer(self, item: T) -> bool:
         self.put(item)
+        return True
+
+    def offer_shared(self, item: T) -> bool:
+        if self.closed is None:
+            self.put(item)
+            self.shared += len(item)
         return True
 
     def put(self, item: T) -> None:
@@ -119,11 +125,12 @@ class KeyedQueue(LossyQueue[T]):
 
     __slots__ = ()
 
-    items: _Shelf[T]  # type: ignore[assignment]  # with as much of a deque as a box needs
+    # All of a deque that a queue calls; found by key as well.
+    items: Shelf[T]  # type: ignore[assignment]
 
     def __init__(self, rt: Runtime | None, policy: Bounds, *, has_consumer: bool = True) -> None:
         super().__init__(rt, policy, has_consumer=has_consumer)
-        self.items = _Shelf()
+        self.items = Shelf()
 
     def find(self, key: Hashable) -> T | None:
         """The item with this key."""
@@ -146,7 +153,7 @@ class KeyedQueue(LossyQueue[T]):
 
 
 @protected_methods
-class _Shelf(Generic[T]):
+class Shelf(Generic[T]):
     """Items in the order in which they came, each to be found by its key."""
 
     __slots__ = ("by_key",)
@@ -173,8 +180,11 @@ class _Shelf(Generic[T]):
 
     def popleft(self) -> T:
         if not self.by_key:
-            raise IndexError("the box is empty")
+            raise IndexError("the queue is empty")
         return self.by_key.popitem(last=False)[1]
+
+    def pop(self) -> T:
+        return self.by_key.popitem()[1]
 
     def clear(self) -> None:
         self.by_key.clear()
@@ -192,6 +202,9 @@ class DiscardingQueue(Queue[T]):
     def offer(self, item: T) -> bool:
         self.put(item)
         return True
+
+    def offer_shared(self, item: T) -> bool:
+        return self.offer(item)
 
     def put(self, item: T) -> None:
         if type(item) is Ping:
@@ -211,7 +224,7 @@ class DiscardingQueue(Queue[T]):
     def shared(self, size: int) -> None:
         pass
 
-    # Nothing may be written past the box.
+    # Nothing may be written past the queue.
     @property
     def write_through(self) -> None:
         return None

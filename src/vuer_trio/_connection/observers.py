@@ -1,7 +1,7 @@
-"""Those who are shown what a connection carries, as it is on the wire.
+"""Observers, which are called with the messages of a connection as they are on the wire.
 
-A connection without an observer pays for the look at an empty list: once for each read, for each
-write of the writer's, and for each message that its sender writes by itself.
+Without observers, the cost is checking an empty list: for each read, for each write, and for each
+message that its sender writes directly.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ __all__ = ["Direction", "Observer", "Observers", "add_observer", "call_observer"
 
 log = logging.getLogger("vuer_trio.link")
 
-#: as this side sees it
+#: from the point of view of this side
 Direction: TypeAlias = Literal["received", "sent"]
-#: is called in sync code, in a callback of the loop's under asyncio
+#: a sync function; under asyncio, it is called in a loop callback
 Observer: TypeAlias = Callable[[Direction, Sequence[Message]], object]
-#: the list outlives the links, and is looked at by each of them
+#: the list is shared by all links of a connection
 Observers: TypeAlias = list[Observer]
 
 
 def add_observer(observers: Observers, observer: Observer) -> Callable[[], None]:
-    """Show it everything from now on; the function returned removes it, even if called twice."""
+    """Add an observer. Returns a function that removes it, which may be called twice."""
     if not callable(observer):
         raise TypeError(must_be("fn", "a function of the direction and the messages", observer))
-    entry = partial(observer)  # the same function may observe twice
+    entry = partial(observer)  # distinct, even if the same function is added twice
     observers.append(entry)
 
     def remove() -> None:
@@ -42,9 +42,9 @@ def add_observer(observers: Observers, observer: Observer) -> Callable[[], None]
 
 
 def tell_observers(observers: Observers, direction: Direction, messages: Sequence[Message]) -> None:
-    """Show messages in their order, pings left out; the sequence may be reused afterwards.
+    """Call observers with messages in order, without pings; the sequence may be reused afterwards.
 
-    What is sent is shown just before it is written, so that no reply can come before it.
+    Sent messages are shown just before they are written, so that no reply can be shown first.
     """
     if Ping in map(type, messages):
         messages = [message for message in messages if type(message) is not Ping]
@@ -54,7 +54,7 @@ def tell_observers(observers: Observers, direction: Direction, messages: Sequenc
 
 
 def call_observer(observer: Observer, direction: Direction, messages: Sequence[Message]) -> None:
-    """What an observer raises is logged, and changes nothing for the connection."""
+    """Call an observer. Its exceptions are logged, and do not affect the connection."""
     try:
         observer(direction, messages)
     except BaseException as exc:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .._errors import ClientClosed
@@ -19,47 +20,36 @@ log = logging.getLogger("vuer_trio.link")
 
 
 class Opening(Protocol):
-    """What can be opened: a `Connection`, or what has several of them, one after another."""
+    """Something to open: a `Connection`, or a session with several of them in sequence."""
 
     rt: Runtime
     uri: str
     over: AsyncEvent
 
     async def run(self, status: Any) -> None:
-        """Its life; ``status.started()`` gets None when it is open, or what it failed with.
+        """Run it; ``status.started()`` gets None when it is open, or the exception.
 
-        ``await status.struck(exc)`` is told what leaves it, before anybody hears of the end.
-        Returns, if calls are to raise an interrupt from then on, their error.
+        ``await status.struck(exc)`` is called with an exception that leaves it, before pending
+        calls fail. If it was an interrupt that calls should raise, it returns their error.
         """
 
     def abort(self) -> None:
-        """End it at once."""
+        """End it immediately."""
 
 
 @protected
 async def open_connection(connection: Opening, nursery: Nursery | None) -> Exception | None:
-    """Run it in ``nursery``, or without one in a system task, from which nothing escapes.
+    """Run a connection in ``nursery``, or in a system task, from which no exception escapes.
 
-    Returns None once it is open, or what it failed with. Cancelled: nothing is left of it. The
-    connection may be shielded from its birth, because whoever waits for it here also ends it.
+    Returns None once it is open, or the exception. Cancelled: nothing is left of it. The connection
+    may be shielded from the start, because cancelling this call ends it.
     """
     status = _Status(connection, in_background=nursery is None)
 
-    @protected
-    async def vuer_link() -> None:
-        await connection.run(status)
-
-    @protected
-    async def vuer_link_in_background() -> None:
-        try:
-            await connection.run(status)
-        except Exception:
-            log.exception("the connection to %s failed", connection.uri)
-
     if nursery is None:
-        connection.rt.spawn_system_task(vuer_link_in_background)
+        connection.rt.spawn_system_task(partial(_run_in_background, connection, status))
     else:
-        nursery.start_soon(vuer_link)
+        nursery.start_soon(connection.run, status)
     try:
         await status.event.wait()
     except BaseException:
@@ -72,8 +62,16 @@ async def open_connection(connection: Opening, nursery: Nursery | None) -> Excep
     return status.failure
 
 
+@protected
+async def _run_in_background(connection: Opening, status: _Status) -> None:
+    try:
+        await connection.run(status)
+    except Exception:
+        log.exception("the connection to %s failed", connection.uri)
+
+
 class _Status:
-    """What a connection says of its opening, and of an interrupt that ends it."""
+    """The outcome of opening, and the handling of an interrupt that ends the connection."""
 
     def __init__(self, connection: Opening, *, in_background: bool) -> None:
         self.event = connection.rt.Event()
@@ -82,14 +80,14 @@ class _Status:
         self._in_background = in_background
 
     def started(self, failure: Exception | None) -> None:
-        """The first word counts."""
+        """Report success, or the exception; later calls are ignored."""
         if not self.event.is_set():
             self.failure = failure
             self.event.set()
 
     @protected
     async def struck(self, exc: BaseException) -> ClientClosed | None:
-        """See `Opening.run`. In a nursery an interrupt goes its way by itself."""
+        """See `Opening.run`. In a nursery, an interrupt propagates by itself."""
         interrupt = interrupt_in(exc)
         if interrupt is None or not self._in_background:
             return None

@@ -1,4 +1,4 @@
-"""Request and reply, with a deadline."""
+"""Matching replies with the calls that await them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ R = TypeVar("R")
 
 @protected_methods
 class PendingReply(Generic[R]):
-    """One reply that is awaited."""
+    """One awaited reply."""
 
     __slots__ = ("_error", "_event", "_reply")
 
@@ -26,7 +26,7 @@ class PendingReply(Generic[R]):
         self._error: VuerError | None = None
 
     async def wait(self) -> R:
-        """The reply. Raises what `PendingReplies.fail` was told. Cancelled: the call goes on."""
+        """Wait for the reply. Raises the error of `fail`. Cancelled: the call stays pending."""
         await self._event.wait()
         if self._error is not None:
             raise renew(self._error)
@@ -39,10 +39,10 @@ class PendingReply(Generic[R]):
 
 @protected_methods
 class PendingReplies(Generic[R]):
-    """The calls of one link, in the order in which they were made.
+    """The pending calls of one link, in order.
 
-    ``with calls.expect(key) as call: ...; reply = await call.wait()``: however the block ends,
-    nothing of the call stays behind.
+    ``with calls.expect(key) as call: ...; reply = await call.wait()``: leaving the block always
+    removes the call.
     """
 
     def __init__(self, rt: Runtime) -> None:
@@ -53,25 +53,25 @@ class PendingReplies(Generic[R]):
         return len(self._calls)
 
     def pending(self) -> list[Any]:
-        """Under what replies are awaited, in order."""
+        """The keys of the pending calls, in order."""
         return list(self._calls)
 
     def expect(self, key: Hashable) -> _Expecting[R]:
-        """Expect a reply under ``key``, from now on."""
+        """Expect a reply with ``key`` from now on."""
         call: PendingReply[R] = PendingReply(self._rt.Event())
         self._calls[key] = call
         return _Expecting(self._calls, key, call)
 
     def settle(self, key: Hashable, reply: R) -> bool:
-        """Deliver a reply; False when nobody awaits it."""
+        """Deliver a reply; return False if none is pending with ``key``."""
         call = self._calls.pop(key, None)
         if call is not None:
             call.settle(reply)
         return call is not None
 
     def settle_up_to(self, key: Hashable, reply: R) -> None:
-        """Deliver a reply to ``key`` and to every call before it: one pong may answer several
-        pings (RFC 6455 §5.5.3)."""
+        """Deliver a reply to ``key`` and to every earlier call: one pong may answer several pings
+        (RFC 6455 §5.5.3)."""
         if key in self._calls:
             for earlier in list(self._calls):
                 self.settle(earlier, reply)
@@ -79,7 +79,7 @@ class PendingReplies(Generic[R]):
                     break
 
     def fail(self, error: VuerError) -> None:
-        """End all calls."""
+        """Fail all pending calls."""
         for call in self._calls.values():
             call.settle(None, error)
         self._calls.clear()

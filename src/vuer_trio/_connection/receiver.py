@@ -1,4 +1,4 @@
-"""The ways to receive."""
+"""Receiving events from an inbox."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from .._errors import ConnectionClosed, InboxEmpty, ProtocolError, RecvTimeout, 
 from .._formatting import must_be
 from .._runtime import Runtime
 from .checkpoints import CheckpointThrottle
+from .policies import not_connected
 from .queue import Queue
 
 __all__ = ["Receiver"]
@@ -18,41 +19,33 @@ E = TypeVar("E")
 
 
 class Receiver(Generic[E]):
-    """Takes payloads out of an inbox, and decodes them.
+    """Takes payloads from an inbox, and decodes them.
 
-    ``decode`` raises ProtocolError for what it cannot; that payload is taken, and the next call
-    gets the next one.
+    A payload for which ``decode`` raises ProtocolError is consumed: the next call continues with
+    the next one.
     """
 
     __slots__ = ("_decode", "_outbox", "_rt", "_taken", "inbox", "throttle", "uri")
 
-    def __init__(
-        self,
-        inbox: Queue[Any],
-        outbox: Queue[bytes],
-        decode: Callable[[Any], E],
-        throttle: CheckpointThrottle,
-        uri: str,
-    ) -> None:
-        self.inbox: Queue[Any] = inbox
-        self.throttle: CheckpointThrottle = throttle
+    def __init__(self, decode: Callable[[Any], E], uri: str) -> None:
+        self.inbox: Queue[Any] = not_connected(uri)
+        self.throttle: CheckpointThrottle = CheckpointThrottle()
         self.uri: str = uri
         self._rt: Runtime | None = None
         self._taken = False
-        self._outbox = outbox
+        self._outbox: Queue[bytes] = self.inbox
         self._decode = decode
 
     def connect(
         self, rt: Runtime, inbox: Queue[Any], outbox: Queue[bytes], throttle: CheckpointThrottle
     ) -> None:
-        """Receive from another link from now on."""
+        """Receive from this connection from now on."""
         self._rt, self.inbox, self._outbox, self.throttle = rt, inbox, outbox, throttle
         if self._taken:
             inbox.has_consumer = True
 
     def take(self) -> None:
-        """Somebody is going to receive, from later links too: nothing is dropped for want of a
-        first `recv`."""
+        """Mark the inbox, also of later links, as used, so that it does not drop messages."""
         self._taken = self.inbox.has_consumer = True
 
     async def recv(self, iterating: bool = False) -> E:
@@ -63,22 +56,22 @@ class Receiver(Generic[E]):
         inbox, throttle = self.inbox, self.throttle
         inbox.has_consumer = True
         if inbox.items:
-            if perf_counter() < throttle.due:
-                await throttle.if_cancelled()
-            else:
+            if perf_counter() >= throttle.due:
                 await throttle.turn()
+            elif throttle.asks:
+                await throttle.if_cancelled()
         while not inbox.items:
             await self._wait(iterating)
-        # No await between the pop and the return: what is taken is returned.
+        # No await between pop and return, so that cancellation cannot lose the item.
         event = self._decode(inbox.pop())
         return event if not inbox.dropped_since else self._mark(event)
 
     async def recv_within(self, timeout: float) -> E:
-        """As `recv`. Raises RecvTimeout after ``timeout`` seconds."""
+        """Like `recv`, but raises RecvTimeout after ``timeout`` seconds."""
         if not self.inbox.items and self.inbox.closed is None:
             if self.inbox.home is not None:
                 self.inbox.home.check_loop()
-            # A scope costs more than all the rest of a call that need not wait.
+            # Only if it must wait: a cancel scope costs more than the rest of the call.
             assert self._rt is not None
             with self._rt.move_on_after(timeout):
                 return await self.recv()
@@ -86,7 +79,7 @@ class Receiver(Generic[E]):
         return await self.recv()
 
     def recv_nowait(self) -> E:
-        """The next event, if it is there. Raises InboxEmpty if not."""
+        """Return the next event. Raises InboxEmpty if none has arrived."""
         inbox = self.inbox
         if inbox.home is not None:
             inbox.home.check()
@@ -94,13 +87,13 @@ class Receiver(Generic[E]):
         if not inbox.items:
             if inbox.closed is not None:
                 raise renew(inbox.closed)
-            raise InboxEmpty(f"nothing from {self.uri} is there; `await recv()` waits for it")
+            raise InboxEmpty(f"nothing has come from {self.uri}; use `await recv()` to wait")
         return self._take()
 
     async def recv_many(self, limit: int | None) -> list[E]:
-        """Wait for one event, and return all that are there, up to ``limit``.
+        """Wait for an event, and return all that have arrived, up to ``limit``.
 
-        What cannot be decoded ends the list, and is raised by the call whose first it is.
+        The list ends before a payload that cannot be decoded; the next call raises its error.
         Cancelled: nothing has been taken.
         """
         if limit is not None and limit < 1:
@@ -133,14 +126,14 @@ class Receiver(Generic[E]):
             raise renew(error)
         await inbox.arrival()
         self.throttle.restart()
-        self._outbox.write_through = self._outbox.idle_writer  # the loop has turned
+        self._outbox.write_through = self._outbox.idle_writer  # the loop has run
 
     def _take(self) -> E:
         event = self._decode(self.inbox.pop())
         return event if not self.inbox.dropped_since else self._mark(event)
 
     def _mark(self, event: E) -> E:
-        """Tell the event how many were dropped before it."""
+        """Set the number of events dropped before this one."""
         event.dropped_before = self.inbox.dropped_since  # type: ignore[attr-defined]
         self.inbox.dropped_since = 0
         return event

@@ -1,4 +1,4 @@
-"""What may not have been read: kept, and sent again on the next link."""
+"""Keeping sent messages that may not have been read, to send them again on the next link."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from .queue import Queue
 
 __all__ = ["Replay"]
 
-#: messages, and bytes, after which the peer is asked what it has read
+#: messages and bytes after which a ping asks for confirmation
 _COUNT, _BYTES = 256, 1 << 20
 
 
 @protected_methods
 class Replay:
-    """Remembers what no pong has confirmed. It counts against the outbox."""
+    """Keeps messages that no pong has confirmed. They count against the outbox."""
 
     def __init__(self, rt: Runtime, outbox: Queue[Outgoing], keepalive: Keepalive) -> None:
         self._rt = rt
         self._outbox = outbox
         self._keepalive = keepalive
-        self._sent: deque[Outgoing] = deque()  # in order, pings between
-        #: the pings among them, and whether they are ours: those came out of no box
+        self._sent: deque[Outgoing] = deque()  # in order, with pings among them
+        #: the pings among them, and whether they were added here, not taken from the outbox
         self._asked: dict[bytes, bool] = {}
-        self._count = 0  # messages, and bytes, since the last ping
+        self._count = 0  # messages and bytes since the last ping
         self._bytes = 0
-        #: when something was confirmed last
+        #: the time of the latest confirmation
         self.confirmed_at: float = -math.inf
 
     @property
     def unconfirmed(self) -> int:
-        """Messages that the peer may not have read."""
+        """The number of messages that the peer may not have read."""
         return len(self._sent) - len(self._asked)
 
     def send(self, batch: list[Outgoing]) -> None:
-        """Remember ``batch``, which is about to be written, and put pings of ours into it.
+        """Keep ``batch``, which is about to be written, and add pings to it.
 
-        Also behind the last message before a pause, unless an answer is still to come: it will
-        ask for the rest (`confirm`).
+        The last message before a pause is followed by a ping, too, unless a pong is still awaited:
+        then `confirm` sends the next ping.
         """
         marked: list[Outgoing] = []
         for item in batch:
@@ -67,7 +67,7 @@ class Replay:
         return Ping(key)
 
     def confirm(self, key: bytes) -> None:
-        """The peer has read everything before the ping with this key, if it is one of these."""
+        """The peer has read everything before the ping with ``key``: drop that, if it is kept."""
         if key not in self._asked:
             return
         self.confirmed_at = self._rt.current_time()
@@ -83,7 +83,7 @@ class Replay:
             self._outbox.put(Ping(self._keepalive.new_key()))
 
     def put_back(self) -> None:
-        """The link is lost: all of it is to be written again, before everything else."""
+        """The link is lost: return all kept messages to the front of the outbox."""
         again = [i for i in self._sent if not (type(i) is Ping and self._asked[bytes(i)])]
         self._sent.clear()
         self._asked.clear()

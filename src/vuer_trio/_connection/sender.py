@@ -1,4 +1,4 @@
-"""The ways to send: ``send @ event``, ``await send(event)``, ``await send @ event``."""
+"""Sending events: ``send @ event``, ``await send(event)`` and ``await send @ event``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from .._errors import OutboxFull, VuerError
 from .._websocket.transport import LARGE
 from .checkpoints import CheckpointThrottle
+from .policies import not_connected
 from .queue import Queue
 
 __all__ = ["Permit", "Sender"]
@@ -19,26 +20,29 @@ E = TypeVar("E")
 
 
 class Sender(Generic[E]):
-    """Puts events into an outbox, encoded: what is sent is the event as it is now."""
+    """Encodes events and puts them into an outbox. Later changes of an event have no effect.
 
-    __slots__ = ("_encode", "_keep", "outbox", "throttle", "uri")
+    ``keep`` is called with events to be retained and their payload.
+    """
+
+    __slots__ = ("_encode", "_keep", "_owner", "outbox", "throttle", "uri")
 
     def __init__(
         self,
-        outbox: Queue[bytes],
         encode: Callable[[E], bytes],
-        throttle: CheckpointThrottle,
         uri: str,
         keep: Callable[[E, bytes], None] | None = None,
+        owner: str = "client",
     ) -> None:
-        self.outbox: Queue[bytes] = outbox
-        self.throttle: CheckpointThrottle = throttle
+        self.outbox: Queue[bytes] = not_connected(uri)
+        self.throttle: CheckpointThrottle = CheckpointThrottle()
         self.uri: str = uri
         self._encode = encode
         self._keep = keep
+        self._owner = owner  # what error messages call the object with this `send`
 
     def connect(self, outbox: Queue[bytes], throttle: CheckpointThrottle) -> None:
-        """Send on another link from now on."""
+        """Send on this connection from now on."""
         self.outbox, self.throttle = outbox, throttle
 
     def __matmul__(self, event: E) -> None:
@@ -47,14 +51,14 @@ class Sender(Generic[E]):
         Raises OutboxFull when there is no room, EncodeError, ConnectionClosed, ClientClosed.
         """
         outbox = self.outbox
-        if outbox.owner != get_ident():  # it is closed, or not for this thread
+        if outbox.owner != get_ident():  # closed, or owned by another thread
             raise outbox.refusal()
         payload = self._encode(event)
         if not outbox.offer(payload):
             raise self.full()
 
     def from_thread(self, event: E) -> None:
-        """The same, from any thread; it is encoded in the calling one. Waits for the loop."""
+        """Like ``@``, from any thread, which encodes the event. Waits for the loop."""
         outbox = self.outbox
         if outbox.home is None:
             return self @ event
@@ -62,7 +66,7 @@ class Sender(Generic[E]):
         outbox.home.call(partial(self.put, payload))
 
     def many_from_thread(self, events: Iterable[E]) -> None:
-        """`from_thread` for several: one behind the other."""
+        """Like `from_thread`, for several events, which are enqueued together."""
         payloads = [self._encode(event) for event in events]
 
         def put_all() -> None:
@@ -76,7 +80,7 @@ class Sender(Generic[E]):
             home.call(put_all)
 
     def put(self, payload: bytes) -> None:
-        """Enqueue what is encoded already. Raises as ``@`` does."""
+        """Enqueue an encoded event. Raises as ``@``."""
         outbox = self.outbox
         if outbox.owner != get_ident():
             raise outbox.refusal()
@@ -93,12 +97,12 @@ class Sender(Generic[E]):
         """
         payload = self._encode(event)
         throttle, outbox = self.throttle, self.outbox
-        if perf_counter() < throttle.due:
-            await throttle.if_cancelled()
-        else:
+        if perf_counter() >= throttle.due:
             await throttle.turn()
             outbox.write_through = outbox.idle_writer
-        # From here to the enqueuing there is no await, except to wait for room.
+        elif throttle.asks:
+            await throttle.if_cancelled()
+        # From here until it is enqueued, the only await is for room.
         size = len(payload)
         if outbox.owner != get_ident():
             raise outbox.refusal()
@@ -112,19 +116,19 @@ class Sender(Generic[E]):
         if retain and self._keep is not None:
             self._keep(event, payload)
         if size >= LARGE:
-            # Enqueued, so no longer cancellable: let the writer start while the caller encodes.
+            # Enqueued, so it can no longer be cancelled: let the writer start meanwhile.
             await throttle.shielded()
             throttle.restart()
 
     def __await__(self) -> Generator[Any, Any, Permit[E]]:
-        """``permit = await send``: wait for one slot, and own it."""
+        """``permit = await send``: wait for a slot, and own it."""
         return self._permit().__await__()
 
     async def _permit(self) -> Permit[E]:
-        if perf_counter() < self.throttle.due:
-            await self.throttle.if_cancelled()
-        else:
+        if perf_counter() >= self.throttle.due:
             await self.throttle.turn()
+        elif self.throttle.asks:
+            await self.throttle.if_cancelled()
         await self.outbox.reserve()
         return Permit(self.outbox, self._encode)
 
@@ -137,17 +141,21 @@ class Sender(Generic[E]):
         self.outbox.put_reserved(payloads, size)
 
     def full(self) -> VuerError:
-        """What to raise when there is no room."""
-        policy = self.outbox.policy
+        """The error for a full outbox."""
+        policy, where = (
+            self.outbox.policy,
+            "open it" if self._owner == "client" else "make the Vuer",
+        )
         return OutboxFull(
             f"the outbox of {self.uri} is full: {self.outbox.count} of {policy.capacity} messages, "
-            f"{self.outbox.bytes:,} of {policy.max_bytes:,} bytes; use `await client.send(event)`, "
-            "which waits for room, or open it with a larger outbox=Fifo(...)"
+            f"{self.outbox.bytes:,} of {policy.max_bytes:,} bytes; use `await "
+            f"{self._owner}.send(event)`, which waits for room, or {where} with a larger "
+            "outbox=Fifo(...)"
         )
 
 
 class Permit(Generic[E]):
-    """One slot of the outbox. ``permit @ event`` uses it; dropped unused, it gives it back."""
+    """One slot in the outbox. ``permit @ event`` uses it; dropping the permit releases it."""
 
     __slots__ = ("_encode", "_outbox")
 
@@ -171,7 +179,7 @@ class Permit(Generic[E]):
         outbox.put_reserved((payload,))
 
     def release(self) -> None:
-        """Give the slot back. Calling it twice is harmless."""
+        """Release the slot. It may be called twice."""
         outbox, self._outbox = self._outbox, None
         if outbox is not None:
             outbox.give_back()

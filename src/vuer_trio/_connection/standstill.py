@@ -1,4 +1,4 @@
-"""The reader at a standstill: it waits for room in a box, and what waits for it has to know."""
+"""Stopping the reader while a queue is full, and failing the calls that depend on it."""
 
 from __future__ import annotations
 
@@ -14,32 +14,31 @@ __all__ = ["Standstill"]
 
 log = logging.getLogger("vuer_trio.link")
 
-#: seconds that a full inbox stops the reader before it gives way, or else pending flushes fail;
-#: and before a warning
+#: seconds that a full inbox stops the reader before it starts to drop messages, or else pending
+#: flushes fail; and seconds before a warning
 _PATIENCE = 1.0
 _WARN_AFTER = 10.0
 
 
 class Standstill:
-    """Of one connection. ``boxes`` are those that stop the reader when they are full.
+    """The backpressure of one connection. ``queues`` stop the reader when they are full.
 
-    An inbox that nobody has chosen, and from which nobody has ever tried to take, gives way after
-    a while: it keeps the newest until somebody does.
+    A default inbox from which nothing has ever been received gives way after a while: until the
+    first receive call, it keeps the newest messages and drops the others.
     """
 
     def __init__(
-        self, rt: Runtime, uri: str, inbox: Queue[Any], boxes: Sequence[Queue[Any]] | None
+        self, rt: Runtime, uri: str, inbox: Queue[Any], queues: Sequence[Queue[Any]] | None
     ) -> None:
-        self.boxes: list[Queue[Any]] = list(boxes) if boxes is not None else [inbox]
-        #: whether the reader waits
+        self.queues: list[Queue[Any]] = list(queues) if queues is not None else [inbox]
+        #: whether the reader is stopped
         self.now: bool = False
         self._rt = rt
         self._uri = uri
         self._inbox = inbox
 
     async def drained(self, fail: Callable[[InboxFull], object]) -> None:
-        """Keep the reader waiting while a box is full. ``fail`` tells those who wait for answers
-        that none can be read."""
+        """Wait while a queue is full. ``fail`` is called to fail calls that await an answer."""
         self.now = True
         try:
             with self._rt.move_on_after(_PATIENCE):
@@ -61,16 +60,16 @@ class Standstill:
 
     @property
     def full(self) -> bool:
-        """Whether the reader is to stop."""
-        for box in self.boxes:  # noqa: SIM110  # asked for each read: a generator doubles its cost
-            if box.full:
+        """Whether the reader must stop."""
+        for queue in self.queues:  # noqa: SIM110  # on each read: a generator costs twice as much
+            if queue.full:
                 return True
         return False
 
     async def _room(self) -> None:
         while self.full:
-            for box in self.boxes:
-                await box.drained()
+            for queue in self.queues:
+                await queue.drained()
 
     @property
     def _will_give_way(self) -> bool:
@@ -82,9 +81,9 @@ class Standstill:
         if due:
             inbox.stops = False
             log.warning(
-                "nobody has received from %s within %g s after its inbox was full: until somebody "
-                "does, it keeps the newest %d messages and counts the others; a client that only "
-                "sends is opened with inbox=Discard(), one that is to lose nothing with "
+                "nothing was received from %s within %g s after its inbox was full: until the "
+                "first recv, it keeps the newest %d messages and counts the others; open a client "
+                "that only sends with inbox=Discard(), and one that must not lose messages with "
                 "inbox=Fifo(...)",
                 self._uri,
                 _PATIENCE,
@@ -93,9 +92,10 @@ class Standstill:
         return due
 
     def check(self) -> None:
-        """Raises InboxFull if no answer can be read, unless that is about to change."""
+        """Raise InboxFull if no answer can be read, unless the inbox is about to give way."""
         if self.now and any(
-            box.awaited and not (box is self._inbox and self._will_give_way) for box in self.boxes
+            queue.awaited and not (queue is self._inbox and self._will_give_way)
+            for queue in self.queues
         ):
             raise self._error()
 

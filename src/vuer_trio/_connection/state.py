@@ -1,4 +1,4 @@
-"""Where a connection is in its life."""
+"""The states of a connection."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ __all__ = ["State"]
 
 
 class State(Enum):
-    """Of a connection."""
+    """The state of a connection."""
 
     OPENING = "opening"
     OPEN = "open"
     GAP = "reconnecting"
-    LEAVING = "leaving"  # this side closes: drain, close frame, answer
+    LEAVING = "leaving"  # this side is closing: drain, close frame, reply
     ENDED = "ended"  # the peer closed, or it is lost; the stream may still be open
-    GONE = "gone"  # nothing of it is left
+    GONE = "gone"  # everything is closed

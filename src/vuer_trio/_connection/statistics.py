@@ -1,4 +1,4 @@
-"""What a client tells about itself."""
+"""The statistics of a client or session."""
 
 from __future__ import annotations
 
@@ -14,49 +14,51 @@ __all__ = ["Statistics", "measure"]
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """An immutable record, of a client or of a server's session.
+    """The statistics of a client or of a server's session; immutable.
 
-    Counts are of the latest connection; times are seconds.
+    Counts are for the latest connection; times are in seconds.
     """
 
-    #: messages, and bytes of their payload
+    #: messages sent, and bytes of their payload
     sent: int
     bytes_sent: int
-    #: messages; bytes of the stream, framing included
+    #: messages received, and bytes of the stream, framing included
     received: int
     bytes_received: int
-    #: messages (and bytes) that wait to be written, and to be received
+    #: messages (and bytes) waiting to be written, and to be received
     outbox: int
     outbox_bytes: int
     inbox: int
     inbox_bytes: int
-    #: messages, and calls of handlers, that a policy dropped
+    #: messages and handler calls dropped by a policy
     dropped: int
-    #: messages that were on their way when a connection was lost, and were not sent again
+    #: messages in flight when a connection was lost, and not sent again
     lost: int
     #: connections opened after the first one
     reconnects: int
-    #: of heartbeat pings; None before the first answer
+    #: round trip time of heartbeat pings; None before the first pong
     rtt: float | None
     rtt_min: float | None
     rtt_max: float | None
-    #: since anything arrived; None before the first connection
+    #: time since data last arrived; None before the first connection
     silence: float | None
-    #: of a session: broadcasts that it did not get, as its outbox was full
+    #: broadcasts that a session missed because its outbox was full
     skipped: int = 0
+    #: scene changes that `Latest` merged into one that was waiting
+    replaced: int = 0
 
 
 def measure(
     counters: Counters,
     outbox: Queue[Any],
     inbox: Queue[Any],
-    boxes: Iterable[Queue[Any]],
+    queues: Iterable[Queue[Any]],
     *,
     silence: float | None,
     reconnects: int = 0,
     skipped: int = 0,
 ) -> Statistics:
-    """Counts, depths and times, as they are now. ``boxes`` are all that may drop received ones."""
+    """The current statistics. ``queues`` are all queues that may drop received messages."""
     return Statistics(
         sent=counters.sent,
         bytes_sent=counters.bytes_sent,
@@ -66,7 +68,7 @@ def measure(
         outbox_bytes=outbox.bytes,
         inbox=inbox.count,
         inbox_bytes=inbox.bytes,
-        dropped=outbox.dropped + sum(box.dropped for box in boxes),
+        dropped=outbox.dropped + sum(queue.dropped for queue in queues),
         lost=counters.lost,
         reconnects=reconnects,
         rtt=counters.rtt,
@@ -74,4 +76,5 @@ def measure(
         rtt_max=counters.rtt_max,
         silence=silence,
         skipped=skipped,
+        replaced=outbox.replaced,
     )

@@ -1,7 +1,7 @@
-"""The two ends as Trio's channels.
+"""The two ends of a connection as Trio channels.
 
-EndOfChannel after a normal close, BrokenResourceError after a loss (it is a ConnectionClosed),
-ClosedResourceError when this side closed, WouldBlock.
+They raise EndOfChannel after a normal close, BrokenResourceError after a loss (a ConnectionClosed),
+ClosedResourceError after a local close, and WouldBlock.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class _TrioEnd(End):
             raise trio.ClosedResourceError("this end of the channel was closed")
         if isinstance(error, ConnectionClosed) and error.normal and isinstance(self, ReceiveEnd):
             raise trio.EndOfChannel(str(error)) from error.__cause__
-        raise error  # it is Trio's, too
+        raise error  # a subclass of Trio's exception
 
 
 class SendEnd(_TrioEnd, SendingEnd[E], trio.abc.SendChannel[E]):

@@ -1,15 +1,14 @@
-"""What all connections of one server hold in memory together, bounded.
+"""A bound on the memory that all connections of one server take together.
 
-Nobody counts while nothing is wrong: what is held is added up only after as many bytes have
-arrived or been made as there was room for. So a server whose clients read adds up about once in a
+While nothing is wrong, nothing is summed up: that happens only once as many bytes have arrived, or
+have been encoded, as there was room for. A server whose clients keep up sums up about once in a
 gigabyte.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from .._connection.connection import Connection
 from .._websocket.transport import Prepared
@@ -20,39 +19,38 @@ log = logging.getLogger("vuer_trio.link")
 
 #: the IANA registry of close codes: try again later
 _OVERLOADED = 1013
-#: the part of the limit that may come at least until it is added up again
+#: at least this part of the limit may arrive before it is summed up again
 _STEP = 64
 
 
 class MemoryLimit:
-    """``limit`` is in bytes; ``whose`` says in the log what is bounded.
+    """At most ``limit`` bytes. ``whose`` names the connections in the log: "all sessions".
 
-    When it is exceeded, the connections that hold the most are ended, the largest first, with what
-    they hold thrown away.
+    When the limit is exceeded, the connections that hold the most are closed, the largest first,
+    and what they hold is discarded.
     """
 
     def __init__(self, limit: int, whose: str) -> None:
         self._limit = limit
         self._whose = whose
-        self._left = limit  # bytes that may come before it is to be added up
+        self._left = limit  # bytes that may arrive before it is summed up again
         self._members: dict[Connection, Callable[[], int]] = {}
-        #: bytes of framed messages that exist: in the memory once, however many hold them
+        #: bytes of framed messages, each counted once however many connections hold it
         self.shared: int = 0
 
-    @contextmanager
-    def member(self, connection: Connection, more: Callable[[], int] = int) -> Iterator[None]:
-        """Count, during the block, what a connection holds, and ``more`` beside its messages.
+    def add(self, connection: Connection, more: Callable[[], int] = int) -> None:
+        """Include a connection, and the ``more()`` bytes that it holds in addition to its messages.
 
-        Its handler is to tell `count` what arrives.
+        Its handler has to report what arrives to `count`.
         """
         self._members[connection] = more
-        try:
-            yield
-        finally:
-            self._members.pop(connection, None)
+
+    def drop(self, connection: Connection) -> None:
+        """It has ended."""
+        self._members.pop(connection, None)
 
     def framed(self, message: Prepared) -> Prepared:
-        """Count a message that several connections may get."""
+        """Count a message that may go to several connections."""
         message.account = self
         size = len(message)
         self.count(size)
@@ -60,21 +58,21 @@ class MemoryLimit:
         return message
 
     def count(self, size: int) -> None:
-        """So many bytes have arrived, or are to be sent, and are not in a box yet."""
+        """``size`` bytes have arrived or are about to be sent, and are not in a queue yet."""
         self._left -= size
         if self._left < 0:
-            self._add_up(size)
+            self._sum_up(size)
 
     @property
     def held(self) -> int:
-        """Bytes that are held now."""
+        """The number of bytes that are held now."""
         own = (
             connection.held - connection.outbox.shared + more()
             for connection, more in self._members.items()
         )
         return self.shared + sum(own)
 
-    def _add_up(self, coming: int) -> None:
+    def _sum_up(self, coming: int) -> None:
         total = self.held + coming
         if total > self._limit:
             sizes = {
@@ -100,6 +98,6 @@ class MemoryLimit:
             connection.open_link.dismiss(
                 _OVERLOADED, "too many messages wait here; try again later"
             )
-        for box in (*connection.boxes, connection.outbox):
-            box.clear()
-        del self._members[connection]  # what it still holds goes with its tasks
+        for queue in (*connection.queues, connection.outbox):
+            queue.clear()
+        del self._members[connection]  # what it still holds is freed with its tasks

@@ -1,12 +1,13 @@
-"""Which web pages may talk to a server, and by which names they may call it.
+"""Which web pages may talk to a server, and under which names it may be addressed.
 
-A browser names the origin of the page that asks (RFC 6454), and the host that it asks (RFC 9110
-§7.2). A page's owner chooses both: he may let the name of his own site lead to this machine (DNS
-rebinding), and then the two agree. So that they agree is worth something only for a name that
-cannot be his: an address, `localhost`, `*.local`, or one that this server was told.
+A browser sends the origin of the page that makes a request (RFC 6454), and the host that it asks
+(RFC 9110 §7.2). The owner of the page controls both: he can let a name of his own site resolve to
+this machine (DNS rebinding), so that the two agree. Their agreement therefore proves something only
+if the name cannot be his: an address, `localhost`, `*.local`, or a name that this server was given.
 
-Of the requests of a browser only GET and HEAD that are no WebSocket may lack an Origin: a page that
-was opened, or what is shown in one. All else without an Origin comes from a program.
+Of a browser's requests only GET and HEAD can lack an Origin, if they are not for a WebSocket: a
+page that is opened, or what is embedded in one. Any other request without an Origin comes from a
+program.
 """
 
 from __future__ import annotations
@@ -23,28 +24,41 @@ from .._formatting import must_be
 if TYPE_CHECKING:
     from .._net.http_request import HttpRequest
 
-__all__ = ["DEFAULT", "Origin", "Origins", "check_hosts", "check_origins", "shown"]
+__all__ = [
+    "DEFAULT",
+    "Origin",
+    "Origins",
+    "check_hosts",
+    "check_origins",
+    "is_from_here",
+    "is_this_machine",
+    "parse_authority",
+    "shown",
+    "was_brought",
+]
 
-#: what ``origins=`` of a Vuer server is unless it is given: the page of the web client. Pages of
-#: this machine, and of the server itself, are allowed with every list
-DEFAULT = ("https://vuer.ai",)
+#: the default of ``origins=`` of a Vuer server: the pages of the web client and its documentation.
+#: Pages of this machine, and of the server itself, are always allowed
+DEFAULT = ("https://vuer.ai", "https://docs.vuer.ai")
 
 _PORTS = {"http": 80, "https": 443}
 _HOST = r"\[[0-9a-f:.]{2,45}\]|[a-z0-9_](?:[a-z0-9._-]{0,252}[a-z0-9_.])?"
 _ORIGIN = re.compile(rf"([a-z][a-z0-9+.-]*)://({_HOST})(?::([0-9]{{1,5}}))?")
 _AUTHORITY = re.compile(rf"({_HOST})(?::([0-9]{{1,5}}))?")
 _PATTERN = re.compile(r"(?:\*\.)?(?:[^\s*:/@\\\[\]]+)|\*|\[?[0-9a-f:.]+\]?", re.IGNORECASE)
-#: who may show a page of the server's in a frame (CSP level 3, §6.4.2), beside ``origins``
+#: who may show a page of the server in a frame (CSP level 3, §6.4.2), in addition to ``origins``
 _FRAMES = (
     "frame-ancestors 'self' http://localhost:* https://localhost:* http://127.0.0.1:* "
     "https://127.0.0.1:*"
 )
-#: characters of a header that are shown
+#: what proxies and tunnels add, beside ``X-Forwarded-...``
+_BROUGHT = frozenset(("forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip"))
+#: characters of a header that are logged
 _SHOWN = 100
 
 
 class Origin(NamedTuple):
-    """``host`` in lower case, without brackets and without the root's dot."""
+    """``host`` is in lower case, without brackets and without the dot of the root."""
 
     scheme: str
     host: str
@@ -52,7 +66,7 @@ class Origin(NamedTuple):
 
 
 def parse_origin(text: str) -> Origin | None:
-    """Of a header's value; None for what no browser sends, and for "null"."""
+    """Parse an Origin header. Returns None for "null", and for what no browser sends."""
     found = _ORIGIN.fullmatch(text.lower()) if text.isascii() else None
     if found is None:
         return None
@@ -62,7 +76,7 @@ def parse_origin(text: str) -> Origin | None:
 
 
 def parse_authority(text: str) -> tuple[str, int | None] | None:
-    """Name and port of a Host header; None for what is none."""
+    """Parse a Host header into name and port. Returns None if it is malformed."""
     found = _AUTHORITY.fullmatch(text.lower()) if text.isascii() else None
     if found is None:
         return None
@@ -81,14 +95,15 @@ def _host(name: str) -> str | None:
 
 
 def shown(value: str) -> str:
-    """A header's value as it may be logged: escaped, and short."""
+    """A header's value as it may be logged: escaped and shortened."""
     return ascii(value if len(value) <= _SHOWN else value[:_SHOWN] + "...")
 
 
 class Origins:
-    """One server's rules. ``host`` is where it listens; None for every interface.
+    """The rules of one server. ``host`` is where it listens, None for every interface.
 
-    ``origins`` None lets all in; ``hosts`` are names of this server, ``*.example.com`` among them.
+    ``origins`` None lets every page in. ``hosts`` are names of this server; ``*.example.com``
+    stands for all names below one.
     """
 
     def __init__(
@@ -107,8 +122,11 @@ class Origins:
         self._ends = tuple(name[1:] for name in self._names if name.startswith("*"))
 
     def refusal(self, request: HttpRequest, *, secure: bool) -> str | None:
-        """Why a request is not answered, with the cure; None for one that is. ``secure``: over
-        TLS, which only the names of this server's certificate get through."""
+        """Why a request must be refused, and what to do about it; None if it is allowed.
+
+        ``secure`` says that it came over TLS, where only names of this server's certificate get
+        through.
+        """
         if self._open:
             return None
         origin, host = request.header("origin"), request.header("host")
@@ -120,8 +138,9 @@ class Origins:
         return None
 
     def headers(self, request: HttpRequest) -> list[tuple[str, str]]:
-        """Of the answer to a request that was not refused: which pages may read it, and which may
-        show it in a frame, where clicks could be led astray."""
+        """Headers for the answer to an allowed request: which pages may read it, and which may show
+        it in a frame, where a user could be tricked into clicking.
+        """
         fields = [("vary", "Origin")]
         if self._frames is not None:
             fields.append(("content-security-policy", self._frames))
@@ -138,9 +157,11 @@ class Origins:
         if page in self._pages:
             return None
         if page.scheme in _PORTS:
-            if _is_this_machine(page.host):
+            if is_this_machine(page.host):
                 return None
             called = None if host is None else parse_authority(host)
+            if called is not None and called[0] == page.host and _is_private(page.host):
+                return None  # another server of this machine's, as on localhost
             if called == (page.host, page.port) or (
                 called == (page.host, None) and page.port == _PORTS[page.scheme]
             ):
@@ -159,9 +180,9 @@ class Origins:
         return None if secure or self._knows(called[0]) else _unknown(called[0])
 
     def _knows(self, name: str) -> bool:
-        """Whether nobody else can have that name."""
+        """Whether the name can belong to nobody else."""
         return (
-            _is_this_machine(name)
+            is_this_machine(name)
             or _is_address(name)
             or (name.endswith(".local") and name != ".local")
             or name in self._names
@@ -178,7 +199,7 @@ def _unknown(name: str) -> str:
 
 
 def _name(name: str) -> str:
-    """As `parse_authority` has it."""
+    """Normalise a name as `parse_authority` does."""
     name = name.lower().strip("[]").removesuffix(".")
     if not name.isascii():
         with suppress(UnicodeError):
@@ -194,10 +215,41 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _is_this_machine(name: str) -> bool:
+def _is_private(name: str) -> bool:
+    return _is_address(name) and ipaddress.ip_address(name).is_private
+
+
+def is_this_machine(name: str) -> bool:
+    """Whether a host name, or an address, always refers to this machine."""
     if name == "localhost" or name.endswith(".localhost"):
         return True
     return _is_address(name) and ipaddress.ip_address(name).is_loopback
+
+
+def was_brought(request: HttpRequest) -> bool:
+    """Whether a header says that a proxy or a tunnel has forwarded the request."""
+    return any(n in _BROUGHT or n.startswith("x-forwarded-") for n, _ in request.headers)
+
+
+def is_from_here(request: HttpRequest, peer: str | None, *, proxies: bool = False) -> bool:
+    """Whether a request comes from this machine itself. ``peer`` is the address that it comes from,
+    None for a stream without one. With ``proxies``, it may have been forwarded, if all addresses on
+    its way are of this machine.
+
+    A proxy that names this machine in ``Host`` and adds no header cannot be distinguished from a
+    local program.
+    """
+    way = [] if peer is None else [peer]
+    before = request.header("x-forwarded-for")
+    if before is not None and proxies:
+        way += [part.strip() for part in before.split(",")]
+    elif any(name.startswith("x-forwarded-") for name, _ in request.headers):
+        return False
+    if not all(map(is_this_machine, way)) or any(name in _BROUGHT for name, _ in request.headers):
+        return False
+    host = request.header("host")
+    called = None if host is None else parse_authority(host)
+    return host is None or (called is not None and is_this_machine(called[0]))
 
 
 def check_origins(origins: Iterable[str] | None) -> None:

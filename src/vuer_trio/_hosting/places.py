@@ -1,4 +1,4 @@
-"""Who is in, and who gives way when there is no more room."""
+"""A bounded number of places, and who loses theirs when there is no room."""
 
 from __future__ import annotations
 
@@ -16,36 +16,35 @@ T = TypeVar("T", bound=Hashable)
 
 
 class NoPlace(Exception):
-    """Nobody gives way. The text says which bound it is."""
+    """There is no room, and nobody to give way. The text says which limit was reached."""
 
 
 @protected_methods
 class Places(Generic[T]):
-    """At most ``most`` are in, and at most ``per_host`` of them from one `network`.
+    """At most ``most`` members, and at most ``per_host`` of them from one `network`.
 
-    Who enters is a newcomer until `settle`. Newcomers give way to others, the oldest first.
+    A member is a newcomer until `settle`. Newcomers give way to others, the oldest first.
     """
 
     def __init__(self, rt: Runtime, most: int, per_host: int) -> None:
         self._rt = rt
         self._most = most
         self._per_host = per_host
-        self._inside: dict[T, str | None] = {}  # and from where
-        self._new: dict[T, float] = {}  # and since when; the oldest first
-        self._counts: dict[str, int] = {}  # of each network
+        self._inside: dict[T, str | None] = {}  # and its network
+        self._new: dict[T, float] = {}  # and when they came; the oldest first
+        self._counts: dict[str, int] = {}  # members of each network
         self._arrival = rt.Event()
 
     def __len__(self) -> int:
         return len(self._inside)
 
     def __iter__(self) -> Iterator[T]:
-        """A snapshot, in the order of their coming."""
+        """Iterate over a snapshot of the members, in the order of their arrival."""
         return iter(list(self._inside))
 
     def enter(self, who: T, host: str | None) -> T | None:
-        """Take a place. Returns whom that has cost theirs, to be ended by the caller.
-
-        Raises NoPlace.
+        """Take a place. Returns the newcomer that has lost its place for it, if any; the caller
+        must end that one. Raises NoPlace.
         """
         where = network(host)
         out: T | None = None
@@ -67,11 +66,11 @@ class Places(Generic[T]):
         return out
 
     def settle(self, who: T) -> None:
-        """No newcomer any more."""
+        """``who`` is not a newcomer any more."""
         self._new.pop(who, None)
 
     def leave(self, who: T) -> None:
-        """Give the place back; calling it twice is harmless."""
+        """Give a place back; calling it twice is harmless."""
         self._new.pop(who, None)
         where = self._inside.pop(who, None)
         if where is not None:
@@ -80,9 +79,8 @@ class Places(Generic[T]):
                 del self._counts[where]
 
     async def watch(self, timeout: float, end: Callable[[T], None]) -> None:
-        """Call ``end`` for each newcomer that has been one for ``timeout`` seconds, forever.
-
-        It stays in until it leaves.
+        """Run until cancelled: call ``end(who)`` once for each that is still a newcomer after
+        ``timeout`` seconds. It keeps its place until it leaves.
         """
         while True:
             if not self._new or timeout == math.inf:
@@ -98,9 +96,9 @@ class Places(Generic[T]):
 
 
 def network(host: str | None) -> str | None:
-    """What an address counts as: itself, or in IPv6 its /64, all of which one customer has.
+    """What an address is counted as: itself, or in IPv6 its /64, which belongs to one customer.
 
-    None for this machine, where proxies and tunnels are, and for what is not an address.
+    Returns None for this machine, where proxies and tunnels are, and for what is not an address.
     """
     if host is None:
         return None
@@ -117,5 +115,5 @@ def network(host: str | None) -> str | None:
 
 
 def quarter(whole: int) -> int:
-    """What one address may have of it unless an option says otherwise."""
+    """The default share of one address."""
     return -(-whole // 4)

@@ -1,4 +1,4 @@
-"""Ends the connections whose peers take nothing of what waits for them."""
+"""Ends connections whose peers do not take what is sent to them."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ log = logging.getLogger("vuer_trio.link")
 
 #: RFC 6455 §7.4.1
 _POLICY = 1008
-#: seconds between two looks at all connections, at most; and what part of the timeout
-_LOOK, _PART = 1.0, 8
+#: seconds between two checks of all connections, at most, and as a fraction of the timeout
+_CHECK_EVERY, _FRACTION = 1.0, 8
 
 
 @protected
 async def end_stalled(
     rt: Runtime, connections: Callable[[], Iterable[Connection]], timeout: float
 ) -> None:
-    """Until cancelled: end each connection with 1008 that has had something to be written for
-    ``timeout`` seconds, of which no byte has left. `math.inf`: none.
+    """Run until cancelled: close each connection with 1008 of which nothing was written for
+    ``timeout`` seconds although messages waited. With `math.inf`, never.
 
-    What the peer sends meanwhile is not a sign of life here. One task looks after all
-    connections, so that an idle one costs nothing: a look is one loop over them, once a second.
+    What the peer sends meanwhile does not count. One task watches all connections, so that an idle
+    one costs nothing: it loops over them once a second.
     """
     if timeout == math.inf:
         await rt.Event().wait()
     while True:
         now = rt.current_time()
-        then = now + min(_LOOK, timeout / _PART)
+        then = now + min(_CHECK_EVERY, timeout / _FRACTION)
         for connection in list(connections()):
             link = connection.open_link
             since = None if link is None else link.writing_since

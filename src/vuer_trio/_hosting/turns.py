@@ -1,4 +1,4 @@
-"""A few at a time; who is slow while others wait gives way."""
+"""A bounded number of tasks at a time, of which a slow one gives way while others wait."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Turn", "Turns"]
 
-#: seconds that a turn may take however slow it is, and bytes a second of one that may take longer
-#: while others wait
+#: seconds that any turn may take, and bytes per second of one that may take longer while others
+#: wait
 _GRACE, _SLOW = 5.0, 65_536
-#: seconds to wait for a turn, and between two looks at who is slow
-_PATIENCE, _LOOK = 30.0, 1.0
+#: seconds to wait for a turn, and between two checks for a slow one
+_PATIENCE, _CHECK_EVERY = 30.0, 1.0
 
 
 class Turn:
-    """One of those at work; its owner counts the bytes ``taken``."""
+    """A task that has its turn. It adds the bytes that it has moved to ``taken``."""
 
     def __init__(self, scope: CancelScope, since: float) -> None:
         self.taken = 0
@@ -44,8 +44,11 @@ class _Waiting:
 
 
 class Turns:
-    """At most ``most`` at a time. Who came last is first in line: of a crowd that came to stay,
-    nobody keeps a newcomer waiting."""
+    """At most ``most`` tasks at a time.
+
+    The last to arrive is the first to get a turn: a crowd that came to stay cannot keep a newcomer
+    waiting.
+    """
 
     def __init__(self, rt: Runtime, most: int) -> None:
         self._rt = rt
@@ -58,9 +61,10 @@ class Turns:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[Turn | None]:
-        """The block is a turn; None if there was none within half a minute.
+        """Wait for a turn, which lasts as long as the block; None if there was none within 30
+        seconds.
 
-        It is cancelled when it is too slow for those who wait, and `Turn.gave_way` then.
+        A block that is too slow while others wait is cancelled, and `Turn.gave_way` is set.
         """
         if not await self._wait():
             yield None
@@ -75,7 +79,7 @@ class Turns:
                 self._call_next()
 
     async def _wait(self) -> bool:
-        """Whether it is this one's turn, to be taken before anything else runs."""
+        """Whether it is this task's turn; if so, it has to be taken before any other task runs."""
         me = _Waiting(self._rt.Event())
         self._line.append(me)
         until = self._rt.current_time() + _PATIENCE
@@ -86,7 +90,7 @@ class Turns:
                         return True
                     self._hasten(now)
                 me.event = self._rt.Event()
-                with self._rt.move_on_after(_LOOK):
+                with self._rt.move_on_after(_CHECK_EVERY):
                     await me.event.wait()
             return False
         finally:
@@ -94,9 +98,9 @@ class Turns:
             self._call_next()
 
     def _hasten(self, now: float) -> None:
-        """Somebody waits: the oldest of those that are slow gives way, if there is one."""
+        """Somebody waits: the oldest of the slow ones gives way, if there is one."""
         if any(turn.gave_way for turn in self._at_work):
-            return  # and its place is about to be free
+            return  # its turn is about to be free
         slow = next((turn for turn in self._at_work if turn.is_slow(now)), None)
         if slow is not None:
             slow.give_way()

@@ -1,4 +1,4 @@
-"""Those who ask by plain HTTP: not many at a time, and never in the way of a WebSocket."""
+"""Plain HTTP requests: a bounded number at a time, and never at the cost of a WebSocket."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Visits"]
 
 
 class Visits:
-    """At most ``most`` at a time; for one more the oldest is given up."""
+    """At most ``most`` at a time; for one more, the oldest is cancelled."""
 
     def __init__(self, rt: Runtime, most: int) -> None:
         self._rt = rt
@@ -27,7 +27,7 @@ class Visits:
 
     @contextmanager
     def visit(self, seconds: float) -> Iterator[None]:
-        """The block is a visit, of so many seconds at most; it is cancelled when it gives way."""
+        """The block is one visit. It is cancelled after ``seconds``, or when it has to give way."""
         if len(self._scopes) >= self._most:
             oldest = next(iter(self._scopes))
             del self._scopes[oldest]

@@ -31,12 +31,12 @@ class Address:
 
     @property
     def shown(self) -> str:
-        """The URI for messages and logs: without its password, and what its query says."""
+        """The URI for messages and logs: without its password and the values of its query."""
         return shown_uri(self.uri)
 
     @property
     def secrets(self) -> list[str]:
-        """What of it is not to be shown, as it is and as it is quoted."""
+        """The parts that must not be shown, as they are and as they are quoted."""
         found = secrets_of(self.resource.partition("?")[2])
         return found if self.user is None else [*found, *secrets_of_user(*self.user)]
 
@@ -56,7 +56,7 @@ class Address:
 
 
 def split(uri: str) -> tuple[SplitResult, int | None]:
-    """A URI's parts, and its port. Raises ValueError, which quotes nothing of it."""
+    """A URI's parts, and its port. Raises ValueError, which does not quote the URI."""
     hint = "; in a password, / ? # and @ are written %2F %3F %23 and %40" if "@" in uri else ""
     try:
         parts = urlsplit(uri)

@@ -8,14 +8,25 @@ from typing import Any
 
 import anyio
 import anyio.abc
+import anyio.to_thread
 
+from .._asyncio_event import Event
 from . import happy_eyeballs
 from .asyncio_streams import AnyioStream, LoopStream
 from .byte_stream import ByteStream
+from .layers import layered
 
-__all__ = ["Event", "from_accepted", "open_tcp", "resolve", "wait_readable", "wrap"]
+__all__ = [
+    "Event",
+    "from_accepted",
+    "open_tcp",
+    "resolve",
+    "run_in_thread",
+    "wait_readable",
+    "wrap",
+]
 
-Event = asyncio.Event
+run_in_thread = anyio.to_thread.run_sync
 wait_readable = anyio.wait_readable
 
 
@@ -27,7 +38,7 @@ async def open_tcp(host: str, port: int) -> ByteStream:
     except BaseException:
         sock.close()
         raise
-    return stream
+    return layered(stream)
 
 
 async def resolve(host: str | None, port: int) -> list[Any]:
@@ -41,9 +52,9 @@ async def from_accepted(sock: socket.socket) -> ByteStream:
     """A stream over an accepted socket."""
     stream = LoopStream()
     await asyncio.get_running_loop().connect_accepted_socket(lambda: stream, sock)
-    return stream
+    return layered(stream)
 
 
 def wrap(stream: anyio.abc.ByteStream) -> ByteStream:
     """A stream of the user's."""
-    return AnyioStream(stream)
+    return layered(AnyioStream(stream))

@@ -12,7 +12,9 @@ from typing import Any
 import anyio
 import anyio.abc
 
-from .byte_stream import READ, SLICE, STEP, Take, read_buffer, unsent_bytes
+from .._asyncio_event import Event
+from .byte_stream import READ, READ_ENCRYPTED, SLICE, ForeignStream, Take, read_buffer, unsent_bytes
+from .socket_options import LONG, long_write, prepare_socket
 
 __all__ = ["AnyioStream", "LoopStream"]
 
@@ -26,10 +28,10 @@ class LoopStream(asyncio.BufferedProtocol):
         self._transport: Any = None
         self._early = bytearray()  # what arrived while nobody pumped
         self._take: Take | None = None
-        self._changed = asyncio.Event()  # for the reader: bytes, the end, or `take` had enough
-        self._writable = asyncio.Event()
+        self._changed = Event()  # for the reader: bytes, the end, or `take` had enough
+        self._writable = Event()
         self._writable.set()
-        self._lost = asyncio.Event()
+        self._lost = Event()
         self._ended = False
         self._error: Exception | None = None
         self._fault: Exception | None = None  # what `take` raised
@@ -43,8 +45,8 @@ class LoopStream(asyncio.BufferedProtocol):
         self._transport = transport
         transport.set_write_buffer_limits(high=1, low=0)
         sock = transport.get_extra_info("socket")
-        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sock is not None:
+            prepare_socket(sock)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._buffer
@@ -112,7 +114,7 @@ class LoopStream(asyncio.BufferedProtocol):
             self._ended = True
             self._changed.set()
 
-    # ---- Wire
+    # ---- ByteStream
 
     @property
     def progress(self) -> float:
@@ -130,6 +132,9 @@ class LoopStream(asyncio.BufferedProtocol):
     @property
     def takes_all(self) -> bool:
         return self._writable.is_set() and not self._ended
+
+    def read_encrypted(self) -> None:
+        self._buffer = read_buffer(READ_ENCRYPTED)  # for fewer turns of the loop
 
     async def receive(self) -> memoryview:
         while not self._early:
@@ -167,20 +172,37 @@ class LoopStream(asyncio.BufferedProtocol):
     def try_send(self, data: bytes) -> int:
         if self._ended or not self._writable.is_set():  # as `takes_all`, without the call
             return 0
-        self._transport.write(data)
+        try:
+            self._transport.write(data)
+        except RuntimeError as exc:  # what the loops raise behind `send_eof`
+            raise _behind_the_end() from exc
         self.position += len(data)
         return len(data)
 
     async def send_all(self, data: bytes | memoryview) -> None:
+        if len(data) > 2 * LONG:
+            view = memoryview(data)
+            with long_write(self._transport.get_extra_info("socket")):
+                await self._send_all(view[:-LONG])
+            data = view[-LONG:]
+        await self._send_all(data)
+
+    async def _send_all(self, data: bytes | memoryview) -> None:
+        writable = self._writable
         for start in range(0, len(data), SLICE):
-            await self._writable.wait()
+            if not writable.is_set():
+                await writable.wait()
             if self._error is not None or self._transport.is_closing():
                 raise _as_oserror(self._error or ConnectionResetError("the stream has ended"))
             part = data[start : start + SLICE]
-            self._transport.write(part)
+            try:
+                self._transport.write(part)
+            except RuntimeError as exc:
+                raise _behind_the_end() from exc
             self.position += len(part)
             self._progress = self._loop.time()
-        await self._writable.wait()
+        if not writable.is_set():
+            await writable.wait()
 
     async def send_eof(self) -> None:
         if not self._transport.is_closing():
@@ -194,40 +216,35 @@ class LoopStream(asyncio.BufferedProtocol):
         await self._lost.wait()
 
 
-class AnyioStream:
+class AnyioStream(ForeignStream):
     """Any byte stream of anyio's, or of the user's."""
 
-    position = arrived = 0  # it does not tell
-    takes_all = False
+    _broken = (anyio.BrokenResourceError, anyio.ClosedResourceError, ssl.SSLError)
 
     def __init__(self, stream: anyio.abc.ByteStream) -> None:
+        super().__init__(anyio.current_time)
         self._stream = stream
-        self.progress = anyio.current_time()
+        self._sent_eof = False
 
-    async def receive(self) -> memoryview:
+    async def _receive(self) -> bytes:
         try:
-            return memoryview(await self._stream.receive(READ))
+            return await self._stream.receive(READ)
         except anyio.EndOfStream:
-            return memoryview(b"")
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError, ssl.SSLError) as exc:
-            raise _as_oserror(exc) from exc
+            return b""
 
-    async def pump(self, take: Take) -> None:
-        while take(await self.receive()):
-            pass
-
-    def try_send(self, data: bytes) -> int:
-        return 0
-
-    async def send_all(self, data: bytes | memoryview) -> None:
+    async def _send(self, data: memoryview) -> None:
         try:
-            for start in range(0, len(data), STEP):
-                await self._stream.send(bytes(data[start : start + STEP]))
-                self.progress = anyio.current_time()
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError, ssl.SSLError) as exc:
-            raise _as_oserror(exc) from exc
+            await self._stream.send(bytes(data))
+        except RuntimeError as exc:  # of a socket of anyio's, behind `send_eof`
+            if self._sent_eof:
+                raise anyio.ClosedResourceError from exc
+            raise
+
+    def _as_oserror(self, exc: BaseException) -> OSError:
+        return _as_oserror(exc)
 
     async def send_eof(self) -> None:
+        self._sent_eof = True
         try:
             with suppress(NotImplementedError):  # TLS
                 await self._stream.send_eof()
@@ -237,6 +254,10 @@ class AnyioStream:
     async def aclose(self) -> None:
         with suppress(Exception):
             await anyio.aclose_forcefully(self._stream)
+
+
+def _behind_the_end() -> OSError:
+    return ConnectionAbortedError("this side has ended the stream")
 
 
 def _as_oserror(exc: BaseException) -> OSError:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from .._transport_name import TransportName
 from .address import Address
+from .client_tls import TLSSessions
 from .proxy import Proxy, find_proxy, parse_proxy
 
 __all__ = ["ConnectOptions"]
@@ -19,7 +20,7 @@ _TELLING = 8
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ConnectOptions:
-    """All of it, checked. ``tls`` None: a context is made for ``wss://``."""
+    """Checked options. ``tls`` None: for ``wss://``, a context of this library."""
 
     address: Address
     max_size: int
@@ -35,6 +36,8 @@ class ConnectOptions:
     stream: Any = None
     #: why no redirect to another origin is followed; None: they are, without credentials
     stays: str | None = None
+    #: where TLS sessions come from, and go to; None: none is resumed
+    sessions: TLSSessions | None = None
 
     def __repr__(self) -> str:
         return f"<Dialing {self.address.shown}>"
@@ -47,7 +50,9 @@ class ConnectOptions:
 
     @property
     def secrets(self) -> list[str]:
-        """What a message is not to show, whoever sends it back: credentials, values of headers."""
+        """What a message must not show, even if a peer sends it back: credentials, values of
+        headers.
+        """
         found = self.address.secrets
         for name, value in self.headers:
             found += _credentials(name.lower(), value)
@@ -57,21 +62,13 @@ class ConnectOptions:
 
     @property
     def server_name(self) -> str:
-        """What the server's certificate is to be for."""
+        """The name that the server's certificate must have."""
         return self.server_hostname or self.address.bare_host
 
     @property
-    def context(self) -> ssl.SSLContext | None:
-        """For TLS to the server; None without."""
-        if not self.address.secure or self.stream is not None:
-            return None
-        if self.tls is not None:
-            return self.tls
-        context = ssl.create_default_context()
-        if not self.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        return context
+    def secure(self) -> bool:
+        """Whether to speak TLS: a stream that was given is used as it is."""
+        return self.address.secure and self.stream is None
 
 
 def _credentials(name: str, value: str) -> list[str]:

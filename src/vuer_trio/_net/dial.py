@@ -6,6 +6,7 @@ import ssl
 
 from .backend import NetBackend
 from .byte_stream import ByteStream
+from .client_tls import made_context, make_context
 from .connect_options import ConnectOptions
 from .in_memory import open_inside
 from .proxy import Proxy, open_tunnel
@@ -16,7 +17,9 @@ __all__ = ["open_stream"]
 
 async def open_stream(backend: NetBackend, options: ConnectOptions) -> ByteStream:
     """A stream to the server. Raises OSError, Rejected. Cancelled: nothing is left open."""
-    address, context, proxy = options.address, options.context, options.find_proxy()
+    address, context, proxy = options.address, options.tls, options.find_proxy()
+    if options.secure and context is None:
+        context = await _default_context(backend, options.verify)
     given = options.stream if options.stream is not None else await open_inside(address.host)
     if given is not None:
         return backend.wrap(given)
@@ -29,10 +32,20 @@ async def open_stream(backend: NetBackend, options: ConnectOptions) -> ByteStrea
         except BaseException:
             await stream.aclose()
             raise
-    if context is None:
+    if not options.secure or context is None:
         return stream
-    name = options.server_name
-    return await TLSStream.open(stream, context, backend.Event, server_hostname=name)
+    return await TLSStream.open(
+        stream,
+        context,
+        backend.Event,
+        server_hostname=options.server_name,
+        sessions=options.sessions,
+        server=(address.host, address.port, proxy, options.server_name),
+    )
+
+
+async def _default_context(backend: NetBackend, verify: bool) -> ssl.SSLContext:
+    return made_context(verify) or await backend.run_in_thread(make_context, verify)
 
 
 async def _open_proxy(backend: NetBackend, proxy: Proxy) -> ByteStream:
@@ -41,7 +54,7 @@ async def _open_proxy(backend: NetBackend, proxy: Proxy) -> ByteStream:
         stream = await backend.open_tcp(proxy.host, proxy.port)
         if not proxy.secure:
             return stream
-        context = ssl.create_default_context()
+        context = await _default_context(backend, True)
         return await TLSStream.open(stream, context, backend.Event, server_hostname=proxy.host)
     except OSError as exc:
         raise proxy.failed(exc) from exc

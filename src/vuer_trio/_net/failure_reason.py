@@ -1,4 +1,4 @@
-"""Why a dial came to nothing: what happened, and what to do about it."""
+"""Why a dial failed: what happened, and what to do about it."""
 
 from __future__ import annotations
 
@@ -60,17 +60,17 @@ class ProxyFailed(ConnectionError):
 
 
 def tls_error(exc: BaseException) -> ssl.SSLError | None:
-    """The fault of TLS that an exception is, or that has caused it."""
+    """The TLS error that an exception is, or that caused it."""
     return next((e for e in (exc, exc.__cause__) if isinstance(e, ssl.SSLError)), None)
 
 
 def say_why(
     exc: BaseException, what: str = "it", trust: str = TRUST, *, secure: bool = False
 ) -> str:
-    """Of what a dial has raised: the reason, then what to do.
+    """The reason for an error of a dial, then what to do.
 
-    ``what`` is to answer there, "a Vuer server"; ``trust`` says how to trust a certificate;
-    ``secure``: it was to be in TLS, whose server may hang up instead of saying why.
+    ``what`` should have answered, such as "a Vuer server"; ``trust`` says how to trust a
+    certificate; ``secure``: TLS was expected, and a server may hang up instead of saying why.
     """
     if isinstance(exc, ProxyFailed):
         return str(exc)
@@ -83,7 +83,9 @@ def say_why(
         return f"{said}; does it want a certificate of the client's? {_OWN}"
     if not isinstance(exc, OSError) or isinstance(exc, TimeoutError):
         return said
-    found = _innermost(exc)
+    found = _most_telling(exc)
+    if found.errno == errno.EBUSY:
+        found = _lack_of_descriptors() or found
     # In the system's words: libraries add the address, which is there already.
     known = found.errno is not None and found.errno > 0
     reason = os.strerror(found.errno or 0) if known else shown(found.strerror or found).rstrip(".")
@@ -99,12 +101,21 @@ def say_why(
     return f"{reason}; is {what} running there?"
 
 
-def _innermost(exc: BaseException) -> OSError:
+def _most_telling(exc: BaseException) -> OSError:
     """Of an error that stands for one for each address of a host: the one that tells most."""
     leaves = [leaf for leaf in _leaves(exc) if isinstance(leaf, OSError)]
     scarce = (leaf for leaf in leaves if leaf.errno in NO_ROOM)
     own = exc if isinstance(exc, OSError) else OSError(str(exc))
     return next(scarce, leaves[0] if leaves else own)
+
+
+def _lack_of_descriptors() -> OSError | None:
+    """The resolver says of some systems that it is busy, when it cannot open its files."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as lack:
+        return lack
+    return None
 
 
 def _leaves(exc: BaseException) -> list[BaseException]:

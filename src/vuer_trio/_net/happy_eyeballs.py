@@ -1,7 +1,7 @@
 """Connecting to a host on asyncio, as Trio's `open_tcp_stream` does: Happy Eyeballs (RFC 8305).
 
-Not every loop has it (uvloop has not), and a name may stand for an address that swallows what it
-is sent: IPv6 that leads nowhere, or a robot's second network.
+Not every loop has it (uvloop does not), and a name may have an address that never answers: over
+IPv6 without a route, or in a robot's second network.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import socket
 from typing import Any
 
 import anyio
+
+from .._anyio_nursery import Nursery
 
 __all__ = ["open_tcp"]
 
@@ -51,7 +53,7 @@ class _Race:
     async def run(self, addresses: list[Any]) -> socket.socket:
         """Raises OSError: of the only one, or for all of them."""
         try:
-            async with anyio.create_task_group() as attempts:
+            async with Nursery() as attempts:
                 for address in addresses:
                     failed = asyncio.Event()
                     attempts.start_soon(self._attempt, address, failed, attempts)
@@ -69,9 +71,7 @@ class _Race:
         message = f"all attempts to connect to {self._where} failed"
         raise OSError(message) from ExceptionGroup(message, self._errors)
 
-    async def _attempt(
-        self, info: Any, failed: asyncio.Event, attempts: anyio.abc.TaskGroup
-    ) -> None:
+    async def _attempt(self, info: Any, failed: asyncio.Event, attempts: Nursery) -> None:
         family, kind, protocol, _, address = info
         try:
             sock = socket.socket(family, kind, protocol)

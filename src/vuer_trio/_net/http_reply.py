@@ -1,9 +1,9 @@
 """The reply to a request for a WebSocket, or for a tunnel: read, bounded, checked.
 
-It is read here and not by a protocol library, so that it comes to the same on every transport:
-what is final is known by the status line, whatever becomes of the rest; interim replies are
-skipped; lines may end with LF alone and be folded (RFC 9112 §2.2, §5.2). A library then gets a
-reply that holds only what it has to look at.
+It is read here and not by a protocol library, so that every transport behaves in the same way: the
+status line alone decides whether a reply is final; interim replies are skipped; lines may end with
+LF alone and be folded (RFC 9112 §2.2, §5.2). A library then gets a reply with only what it has to
+check.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _SWITCHING = 101
 
 
 class Reply:
-    """What is known of a reply so far.
+    """What is known about a reply so far.
 
-    ``status`` None: its status line is not here yet. ``fields`` have lower-case names, and values
-    as Latin-1. ``fault`` is what is wrong with its head; ``rest`` is what came behind it.
+    ``status`` None: its status line has not arrived yet. ``fields`` have lower-case names, and
+    values as Latin-1. ``fault`` is what is wrong with its head; ``rest`` is what came behind it.
     """
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class ReplyParser:
         self._interim = 0
 
     def feed(self, data: bytes) -> None:
-        """Some bytes. Raises Rejected for what is not a reply, as long as there is no status."""
+        """Some bytes. Raises Rejected for anything but a reply, as long as there is no status."""
         position = 0
         while not self.reply.whole and position < len(data):
             end = data.find(b"\n", position)
@@ -199,18 +199,12 @@ def _joined(data: bytes) -> bytes:
     return b"".join(parts)
 
 
-async def read_reply(
-    stream: ByteStream,
-    who: str = "the server",
-    *,
-    tunnel: bool = False,
-    deadline: float | None = None,
-) -> Reply:
+async def read_reply(stream: ByteStream, who: str = "the server", *, tunnel: bool = False) -> Reply:
     """The reply that opens a WebSocket (101), or a ``tunnel`` (any 2xx).
 
-    Raises Rejected, with the status as soon as there is one: a refusal's body is waited for
-    briefly, and only to be shown, well before ``deadline`` (None: the caller's own). Raises
-    OSError when the stream breaks before that. Cancelled: bytes may be lost.
+    Raises Rejected, with the status as soon as there is one: the body of a refusal is awaited
+    briefly, only to be shown, and well before the caller's deadline. Raises OSError when the stream
+    breaks before that. Cancelled: bytes may be lost.
     """
     parser = ReplyParser(who)
     while True:
@@ -223,7 +217,7 @@ async def read_reply(
             continue
         good = reply.status // 100 == 2 if tunnel else reply.status == _SWITCHING
         if not (good or reply.redirects):
-            await _read_on(stream, parser, deadline)
+            await _read_on(stream, parser)
             raise _refused(reply, who, parser.body)
         if reply.whole:
             if good:
@@ -232,13 +226,13 @@ async def read_reply(
             raise _refused(reply, who, location=None if tunnel else _location(reply))
 
 
-async def _read_on(stream: ByteStream, parser: ReplyParser, deadline: float | None) -> None:
+async def _read_on(stream: ByteStream, parser: ReplyParser) -> None:
     """What of a refusal comes soon."""
     if parser.body_ended:
         return
     rt = runtime()
     # Past the deadline of the whole nobody would learn the status.
-    left = (rt.effective_deadline() if deadline is None else deadline) - rt.current_time()
+    left = rt.effective_deadline() - rt.current_time()
     with rt.move_on_after(max(0, min(_PATIENCE, left / 2))), suppress(OSError):
         while not parser.body_ended:
             data = bytes(await stream.receive())
@@ -266,7 +260,7 @@ def _refused(reply: Reply, who: str, body: str = "", location: str | None = None
 
 
 def plain_switching(request: bytes, reply: Reply) -> bytes:
-    """A reply with status 101 without all that a library would stumble over, or not look at.
+    """A reply with status 101, without what a library would reject, or ignore.
 
     Raises Rejected for one that does not answer ``request``.
     """

@@ -103,7 +103,7 @@ def parse_proxy(proxy: str, source: str = "proxy") -> Proxy:
 
 
 async def open_tunnel(stream: ByteStream, address: Address, proxy: Proxy) -> None:
-    """Ask the proxy at the other end of ``wire`` for a tunnel to ``address``.
+    """Ask the proxy at the other end of ``stream`` for a tunnel to ``address``.
 
     Raises Rejected when it says no or hangs up, and OSError.
     """

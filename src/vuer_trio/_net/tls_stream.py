@@ -1,4 +1,4 @@
-"""TLS over another wire, in either role and on either runtime.
+"""TLS over another stream, in either role and on either runtime.
 
 The library's own TLS streams hide what a link must know: how many bytes have left, and how to say
 that nothing more comes while the other side may still be read.
@@ -7,19 +7,21 @@ that nothing more comes while the other side may still be read.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import Enum
+from functools import partial
 from typing import Any, Self
 
 from .._interrupts import protected_methods
-from .byte_stream import READ, SLICE, ByteStream, Take, read_buffer
+from .byte_stream import READ, SLICE, ByteStream, StreamLayer, Take, read_buffer
+from .client_tls import TLSSessions
 
 __all__ = ["TLSStream"]
 
 #: how the end of the stream shows, with a word (close_notify) or, as often as not, without one
 _ENDS = (ssl.SSLZeroReturnError, ssl.SSLEOFError, ssl.SSLSyscallError)
-
+_END = ssl.SSLZeroReturnError()
 
 #: bytes of answers to the peer's TLS that may wait for it to read
 _REPLIES = 65_536
@@ -35,17 +37,26 @@ class _Out(Enum):
 
 
 @protected_methods
-class TLSStream:
-    """See `ByteStream`. Made by `open`; the wire below is its own from then on."""
+class TLSStream(StreamLayer):
+    """See `ByteStream`. Made by `open`; the stream below is its own from then on."""
 
     def __init__(
-        self, stream: ByteStream, context: ssl.SSLContext, event: Callable[[], Any], **role: Any
+        self,
+        stream: ByteStream,
+        context: ssl.SSLContext,
+        event: Callable[[], Any],
+        **role: Any,
     ):
         self._stream = stream
+        stream.read_encrypted()
+        #: what is to get the session at the end; None: nothing
+        self._keep: Callable[[Any], None] | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._ssl = context.wrap_bio(self._incoming, self._outgoing, **role)
         self._event = event
         self._buffer = read_buffer()
+        self._dry = False  # whether nothing can be decrypted before more comes
+        self._over: ssl.SSLError | None = None  # what ended reading, behind all that was decrypted
         self._out = _Out.FREE
         self._rest = b""  # of what reading called for, and the system did not take
         self._read: Any = None  # an event, for a writer to whom TLS says: read first
@@ -59,15 +70,28 @@ class TLSStream:
         *,
         server_side: bool = False,
         server_hostname: str | None = None,
+        sessions: TLSSessions | None = None,
+        server: object = None,
     ) -> Self:
-        """Do the handshake over ``wire``. ``event`` makes an event of the running library's.
+        """Do the handshake over ``stream``. ``event`` makes an event of the running library's.
 
-        Raises ssl.SSLError, OSError, and ValueError for a name that is none; ``wire`` is closed
+        A client may resume one of ``sessions``, which it has with ``server``.
+
+        Raises ssl.SSLError, OSError, and ValueError for a name that is none; ``stream`` is closed
         then. Cancelled: it is closed, too.
         """
+        session = keep = None
+        if sessions is not None:
+            session = sessions.take(context, server)
+            keep = partial(sessions.keep, context, server)
         try:
             made = cls(
-                stream, context, event, server_side=server_side, server_hostname=server_hostname
+                stream,
+                context,
+                event,
+                server_side=server_side,
+                server_hostname=server_hostname,
+                session=session,
             )
         except BaseException:
             await stream.aclose()
@@ -77,6 +101,7 @@ class TLSStream:
         except BaseException:
             await made.aclose()
             raise
+        made._keep = keep
         return made
 
     async def _do_handshake(self) -> None:
@@ -89,23 +114,47 @@ class TLSStream:
             else:
                 return await self.send_all(b"")
 
+    def peer_certificate(self) -> Mapping[str, Any] | None:
+        """The other side's certificate, if it was asked for and verified."""
+        return self._ssl.getpeercert() or None
+
     # ---- reading
 
     def _feed(self, data: memoryview) -> None:
+        self._dry = False
         if data:
             self._incoming.write(data)
         else:
             self._incoming.write_eof()
 
     def _decrypt(self) -> memoryview | None:
-        """Some bytes, none at the end, or None where more must be read. Raises ssl.SSLError."""
+        """As many records as are there and fit, none at the end, or None where more must be read.
+        Raises ssl.SSLError.
+        """
+        size = 0
         try:
-            size: Any = self._ssl.read(READ, self._buffer)  # with a buffer: how much it was
-            return self._buffer[:size]
+            while size < READ and not self._dry and self._over is None:
+                got: Any = self._ssl.read(READ - size, self._buffer[size:])  # how much it was
+                if not got:
+                    self._over = _END
+                size += got
+                # asked, since to be told by an exception costs more
+                self._dry = not self._incoming.pending and not self._ssl.pending()
         except ssl.SSLWantReadError:
-            return None
+            self._dry = True
         except _ENDS:
-            return self._buffer[:0]
+            self._over = _END
+        except ssl.SSLError as exc:
+            self._over = exc.with_traceback(None)  # whose frames would hold this stream
+        if size:
+            return self._buffer[:size]
+        over = self._over
+        if over is None:
+            return None
+        if over is not _END:
+            self._over = _END  # what is raised has frames again
+            raise over
+        return self._buffer[:0]
 
     def _answer(self) -> None:
         """Send what reading has called for: an alert, new keys, a part of another handshake."""
@@ -148,18 +197,6 @@ class TLSStream:
             self._answer()
 
     # ---- writing
-
-    @property
-    def progress(self) -> float:
-        return self._stream.progress
-
-    @property
-    def position(self) -> int:
-        return self._stream.position
-
-    @property
-    def arrived(self) -> int:
-        return self._stream.arrived
 
     @property
     def takes_all(self) -> bool:
@@ -219,6 +256,9 @@ class TLSStream:
             self._ssl.unwrap()
 
     async def aclose(self) -> None:
+        if self._keep is not None:  # not sooner: tickets come behind the handshake
+            self._keep(self._ssl.session)
+            self._keep = None
         if self._out is _Out.FREE:
             self._say_end()
             self._answer()

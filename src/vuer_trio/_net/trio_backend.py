@@ -7,11 +7,23 @@ from typing import Any
 
 import trio
 
-from .byte_stream import ByteStream, SocketStream, TrioStream
+from .._trio_event import Event
+from .byte_stream import ByteStream
+from .layers import layered
+from .socket_options import prepare_socket
+from .trio_streams import SocketStream, TrioStream
 
-__all__ = ["Event", "from_accepted", "open_tcp", "resolve", "wait_readable", "wrap"]
+__all__ = [
+    "Event",
+    "from_accepted",
+    "open_tcp",
+    "resolve",
+    "run_in_thread",
+    "wait_readable",
+    "wrap",
+]
 
-Event = trio.Event
+run_in_thread = trio.to_thread.run_sync
 wait_readable = trio.lowlevel.wait_readable
 
 
@@ -19,7 +31,9 @@ async def open_tcp(host: str, port: int) -> ByteStream:
     """Connect to a host. Raises OSError. Cancelled: nothing is left open."""
     tcp = await trio.open_tcp_stream(host, port)
     # Trio's socket is taken off its stream: nobody else will read or write it.
-    return SocketStream(socket.socket(fileno=tcp.socket.detach()))
+    sock = socket.socket(fileno=tcp.socket.detach())
+    prepare_socket(sock)
+    return layered(SocketStream(sock))
 
 
 async def resolve(host: str | None, port: int) -> list[Any]:
@@ -31,11 +45,10 @@ async def resolve(host: str | None, port: int) -> list[Any]:
 
 async def from_accepted(sock: socket.socket) -> ByteStream:
     """A stream over an accepted socket."""
-    if sock.family in (socket.AF_INET, socket.AF_INET6):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return SocketStream(sock)
+    prepare_socket(sock)
+    return layered(SocketStream(sock))
 
 
 def wrap(stream: trio.abc.Stream) -> ByteStream:
     """A stream of the user's."""
-    return TrioStream(stream)
+    return layered(TrioStream(stream))

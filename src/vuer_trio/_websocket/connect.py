@@ -14,7 +14,7 @@ from .._net.dial import open_stream
 from .._net.rejection import REDIRECTED, Rejected
 from .._runtime import Runtime
 from .._transport_name import choose_transport
-from .protocol import Request
+from .protocol import ClientProtocol, Request
 from .redirect import follow
 from .transport import Sink, Transport
 
@@ -101,23 +101,29 @@ async def _handshake(
         options.compression,
     )
     if name == "trio-websocket":
-        from .trio_websocket import TrioWebSocket
+        from .trio_websocket_protocol import TrioWebSocketClientProtocol
 
-        packaged = TrioWebSocket(nursery, stream, request, sink)
-        await packaged.open()
-        return packaged
-    from .protocol import ClientProtocol
-    from .stream_transport import StreamTransport
-
-    protocol: ClientProtocol
+        packaged = TrioWebSocketClientProtocol(nursery, sink, request)
+        try:
+            await packaged.start()
+            return await _open(stream, packaged, sink, request)
+        except BaseException:
+            packaged.stop()
+            raise
     if name == "websockets":
         from .websockets_protocol import WebsocketsClientProtocol
 
-        protocol = WebsocketsClientProtocol(request)
-    else:
-        from .wsproto_protocol import WsprotoClientProtocol
+        return await _open(stream, WebsocketsClientProtocol(request), sink, request)
+    from .wsproto_protocol import WsprotoClientProtocol
 
-        protocol = WsprotoClientProtocol(request)
-    transport = StreamTransport(stream, protocol, sink, options.max_size)
+    return await _open(stream, WsprotoClientProtocol(request), sink, request)
+
+
+async def _open(
+    stream: ByteStream, protocol: ClientProtocol, sink: Sink, request: Request
+) -> Transport:
+    from .stream_transport import ClientStreamTransport
+
+    transport = ClientStreamTransport(stream, protocol, sink, request.max_size)
     await transport.open()
     return transport

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from .._net.byte_stream import ByteStream
-from .frames import BINARY, CLOSE, FIRST, close_payload, frame
-from .transport import Outgoing, Prepared
+from .frames import CLIENT, CLOSE, Role, close_payload
+from .transport import Outgoing
 
 __all__ = ["flush_on_abort"]
 
@@ -17,13 +17,9 @@ _GOING_AWAY = 1001
 
 
 def flush_on_abort(
-    stream: ByteStream,
-    head: bytes,
-    unsent: Sequence[Outgoing],
-    frame: Callable[[bytes, int], bytes] = frame,
+    stream: ByteStream, head: bytes, unsent: Sequence[Outgoing], role: Role = CLIENT
 ) -> None:
-    """Offer ``head``, what was enqueued and a close frame to the system, once. ``frame`` makes
-    the frames of this side's role.
+    """Offer ``head``, what was enqueued and a close frame to the system, once.
 
     What it does not take is lost, at worst in the middle of a frame, and the end of the stream
     tells the peer so: it has decoded whole messages only.
@@ -33,11 +29,9 @@ def flush_on_abort(
     for payload in unsent:
         if size > _LIMIT:
             break
-        kind = type(payload)
-        framed = kind is Prepared
-        out.append(payload if framed else frame(payload, FIRST.get(kind, BINARY)))
+        out.append(role.framed(payload))
         size += len(out[-1])
     else:
-        out.append(frame(close_payload(_GOING_AWAY, ""), CLOSE))
+        out.append(role.frame(close_payload(_GOING_AWAY, ""), CLOSE))
     with suppress(OSError):
         stream.try_send(b"".join(out))

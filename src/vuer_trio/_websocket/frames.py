@@ -9,17 +9,21 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from .transport import Ping, Prepared, Text
+from .transport import Outgoing, Ping, Prepared, Text
 
 __all__ = [
     "BINARY",
+    "CLIENT",
     "CLOSE",
     "FIRST",
     "KEYS",
     "PING",
     "PONG",
+    "SERVER",
     "TEXT",
+    "Role",
     "apply_mask",
     "close_payload",
     "close_reason",
@@ -30,6 +34,7 @@ __all__ = [
     "prepare",
     "server_frame",
     "server_header",
+    "whole_size",
 ]
 
 #: FIN and opcode
@@ -87,7 +92,9 @@ def header(first: int, size: int, key: bytes) -> bytes:
 
 
 def prefix(size: int) -> bytes:
-    """Of a masked binary message of 126 to 65,535 bytes: its header without the key."""
+    """Of a masked binary message of up to 65,535 bytes: its header without the key."""
+    if size < 126:
+        return _server_header7(BINARY, _MASKED | size)
     return _prefix16(BINARY, _MASKED_16, size)
 
 
@@ -109,6 +116,35 @@ def server_header(first: int, size: int) -> bytes:
 def server_frame(payload: bytes | bytearray | memoryview, first: int = BINARY) -> bytes:
     """One whole frame that is not masked."""
     return server_header(first, len(payload)) + payload
+
+
+def whole_size(data: bytes) -> int:
+    """Bytes of a frame, of which at least the header is here."""
+    size = data[1] & 0x7F
+    body = 2
+    if size > 125:
+        body = 4 if size == 126 else 10
+        size = int.from_bytes(data[2:body])
+    return body + size + (4 if data[1] & _MASKED else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What one side of a connection does otherwise than the other."""
+
+    #: makes one whole frame of a payload and its first byte
+    frame: Callable[[bytes, int], bytes]
+    #: whether the frames of the other side are masked
+    is_server: bool
+
+    def framed(self, payload: Outgoing) -> bytes:
+        """One whole frame for a message or a ping."""
+        kind = type(payload)
+        return payload if kind is Prepared else self.frame(payload, FIRST.get(kind, BINARY))
+
+
+CLIENT = Role(frame, is_server=False)
+SERVER = Role(server_frame, is_server=True)
 
 
 def prepare(payload: bytes) -> Prepared:

@@ -1,18 +1,18 @@
-"""Somebody at the door: an accepted stream whose HTTP request has been read."""
+"""An incoming request: an accepted stream whose HTTP request has been read."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .._net.byte_stream import ByteStream
 from .._net.http_request import HttpRequest, read_body
 from .._net.rejection import Rejected
+from .._net.tls_stream import TLSStream
 from .._runtime import Runtime
-from .listen_options import ListenOptions
 from .transport import Sink, Transport
-from .upgrade import find_fault, plain_request, response, switching
+from .upgrade import find_fault, response, switching
 
 if TYPE_CHECKING:
     from .._async_types import Nursery
@@ -34,14 +34,16 @@ class IncomingRequest:
     def __init__(
         self,
         rt: Runtime,
-        options: ListenOptions,
         transport: str,
         stream: ByteStream,
         request: HttpRequest,
         early: bytes,
         peer: str,
         secure: bool,
-        host: str | None = None,
+        host: str | None,
+        *,
+        max_size: int,
+        timeout: float,
     ) -> None:
         self.request = request
         #: for logs: "127.0.0.1:51234"
@@ -52,17 +54,25 @@ class IncomingRequest:
         self.secure = secure
         #: what `answer` or `accept` raised, if anything
         self.failure: Exception | None = None
+        #: of the answer that opens the WebSocket
+        self.reply_headers: Sequence[tuple[str, str]] = ()
         self._rt = rt
-        self._options = options
         self._transport = transport
         self._stream = stream
         self._early = early
+        self._max_size = max_size
+        self._timeout = timeout
         self._done = False
 
     @property
     def wants_websocket(self) -> bool:
         """Whether an upgrade is asked for. `accept` looks whether it is a good one."""
         return "websocket" in self.request.tokens("upgrade")
+
+    @property
+    def certificate(self) -> Mapping[str, Any] | None:
+        """The client's certificate, if it had to show one."""
+        return self._stream.peer_certificate() if isinstance(self._stream, TLSStream) else None
 
     async def read_body(self, limit: int) -> bytes:
         """The request's body, once, and before the answer.
@@ -71,14 +81,22 @@ class IncomingRequest:
         OSError (TimeoutError after ``handshake_timeout``). Cancelled: only closing may follow.
         """
         early, self._early = self._early, b""
-        timeout = self._options.handshake_timeout
         try:
-            with self._rt.move_on_after(timeout):
+            with self._rt.move_on_after(self._timeout):
                 return await read_body(self._stream, self.request, early, limit)
             raise TimeoutError(f"{self.peer} did not send the body of its request")
         except OSError as exc:
             self.failure = exc
             raise
+
+    def take(self) -> tuple[ByteStream, bytes]:
+        """The stream, and what of it came behind the request: for who answers by other means.
+
+        `answer` may follow while nothing has been written, and `part` when that is done. The stream
+        is closed as ever.
+        """
+        early, self._early = self._early, b""
+        return self._stream, early
 
     async def answer(
         self, status: int, headers: Sequence[tuple[str, str]] = (), body: bytes = b""
@@ -94,7 +112,7 @@ class IncomingRequest:
             body = b""
         self._begin()
         try:
-            await reply(self._rt, self._stream, head, self._options.handshake_timeout, body)
+            await reply(self._rt, self._stream, head, self._timeout, body)
         except OSError as exc:
             self.failure = exc
             raise
@@ -103,34 +121,36 @@ class IncomingRequest:
         self,
         status: int,
         headers: Sequence[tuple[str, str]],
-        size: int,
+        size: int | None,
         read: Read | None = None,
     ) -> None:
         """Send a reply whose body has ``size`` bytes, slice by slice; `part` is to follow.
 
-        ``read()`` gives the next bytes; without it only the head is sent, as HEAD wants it. Raises
-        as `answer`, and OSError when ``read`` does or has no more too early. Cancelled: the reply
-        is cut.
+        ``read()`` gives the next bytes; without it only the head is sent, as HEAD wants it.
+        ``size`` None: until it gives none. Raises as `answer`, and OSError when ``read`` does or
+        has no more too early. Cancelled: the reply is cut.
         """
         data = response(status, headers, size)
-        timeout = self._options.handshake_timeout
         self._begin()
         try:
-            while size > 0 and read is not None:
+            while size != 0 and read is not None:
                 body = (await read())[:size]
+                if size is not None:
+                    size -= len(body)
                 if not body:
+                    if size is None:
+                        break
                     raise ConnectionAbortedError("the body is shorter than it was")
-                size -= len(body)
-                await _write(self._rt, self._stream, data + body, timeout)
+                await _write(self._rt, self._stream, data + body, self._timeout)
                 data = b""
             if data:
-                await _write(self._rt, self._stream, data, timeout)
+                await _write(self._rt, self._stream, data, self._timeout)
         except OSError as exc:
             self.failure = exc
             raise
 
     async def part(self) -> None:
-        """After `send`: wait a moment for the peer to leave."""
+        """After `send`, or `take`: wait a moment for the peer to leave."""
         await _linger(self._rt, self._stream)
 
     async def accept(
@@ -149,9 +169,7 @@ class IncomingRequest:
                 await self.answer(fault.status, [*fault.headers, plain], f"{fault.why}\n".encode())
                 raise Rejected(f"a bad upgrade: {fault.why}", status=fault.status)
             self._begin()
-            with self._rt.move_on_after(self._options.handshake_timeout):
-                return await self._open(sink, nursery, headers)
-            raise TimeoutError(f"{self.peer} did not take the reply to its handshake")
+            return await self._open(sink, nursery, headers)
         except (OSError, Rejected) as exc:
             self.failure = exc
             raise
@@ -159,21 +177,18 @@ class IncomingRequest:
     async def _open(
         self, sink: Sink, nursery: Nursery, headers: Sequence[tuple[str, str]]
     ) -> Transport:
-        stream, max_size, early = self._stream, self._options.max_size, self._early
+        stream, max_size, early = self._stream, self._max_size, self._early
         answer = switching(self.request, headers)
-        if self._transport == "trio-websocket":
-            # Imported here, and below: a program pays for one of them, and only for a connection.
-            from .trio_websocket_server import TrioWebSocketServer
-
-            request = plain_request(self.request)
-            packaged = TrioWebSocketServer(nursery, stream, sink, max_size, request, early, headers)
-            await packaged.open()
-            return packaged
+        # Imported here: a program pays for one of them, and only for a connection.
         from .protocol import WebSocketProtocol
         from .server_stream_transport import ServerStreamTransport
 
         protocol: WebSocketProtocol
-        if self._transport == "websockets":
+        if self._transport == "trio-websocket":
+            from .trio_websocket_protocol import TrioWebSocketServerProtocol
+
+            protocol = TrioWebSocketServerProtocol(nursery, sink, max_size)
+        elif self._transport == "websockets":
             from .websockets_protocol import WebsocketsServerProtocol
 
             protocol = WebsocketsServerProtocol(max_size)
@@ -181,8 +196,15 @@ class IncomingRequest:
             from .wsproto_protocol import WsprotoServerProtocol
 
             protocol = WsprotoServerProtocol(max_size)
-        await stream.send_all(answer)
+        sent = stream.try_send(answer)
+        if sent < len(answer):
+            await self._in_time(stream.send_all(answer[sent:]))
         return ServerStreamTransport(stream, protocol, sink, max_size, early)
+
+    async def _in_time(self, answering: Awaitable[None]) -> None:
+        with self._rt.move_on_after(self._timeout):
+            return await answering
+        raise TimeoutError(f"{self.peer} did not take the reply to its handshake")
 
     def _begin(self) -> None:
         if self._done:

@@ -24,6 +24,11 @@ class FrameSlicer:
 
     buffered = 0  # all is passed on
 
+    @property
+    def more(self) -> bool:
+        """Whether bytes that were fed are still to be passed on."""
+        return bool(self._data)
+
     def feed(self, view: memoryview, most: int) -> bool:
         """Pass on some bytes, up to ``most`` frames; whether there is more, for `go_on`."""
         self._data = self._head + view

@@ -59,6 +59,9 @@ class WebSocketProtocol(Protocol):
     out: list[bytes]
     #: how the peer, or a protocol error by the peer, ended the connection
     close_info: CloseInfo | None
+    #: it is at work on what it got; no message that it does not get may be delivered before
+    #: `settle` has returned
+    busy: bool
 
     @property
     def name(self) -> str:
@@ -77,10 +80,14 @@ class WebSocketProtocol(Protocol):
         """Bytes of a message that is not whole."""
 
     def receive(self, data: bytes) -> bool:
-        """Bytes of frames; whether more may follow."""
+        """Bytes of frames, small ones whole; whether more may follow."""
+
+    async def settle(self) -> None:
+        """Wait until it is no longer `busy`. Raises Rejected, during the handshake only.
+        Cancelled: may be called again."""
 
     def close(self, code: int, reason: str) -> None:
-        """Queue a close frame. Calling it twice is harmless."""
+        """Queue a close frame, now or soon. Calling it twice is harmless."""
 
     def fail(self, code: int, reason: str) -> None:
         """End it for a protocol error by the peer that this side has found."""

@@ -50,6 +50,8 @@ class Prepared(bytes):
 
     #: where an outbox keeps the newest of each key
     key: Hashable
+    #: what it does to a scene, once an outbox has had to know
+    effect: object = None
     #: is told when it comes to its end, of which nobody else knows
     account: Account | None = None
 
@@ -153,10 +155,11 @@ class Transport(Protocol):
     async def read_on(self) -> None:
         """After the end: discard until the peer closes the stream."""
 
-    async def write(self, batch: Sequence[Outgoing]) -> None:
-        """Write what is pending, then the batch. Cancelled: the stream may be cut; only `abort`
-        may follow. Raises OSError when the stream is broken, or is closing: the batch has not been
-        written then, but what was pending."""
+    async def write(self, batch: Sequence[Outgoing], size: int = 0) -> None:
+        """Write what is pending, then the batch, whose ``size`` in bytes says whether it may be
+        copied. Cancelled: the stream may be cut; only `abort` may follow. Raises OSError when the
+        stream is broken, or is closing: the batch has not been written then, but what was pending.
+        """
 
     def write_now(self, payload: bytes) -> bool:
         """Write one message at once, in sync code; what does not fit becomes pending.

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from .._net.http_request import HttpRequest
 from .._net.rejection import GUID
 
-__all__ = ["Refusal", "find_fault", "plain_request", "response", "switching"]
+__all__ = ["Refusal", "find_fault", "response", "switching"]
 
 Fields = Sequence[tuple[str, str]]
 
@@ -60,23 +60,16 @@ def switching(request: HttpRequest, headers: Fields = ()) -> bytes:
     return _head(101, [*fields, ("sec-websocket-accept", accepted), *headers])
 
 
-def plain_request(request: HttpRequest) -> bytes:
-    """A good upgrade with nothing in it that a library could stumble over."""
-    key = request.header("sec-websocket-key") or ""
-    return (
-        "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
-    ).encode("ascii")
-
-
-def response(status: int, headers: Fields, size: int) -> bytes:
-    """The head of a reply with a body of ``size`` bytes, after which the stream ends.
+def response(status: int, headers: Fields, size: int | None) -> bytes:
+    """The head of a reply with a body of ``size`` bytes, after which the stream ends; None: it
+    says so itself, or ends with the stream.
 
     Raises ValueError for an invalid header.
     """
     fields = [("date", formatdate(usegmt=True))]
     if status >= 200 and status not in (204, 304):
-        fields.append(("content-length", str(size)))
+        if size is not None:
+            fields.append(("content-length", str(size)))
     elif size:
         raise ValueError(f"a reply with status {status} has no body")
     tokens = [value for name, value in headers if name.lower() == "connection"]

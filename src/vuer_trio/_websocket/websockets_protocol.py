@@ -8,7 +8,7 @@ from websockets.client import ClientProtocol
 from websockets.exceptions import PayloadTooBig
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
-from websockets.protocol import OPEN, Protocol
+from websockets.protocol import OPEN, SERVER, Protocol
 from websockets.typing import Origin, Subprotocol
 from websockets.uri import WebSocketURI
 
@@ -25,6 +25,20 @@ _QUIET = logging.getLogger("vuer_trio.websockets")
 _QUIET.setLevel(logging.INFO)
 
 
+class _ClosesAnywhere(Protocol):
+    """A close frame between two fragments is answered with its own code (RFC 6455 §5.4 and §5.5.1),
+    where the package takes it for a fault."""
+
+    def recv_frame(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.CLOSE:
+            self.current_size = None
+        super().recv_frame(frame)
+
+
+class _ClientProtocol(_ClosesAnywhere, ClientProtocol):
+    pass
+
+
 class WebsocketsProtocol:
     """See `WebSocketProtocol`. ``protocol`` is opened, or will be."""
 
@@ -37,6 +51,7 @@ class WebsocketsProtocol:
         self.pongs: list[bytes] = []
         self.out: list[bytes] = []
         self.close_info: CloseInfo | None = None
+        self.busy = False
         self._begun = bytearray()  # of a fragmented message
         self._text = False  # ... which is text
         self._check = TextCheck()
@@ -64,6 +79,9 @@ class WebsocketsProtocol:
         if self.close_info is None and protocol.parser_exc is not None:
             self.close_info = self._failed(protocol.parser_exc)
         return self.close_info is None
+
+    async def settle(self) -> None:
+        """It is never busy."""
 
     def _received(self, frame: Frame) -> None:
         opcode = frame.opcode
@@ -107,7 +125,7 @@ class WebsocketsProtocol:
 
     def fail(self, code: int, reason: str) -> None:
         if self.close_info is None:
-            self._protocol.fail(code, reason)
+            self._protocol.fail(code, close_reason(reason))
             self.out += filter(None, self._protocol.data_to_send())
             self.close_info = CloseInfo("us", code, reason)
 
@@ -125,7 +143,7 @@ class WebsocketsClientProtocol(WebsocketsProtocol):
     def __init__(self, request: Request) -> None:
         self._request = request
         address = request.address
-        self._client = ClientProtocol(
+        self._client = _ClientProtocol(
             WebSocketURI(
                 address.secure,
                 address.bare_host,
@@ -166,6 +184,5 @@ class WebsocketsServerProtocol(WebsocketsProtocol):
     """The server's; open from the beginning."""
 
     def __init__(self, max_size: int) -> None:
-        from websockets.server import ServerProtocol  # which a client has no use for
-
-        super().__init__(ServerProtocol(state=OPEN, max_size=max_size, logger=_QUIET), max_size)
+        protocol = _ClosesAnywhere(SERVER, state=OPEN, max_size=max_size, logger=_QUIET)
+        super().__init__(protocol, max_size)

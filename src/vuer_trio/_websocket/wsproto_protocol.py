@@ -38,6 +38,7 @@ class WsprotoProtocol:
         self.pongs: list[bytes] = []
         self.out: list[bytes] = []
         self.close_info: CloseInfo | None = None
+        self.busy = False
         self.subprotocol: str | None = None
         self._begun = bytearray()  # of a message that is not whole yet
 
@@ -53,6 +54,9 @@ class WsprotoProtocol:
             if self.close_info is None:
                 self._received(event)
         return self.close_info is None
+
+    async def settle(self) -> None:
+        """It is never busy."""
 
     def _received(self, event: Event) -> None:
         if isinstance(event, BytesMessage | TextMessage):
@@ -94,6 +98,7 @@ class WsprotoProtocol:
             self.close_info = CloseInfo("us", code, reason)
 
     def encode(self, payload: bytes) -> bytes:
+        # A transport asks for this only where `compressed` is true, and here it never is.
         raise NotImplementedError("nothing is compressed here")
 
 

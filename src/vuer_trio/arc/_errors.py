@@ -1,12 +1,12 @@
-"""What can go wrong at a relay, beside what can go wrong with any connection.
+"""The exceptions of ARC, in addition to those of every connection.
 
 VuerError
-├── RegistrationError        the relay gave no token
-│   ├── AgentIdTaken         somebody has that agent id
-│   └── InvalidAgentId       no agent can have that id
+├── RegistrationError        the relay issued no token
+│   ├── AgentIdTaken         the agent id is registered already
+│   └── InvalidAgentId       the relay rejects the agent id
 └── ConnectionFailed
-    ├── AuthenticationError  the relay does not accept the token
-    └── RateLimited          the relay wants fewer messages, or registrations
+    ├── AuthenticationError  the relay rejects the token
+    └── RateLimited          the relay limits messages or registrations
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ __all__ = [
 
 
 class RegistrationError(VuerError):
-    """The relay answered, and gave no token.
+    """The relay answered, but issued no token.
 
-    ``status`` is its HTTP status, ``code`` what it calls the fault, if anything.
+    ``status`` is the HTTP status and ``code`` the relay's error code, or ``""``.
     """
 
     status: int
@@ -42,21 +42,21 @@ class AgentIdTaken(RegistrationError):
 
 
 class InvalidAgentId(RegistrationError):
-    """The relay lets no agent have this id."""
+    """The relay rejects this agent id."""
 
 
 class AuthenticationError(ConnectionFailed):
-    """The relay does not accept the token, or no longer (HTTP 401, close code 4001)."""
+    """The relay rejects the token, or no longer accepts it (HTTP 401, close code 4001)."""
 
 
 class RateLimited(ConnectionFailed):
-    """The relay wants fewer messages or registrations (HTTP 429, close code 4029).
+    """Too many messages or registrations (HTTP 429, close code 4029).
 
-    ``retry_after`` is in seconds, if the relay has said it.
+    ``retry_after`` is in seconds; None if the relay did not say.
     """
 
     retry_after: float | None = None
 
 
 for _name in __all__:
-    globals()[_name].__module__ = "vuer_trio.arc"  # where users import it from, in a traceback
+    globals()[_name].__module__ = "vuer_trio.arc"  # tracebacks show the public name

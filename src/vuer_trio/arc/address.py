@@ -1,4 +1,4 @@
-"""Where a relay is: its WebSocket, and where agents register."""
+"""The URLs of a relay: its WebSocket and its registration endpoint."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ _SECURE = {"http": False, "https": True, "ws": False, "wss": True}
 
 @dataclass(frozen=True, slots=True)
 class RelayAddress:
-    """``base`` is what ``/register`` and ``/stats`` are added to; the second one, on the next
-    port, is where a relay has them that serves nothing but WebSockets on its own."""
+    """The WebSocket ``uri``, and the ``base`` of ``/register`` and ``/stats``.
+
+    ``next_base`` is the same on the next port, for relays that serve only WebSockets on their own
+    port.
+    """
 
     uri: str
     base: str
@@ -24,9 +27,9 @@ class RelayAddress:
 
 
 def parse_relay_url(url: str) -> RelayAddress:
-    """Of ``http(s)://``, ``ws(s)://`` or a bare host, with or without ``/arc``.
+    """Parse ``http(s)://``, ``ws(s)://`` or a bare host, with or without ``/arc``.
 
-    Raises TypeError, and ValueError that says what is wrong with it.
+    Raises TypeError, and ValueError that says what is wrong with the URL.
     """
     if not isinstance(url, str):
         raise TypeError(must_be("relay_url", "a str", url, f"use {DEFAULT_URL!r}", secret=True))
@@ -64,7 +67,7 @@ def parse_relay_url(url: str) -> RelayAddress:
 
 
 def parse_register_url(url: str) -> str:
-    """Where to register: the URL as it is, with ``/register`` if it has no path."""
+    """Return the registration URL: ``url`` itself, with ``/register`` if it has no path."""
     if not isinstance(url, str):
         hint = f"use {DEFAULT_URL + '/register'!r}"
         raise TypeError(must_be("register_url", "a str", url, hint, secret=True))

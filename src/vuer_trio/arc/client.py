@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from ssl import SSLContext
 from typing import Any, Literal, TypeVar
 
-from .._client.options import Headers, Options
+from .._client.options import Headers, Options, check_token
 from .._connection.backoff import Backoff
 from .._connection.client_base import ClientBase
 from .._connection.connection import Connection
@@ -17,42 +17,44 @@ from .._formatting import must_be, shown, shown_uri
 from .._interrupts import protected_methods
 from .._runtime import Runtime, runtime
 from .._transport_name import TransportName
-from .account import Account, check_token
+from .account import Account
 from .address import DEFAULT_URL, parse_register_url, parse_relay_url
 from .agent import Agent
+from .agent_sender import AgentSender
+from .dispatcher import received
 from .message import ARCMessage
+from .options import AgentOptions
 from .rate_limit import RateLimit
 from .registration import Registrar
 from .relay_session import RelaySession
-from .settings import Settings
 
 __all__ = ["ARCClient", "open_arc_client"]
 
 T = TypeVar("T")
 
-#: more than any relay passes on
+#: larger than the limit of any relay
 _MAX_SIZE = 100 << 20
 
 
 @protected_methods
-class ARCClient(Agent, ClientBase):
+class ARCClient(Agent, ClientBase[Mapping[str, Any], ARCMessage]):
     """An agent at a relay.
 
     ``async with ARCClient(url) as client`` registers if it has no token, connects, waits for the
-    relay's welcome (a relay may send none: ``welcome_timeout``), and closes at the end of the
-    block. `register`, `connect` and `close` are the same by hand.
+    relay's welcome (for at most ``welcome_timeout``: a relay may send none), and closes at the end
+    of the block. `register`, `connect` and `close` do these steps one by one.
 
     ``relay_url`` (``ARC_RELAY_URL``, ``http://localhost:8080``) is ``http(s)://``, ``ws(s)://`` or
-    a bare host. ``token`` falls back to ``ARC_TOKEN``; it goes into a header, or, if the relay does
-    not see that, into the query. ``register_url`` is the relay's own origin, and the next port when
-    that answers 404 or 426; ``register_secret`` is for a relay that requires one. ``rate_limit``
-    makes `send` wait, so that never more than 100 messages leave in any 60 s; None disables it.
-    ``filter``, a `Filter` or any function of a message, keeps others out. Commands wait
-    ``reply_timeout`` seconds for the relay.
+    a bare host. ``token`` falls back to ``ARC_TOKEN``; it is sent in a header or, if that does not
+    reach the relay, in the query. ``register_url`` defaults to the relay's origin, then to the next
+    port if that answers 404 or 426; ``register_secret`` is for a relay that requires one.
+    ``rate_limit`` makes `send` wait, so that by default at most 100 messages leave in any 60 s;
+    None disables it. ``filter``, a `Filter` or a function of a message, selects the messages to
+    receive. Commands wait ``reply_timeout`` seconds for the relay's reply.
 
-    ``reconnect``, True or a `Backoff`, reconnects after every end that this side did not ask for,
+    ``reconnect``, True or a `Backoff`, reconnects whenever the connection ends without `close`,
     subscribes again, and checks after ``check_every`` seconds of silence that the relay still
-    delivers. A refused token is final, unless ``reregister`` gets a new one for the same agent id.
+    delivers. A rejected token is final, unless ``reregister`` gets a new one for the same agent id.
     All other options are those of `VuerClient`.
 
     Raises TypeError and ValueError for invalid options.
@@ -86,6 +88,7 @@ class ARCClient(Agent, ClientBase):
         checkpoints: Literal["amortised", "every"] = "amortised",
         transport: TransportName = "auto",
     ) -> None:
+        given = Options.among(locals())
         address = parse_relay_url(relay_url or os.environ.get("ARC_RELAY_URL") or DEFAULT_URL)
         if isinstance(outbox, Latest):
             raise ValueError(must_be("outbox", "Fifo(...) or DropOldest(...)", outbox))
@@ -94,26 +97,10 @@ class ARCClient(Agent, ClientBase):
         token = token if token is not None else os.environ.get("ARC_TOKEN") or None
         check_token(token)
         check_token(register_secret, "register_secret")
-        self._options = Options.gather(
-            {
-                "uri": address.uri,
-                "max_size": max_size,
-                # never the environment's: VUER_SSL_VERIFY is of Vuer servers
-                "ssl_verify": True if ssl_verify is None else ssl_verify,
-                "ssl_context": ssl_context,
-                "headers": headers,
-                "proxy": proxy,
-                "connect_timeout": connect_timeout,
-                "close_timeout": close_timeout,
-                "heartbeat": heartbeat,
-                "inbox": inbox,
-                "outbox": outbox,
-                "reconnect": reconnect,
-                "checkpoints": checkpoints,
-                "transport": transport,
-            }
-        )
-        self._settings = Settings(
+        # Not from the environment: VUER_SSL_VERIFY applies to Vuer servers.
+        given["ssl_verify"] = True if ssl_verify is None else ssl_verify
+        self._options = options = Options.gather({**given, "uri": address.uri})
+        self._settings = AgentOptions(
             rate_limit=rate_limit,
             welcome_timeout=welcome_timeout,
             reply_timeout=reply_timeout,
@@ -121,25 +108,23 @@ class ARCClient(Agent, ClientBase):
             reregister=reregister,
             filter=filter,
         )
-        super().__init__()
-        self._unsafe = self._options.unsafe("ssl_verify=False")
+        self._sender = AgentSender(options.address.shown)
+        super().__init__(
+            self._sender,
+            received,
+            every=options.checkpoints == "every",
+            unsafe=options.unsafe("ssl_verify=False"),
+        )
         urls = [f"{address.base}/register", f"{address.next_base}/register"]
         if register_url is not None:
             urls = [parse_register_url(register_url)]
-        registrar = Registrar(
-            tuple(urls), ssl_context, self._options.ssl_verify, proxy, register_secret
-        )
+        registrar = Registrar(tuple(urls), ssl_context, options.ssl_verify, proxy, register_secret)
         self._account = Account(registrar, agent_id, token)
         self._subscriptions: dict[str, None] = {}
-        self._membership: RelaySession | None = None
+        self._relay_session: RelaySession | None = None
         self._coming: RelaySession | None = None
 
     # ---- state
-
-    @property
-    def uri(self) -> str:
-        """Where it connects to, without a secret."""
-        return self._options.address.shown
 
     @property
     def agent_id(self) -> str | None:
@@ -148,35 +133,35 @@ class ARCClient(Agent, ClientBase):
 
     @property
     def token(self) -> str | None:
-        """The proof of its id. Keep it to reconnect as the same agent."""
+        """The token that proves the agent id. Keep it to reconnect as the same agent."""
         return self._account.token
 
     @property
     def relay_info(self) -> dict[str, Any]:
-        """What the relay's welcome said: ``capabilities``, ``version``, ...; {} if none came."""
-        return self._membership.intake.relay_info if self._membership else {}
+        """The relay's welcome: ``capabilities``, ``version``, ...; {} if none came."""
+        return self._relay_session.dispatcher.relay_info if self._relay_session else {}
 
     @property
     def last_error(self) -> Mapping[str, Any] | None:
-        """The latest error that the relay has reported: ``code`` and ``message``."""
-        return self._membership.intake.last_error if self._membership else None
+        """The latest error that the relay reported: ``code`` and ``message``."""
+        return self._relay_session.dispatcher.last_error if self._relay_session else None
 
     @property
     def filtered(self) -> int:
         """Messages of this connection that ``filter`` kept out."""
-        return self._membership.intake.filtered if self._membership else 0
+        return self._relay_session.dispatcher.filtered if self._relay_session else 0
 
     def __repr__(self) -> str:
         state = self._connection.state.value if self._connection else "not connected"
         who = shown(self.agent_id, 64) if self.agent_id else "without an id"
         return f"<ARCClient {who} at {self.uri} {state}>"
 
-    # ---- its connection
+    # ---- connecting
 
     async def register(self, agent_id: str | None = None) -> dict[str, str]:
-        """Register at the relay: ``{"agent_id": ..., "token": ...}``, which `connect` uses.
+        """Register at the relay, and return ``{"agent_id": ..., "token": ...}`` for `connect`.
 
-        With ``agent_id``, or that of the options, or one of the relay's choice. Raises
+        Registers ``agent_id``, else the one of the options, else one of the relay's choice. Raises
         AgentIdTaken, InvalidAgentId, RegistrationError, RateLimited, ConnectionFailed. Cancelled:
         the relay may have registered the agent.
         """
@@ -187,7 +172,7 @@ class ARCClient(Agent, ClientBase):
         return await self._ask_by_http(self._account.register)
 
     async def stats(self) -> dict[str, Any]:
-        """What the relay tells about itself at ``/stats``, if it does. Raises as `register`."""
+        """The relay's statistics from ``/stats``, if it serves them. Raises as `register`."""
         return await self._ask_by_http(self._account.registrar.stats)
 
     async def _ask_by_http(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -201,7 +186,6 @@ class ARCClient(Agent, ClientBase):
     def _new_connection(self, rt: Runtime, shielded: bool, made: Callable[[], None]) -> Connection:
         self._coming = RelaySession(
             rt,
-            self.uri,
             self._options,
             self._settings,
             self._account,
@@ -213,17 +197,19 @@ class ARCClient(Agent, ClientBase):
         return self._coming.connection
 
     def _opened(self, connection: Connection) -> None:
-        self._membership, self._coming = self._coming, None
+        super()._opened(connection)
+        self._relay_session, self._coming = self._coming, None
+        self._sender.relay = self._relay_session
 
     @property
     def _there(self) -> RelaySession:
-        if self._membership is None:
+        if self._relay_session is None:
             raise ClientClosed(
                 f"Not connected to {self.uri}: enter the client with `async with`, or await "
                 "client.connect()"
             )
-        self._membership.connection.home.check_loop()
-        return self._membership
+        self._relay_session.connection.home.check_loop()
+        return self._relay_session
 
 
 #: ``async with open_arc_client(url, ...) as client``: the client is its own context manager

@@ -1,7 +1,8 @@
-"""Requests to the relay itself, matched with its replies.
+"""Commands to the relay, and the matching of replies to them.
 
-A reply names no request. A relay answers in order, but not every request: so a reply belongs to
-the oldest request of its kind, of those that name the same agents if there is one.
+A reply does not say which command it answers. A relay answers in order, but not every command. So a
+reply is matched with the oldest pending command of its kind that names the same agents, or with the
+oldest of its kind if none does.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from .._websocket.transport import Text
 
 __all__ = ["Command", "Commands"]
 
-#: requests that nobody waits for any more, and whose replies may still come
+#: pending commands to keep: beyond it, those that are no longer awaited are forgotten
 _MOST = 256
 
 
 class Command:
-    """One request. As a context manager it is awaited: ``await command.call.wait()``."""
+    """One command. Within its ``with`` block, ``await command.call.wait()`` returns the reply."""
 
     __slots__ = ("agents", "call", "internal", "owner", "payload", "reply", "sent")
 
@@ -38,8 +39,8 @@ class Command:
         self.reply: str = reply
         self.agents: list[str] | None = agents
         self.payload: Text = payload
-        self.internal: bool = internal  # the user has not asked for it
-        self.sent: bool = internal  # enqueued, at least
+        self.internal: bool = internal  # sent by the client itself, not for a call of the user
+        self.sent: bool = internal  # or at least enqueued
         self.call: PendingReply[Any] | None = None
 
     def __enter__(self) -> PendingReply[Any]:
@@ -47,21 +48,21 @@ class Command:
         return self.call
 
     def __exit__(self, *exc: object) -> None:
-        """Its reply may still come, and is then not taken for another's."""
+        """Stop waiting. A command that was sent stays pending, so that a late reply matches it."""
         self.call = None
         if not self.sent:
             self.owner.forget(self)
 
 
 class Commands:
-    """The requests of one connection, from link to link."""
+    """The pending commands of one connection, kept across its links."""
 
     def __init__(self, rt: Runtime) -> None:
         self._rt = rt
         self._pending: list[Command] = []
 
     def __len__(self) -> int:
-        """How many are awaited."""
+        """The number of commands whose reply is awaited."""
         return sum(command.call is not None for command in self._pending)
 
     def new_call(self) -> PendingReply[Any]:
@@ -70,9 +71,9 @@ class Commands:
     def expect(
         self, reply: str, agents: list[str] | None, payload: Text, *, internal: bool = False
     ) -> Command:
-        """A request about to be enqueued, to be answered with a ``reply`` that names ``agents``.
+        """Add a command before it is enqueued; its reply has type ``reply`` and names ``agents``.
 
-        An ``internal`` one nobody awaits.
+        An ``internal`` command is sent by the client itself, and its reply is not awaited.
         """
         command = Command(self, reply, agents, payload, internal)
         self._pending.append(command)
@@ -86,7 +87,7 @@ class Commands:
             self._pending.remove(command)
 
     def settle(self, reply: str, agents: list[str]) -> Command | None:
-        """A reply has come; the request that it answers."""
+        """Match a reply with its command, complete that, and return it."""
         kind = [command for command in self._pending if command.reply == reply]
         found = next((command for command in kind if command.agents == agents), None)
         if found is None and kind:
@@ -98,9 +99,9 @@ class Commands:
         return found
 
     def next_link(self, first: Sequence[Command], outbox: Queue[bytes]) -> None:
-        """A link has opened, which sends ``first``, and then what is enqueued.
+        """A link has opened, which sends ``first`` and then the content of ``outbox``.
 
-        What the last link took with it is asked again, if somebody still waits for it.
+        Commands that the previous link sent are sent again if their reply is still awaited.
         """
         queued = {id(item) for item in outbox.items}
         kept, again = [], []
@@ -115,7 +116,7 @@ class Commands:
         self._pending = [*first, *again, *kept]
 
     def fail(self, error: VuerError) -> None:
-        """No reply can come."""
+        """Fail all pending commands: the connection has ended."""
         pending, self._pending = self._pending, []
         for command in pending:
             if command.call is not None:

@@ -1,4 +1,4 @@
-"""What the relay itself says: `welcome`, errors, pongs, and the replies to commands."""
+"""Control frames from the relay: `welcome`, errors, pongs and replies to commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TYPES = REPLIES | {"welcome", "error", "pong"}
 
 
 class Control(NamedTuple):
-    """One such frame, in whichever of the documented forms it came.
+    """A control frame, normalised from any of the documented forms.
 
     The payload of an error is ``{"code": ..., "message": ...}``.
     """
@@ -25,10 +25,11 @@ class Control(NamedTuple):
 
 
 def control_in(message: ARCMessage, own_id: str | None) -> Control | None:
-    """The control frame that a message is; None for an agent's message.
+    """Interpret a message as a control frame; return None for a message from an agent.
 
-    An agent may send any type, so only the sender counts: the relay, to this agent alone, or
-    nobody, as in the flat forms. Of the relay, an unknown type is control, too.
+    Agents may send any type, so only the sender decides: it must be the relay, with this agent as
+    the only recipient, or absent, as in the flat forms. Unknown types from the relay are control
+    frames too.
     """
     if message.sender == RELAY:
         if message.to and own_id is not None and message.to != [own_id]:

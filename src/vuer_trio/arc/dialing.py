@@ -1,5 +1,8 @@
-"""From an address and a token to an open link: a relay says only after the handshake whether it
-takes the token, so a dial goes on until its first frame."""
+"""Dialling a relay.
+
+A relay rejects a token only after the WebSocket handshake, so a dial succeeds with the first frame,
+not with the handshake.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
-from .._client.connecting import connection_failed, dial_now
+from .._client.connecting import connection_failed, dial_now, in_time
 from .._client.options import Options
 from .._connection.link import CLEANUP, Link
 from .._errors import VuerError
@@ -25,41 +28,41 @@ if TYPE_CHECKING:
     from .._async_types import CancelScope, Nursery
     from .._runtime import Runtime
 
-__all__ = ["Busy", "Dialler", "Gate", "Refused", "failed", "verdict"]
+__all__ = ["Busy", "Dialler", "HandshakeBuffer", "Refused", "failed", "verdict"]
 
 log: logging.Logger = logging.getLogger("vuer_trio.arc")
 
-#: close codes of the protocol's own
+#: close codes of the ARC protocol
 BAD_TOKEN, TOO_MANY = 4001, 4029
 
 
-#: a relay that does not get it lets nobody in
-_STAYS = "the token is sent to no other server; open the client with relay_url= of that place"
+#: why redirects to another server are not followed: that server would need the token
+_STAYS = "the token is not sent to another server; open the client with its URL as relay_url="
 
 
 class Refused(Exception):
-    """The relay has closed the connection because of its token."""
+    """The relay closed the connection because of the token."""
 
 
 class Busy(ConnectionError):
-    """The relay has closed the connection because it was too much."""
+    """The relay closed the connection because of too many messages."""
 
 
 @protected_methods
-class Gate:
-    """A link's sink, that keeps what arrives before the link is open."""
+class HandshakeBuffer:
+    """A sink that keeps messages until the link is open, then passes them on to it."""
 
     def __init__(self, link: Link) -> None:
         self.rt: Runtime = link.rt
         self._link = link
         self._kept: list[Message] | None = []
         self._released = link.rt.Event()
-        self._waiting: CancelScope | None = None  # a scope, for the first frame
+        self._waiting: CancelScope | None = None  # cancelled by the first frame
 
     async def first(self, transport: Transport, timeout: float) -> CloseInfo | None:
-        """Read until the first frame is there; what ended the connection, if that came first.
+        """Read until the first frame arrives. Returns the CloseInfo if the connection ends first.
 
-        A relay may say nothing: after ``timeout`` seconds it goes on without.
+        A relay may send nothing, so it returns None after ``timeout`` seconds as well.
         """
         with self.rt.move_on_after(timeout) as self._waiting:
             if not self._kept:
@@ -67,7 +70,7 @@ class Gate:
         return None
 
     def release(self) -> None:
-        """The link is open: everything goes there."""
+        """The link is open: pass on the kept messages and all later ones."""
         kept, self._kept = self._kept, None
         if kept:
             self._link.deliver(kept)
@@ -108,12 +111,12 @@ class Gate:
 
 @protected_methods
 class Dialler:
-    """Dials one relay. ``gate`` is that of the latest dial."""
+    """Dials one relay. ``buffer`` is the `HandshakeBuffer` of the latest dial."""
 
     def __init__(
         self, options: Options, account: Account, welcome_timeout: float, reregister: bool
     ) -> None:
-        self.gate: Gate | None = None
+        self.buffer: HandshakeBuffer | None = None
         self._options = options
         self._account = account
         self._welcome_timeout = welcome_timeout
@@ -122,13 +125,10 @@ class Dialler:
     async def dial(self, link: Link, nursery: Nursery) -> Transport:
         """Register if there is no token, then connect with it.
 
-        Raises TimeoutError after ``connect_timeout``, and what `failed` knows. Cancelled: nothing
-        is left open.
+        Raises TimeoutError after ``connect_timeout``, and the errors that `failed` converts.
+        Cancelled: nothing is left open.
         """
-        timeout = self._options.connect_timeout
-        with link.rt.move_on_after(timeout):
-            return await self._dial(link, nursery)
-        raise TimeoutError(f"it was not open within {timeout:g} s")
+        return await in_time(self._options, link, self._dial(link, nursery))
 
     async def _dial(self, link: Link, nursery: Nursery) -> Transport:
         account = self._account
@@ -141,12 +141,12 @@ class Dialler:
             except (Refused, Rejected) as exc:
                 if not _is_about_the_token(exc) or fresh or not self._reregister:
                     raise
-            log.info("%s does not accept the token: registering anew", link.uri)
+            log.info("%s rejected the token: registering again", link.uri)
             fresh, account.token = True, None
             await account.register()
 
     async def _enter_either_way(self, link: Link, nursery: Nursery) -> Transport:
-        """With the token in a header, or else, if that did not get there, in the query."""
+        """Connect with the token in a header; if that does not reach the relay, in the query."""
         account = self._account
         try:
             return await self._enter(link, nursery, account.in_query)
@@ -163,15 +163,15 @@ class Dialler:
         return transport
 
     async def _enter(self, link: Link, nursery: Nursery, in_query: bool) -> Transport:
-        gate = self.gate = Gate(link)
+        buffer = self.buffer = HandshakeBuffer(link)
         rt = link.rt
-        transport = await dial_now(self._with_token(in_query), gate, nursery, stays=_STAYS)
+        transport = await dial_now(self._with_token(in_query), buffer, nursery, stays=_STAYS)
         try:
-            close_info = await gate.first(transport, self._welcome_timeout)
+            close_info = await buffer.first(transport, self._welcome_timeout)
             if close_info is None:
                 return transport
             with suppress(OSError), rt.move_on_after(self._options.close_timeout):
-                await transport.write(())  # the answer to its close frame
+                await transport.write(())  # reply to its close frame
         except BaseException:
             transport.abort(())
             with rt.CancelScope(shield=True, deadline=rt.current_time() + CLEANUP):
@@ -192,7 +192,7 @@ class Dialler:
 
 
 def _how(close_info: CloseInfo, token: str | None) -> Exception:
-    """What a dial raises for a connection that ended before it began."""
+    """The exception of a dial whose connection ended before the first frame."""
     said = without(shown(close_info.reason), [token] if token else ())
     if close_info.by == "peer" and close_info.code == BAD_TOKEN:
         return Refused(said or "bad token")
@@ -201,7 +201,7 @@ def _how(close_info: CloseInfo, token: str | None) -> Exception:
     if close_info.by == "loss":
         return ConnectionResetError(said)
     reason = f": {said}" if said else ""
-    return ConnectionResetError(f"it was closed at once with code {close_info.code}{reason}")
+    return ConnectionResetError(f"it was closed immediately with code {close_info.code}{reason}")
 
 
 def _is_about_the_token(exc: Exception) -> bool:
@@ -209,14 +209,14 @@ def _is_about_the_token(exc: Exception) -> bool:
 
 
 def failed(uri: str, exc: Exception) -> Exception:
-    """What opening raises for what the dial failed with."""
+    """Convert an exception of a dial into the one that the user sees."""
     if isinstance(exc, VuerError):
         return exc
     if _is_about_the_token(exc):
         return bad_token(uri, str(exc), getattr(exc, "status", None))
     if isinstance(exc, Busy) or (isinstance(exc, Rejected) and exc.status == 429):
         return RateLimited(
-            f"{uri} wants fewer messages: {exc}", uri=uri, status=getattr(exc, "status", None)
+            f"rate limited by {uri}: {exc}", uri=uri, status=getattr(exc, "status", None)
         )
     if isinstance(exc, ImportError):
         return exc
@@ -236,7 +236,7 @@ def bad_token(uri: str, reason: str, status: int | None = None) -> Authenticatio
 def verdict(
     uri: str, how: CloseInfo | Exception, account: Account, reconnects: bool, reregister: bool
 ) -> VuerError | Literal["late"] | None:
-    """What an ending, or a failed dial, means for a connection; see `Connection.judge`."""
+    """Classify a failed dial or the end of a link, as `ConnectionHandler.classify_error`."""
     if isinstance(how, CloseInfo):
         if how.by != "peer":
             return None
@@ -246,7 +246,7 @@ def verdict(
             account.token = None
         elif how.code == TOO_MANY:
             if not reconnects:
-                return RateLimited(f"{uri} wants fewer messages: {shown(how.reason)}", uri=uri)
+                return RateLimited(f"rate limited by {uri}: {shown(how.reason)}", uri=uri)
             return "late"
         return None
     return "late" if isinstance(failed(uri, how), RateLimited) else None

@@ -1,4 +1,4 @@
-"""Sees every frame of a relay when it is read, in sync code: what of it is for the user."""
+"""Handles every frame from a relay as it is read, in sync code, and selects those for the user."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from .._connection.connection import Connection
 from .._connection.log_limit import LogLimit
+from .._connection.received_item import ReceivedItem
 from .._errors import ProtocolError, VuerError, renew
 from .._failures import contain
 from .account import Account
@@ -17,19 +18,19 @@ from .control import REPLIES, Control, control_in
 from .message import EVERYONE, ARCMessage, parse_message
 from .questions import Questions
 
-__all__ = ["Arrived", "Filter", "Intake", "received"]
+__all__ = ["Dispatcher", "Filter", "received"]
 
 log: logging.Logger = logging.getLogger("vuer_trio.arc")
 
-#: ids of messages, of which a second one is recognised, and characters of each; relays give 12
+#: how many message ids are remembered to drop duplicates, and how long each may be (12 is usual)
 _REMEMBERED, _LONGEST = 4096, 256
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which messages are wanted: of ``sender``, of ``type``, and those of ``predicate``.
+    """Selects messages by ``sender``, ``type`` and ``predicate``; all of them must match.
 
-    ``sender`` and ``type`` are a string, or several; None lets all through.
+    ``sender`` and ``type`` are a string or several; None matches every message.
     """
 
     sender: str | Sequence[str] | None = None
@@ -50,31 +51,21 @@ def _among(value: str | None, wanted: str | Sequence[str] | None) -> bool:
     return value == wanted if isinstance(wanted, str) else value in wanted
 
 
-class Arrived:
-    """What an inbox holds: a message, or why there is none, and its size in bytes."""
-
-    __slots__ = ("key", "message", "size")
-
-    def __init__(self, message: ARCMessage | ProtocolError, size: int) -> None:
-        self.message: ARCMessage | ProtocolError = message
-        self.size: int = size
-        self.key: object = (
-            (message.sender, message.type) if isinstance(message, ARCMessage) else object()
-        )
-
-    def __len__(self) -> int:
-        return self.size
+def _item(message: ARCMessage, size: int) -> ReceivedItem[ARCMessage]:
+    item = ReceivedItem(message, size)
+    item.key = (message.sender, message.type)
+    return item
 
 
-def received(item: Arrived) -> ARCMessage:
-    """The message in an item of an inbox. Raises ProtocolError."""
-    if isinstance(item.message, ProtocolError):
-        raise renew(item.message)
-    return item.message
+def received(item: ReceivedItem[ARCMessage | ProtocolError]) -> ARCMessage:
+    """The message in an inbox item. Raises the ProtocolError of a frame that was invalid."""
+    if isinstance(item.event, ProtocolError):
+        raise renew(item.event)
+    return item.event
 
 
-class Intake:
-    """One connection's. It outlives the links."""
+class Dispatcher:
+    """The dispatcher of one connection, kept across its links."""
 
     def __init__(
         self,
@@ -85,18 +76,19 @@ class Intake:
     ) -> None:
         self.commands: Commands = Commands(connection.rt)
         self.asks: Questions = Questions(self.ignore_count, self._give_back)
-        #: the payload of the latest welcome
+        #: the payload of the latest ``welcome``
         self.relay_info: dict[str, Any] = {}
-        #: the latest error of the relay's: code and message
+        #: the latest error from the relay: code and message
         self.last_error: Mapping[str, Any] | None = None
-        #: whose broadcasts are subscribed to, in order
+        #: the agents subscribed to, in order
         self.subscriptions = subscriptions
         #: whether this agent is subscribed to itself, to learn the ids of its questions
         self.echoes: bool = False
         #: whether the relay has ever answered a command
         self.answers: bool = False
-        #: when it last delivered anything, and how many messages the filter kept out
+        #: when the relay last delivered a message or a reply
         self.delivered_at: float = connection.rt.current_time()
+        #: how many messages the filter rejected
         self.filtered: int = 0
         self._connection = connection
         self._account = account
@@ -105,23 +97,23 @@ class Intake:
         self._reported = LogLimit(log, "errors of the relay")
 
     def ignore_count(self) -> None:
-        """If somebody waits for what may be behind a full inbox: read on, up to its bytes."""
+        """While a reply or an answer is awaited, read past a full inbox, up to its byte limit."""
         self._connection.inbox.ignore_count(bool(self.asks) or bool(self.commands))
 
     def _give_back(self, messages: Iterable[ARCMessage]) -> None:
-        """What nobody has taken goes where all goes."""
+        """Put answers that no question took into the inbox."""
         inbox = self._connection.inbox
         if inbox.closed is None:
-            inbox.extend([Arrived(message, 0) for message in messages])
+            inbox.extend([_item(message, 0) for message in messages])
 
-    def messages_received(self, messages: Sequence[Any], at: float) -> list[Arrived]:
-        """What goes into the inbox, of frames read ``at`` that time."""
-        arrived = []
+    def messages_received(self, messages: Sequence[Any], at: float) -> list[ReceivedItem[Any]]:
+        """Process frames read at time ``at``; return the items for the inbox."""
+        arrived: list[ReceivedItem[Any]] = []
         for data in messages:
             try:
                 message = parse_message(data)
             except ProtocolError as exc:
-                arrived.append(Arrived(exc, len(data)))
+                arrived.append(ReceivedItem(exc, len(data)))
                 continue
             own_id = self._account.agent_id if self._account.confirmed else None
             control = control_in(message, own_id)
@@ -130,7 +122,7 @@ class Intake:
                 continue
             self.delivered_at = at
             if self._is_for_the_user(message):
-                arrived.append(Arrived(message, len(data)))
+                arrived.append(_item(message, len(data)))
         return arrived
 
     def _is_for_the_user(self, message: ARCMessage) -> bool:
@@ -150,12 +142,12 @@ class Intake:
             and EVERYONE in message.to
             and own_id not in self.subscriptions
         ):
-            return False  # an echo that only a question wanted
+            return False  # subscribed only to learn the ids of questions
         if self._wanted is not None:
             try:
                 wanted = self._wanted(message)
             except BaseException as exc:
-                message_in_log = "the filter of %s failed; the message is let in"
+                message_in_log = "the filter of %s failed; the message is let through"
                 contain(exc, log, message_in_log, self._connection.uri)
                 return True
             if not wanted:
@@ -177,7 +169,7 @@ class Intake:
                 code = _word(payload.get("code"))
                 log.warning("%s reports an error: %s", self._connection.uri, code)
         elif kind != "pong":
-            log.debug("%s says %s, which means nothing here", self._connection.uri, _word(kind))
+            log.debug("%s sent an unknown control message, %s", self._connection.uri, _word(kind))
         if len(control.to) == 1:
             self._account.is_called(control.to[0])
 
@@ -193,12 +185,12 @@ class Intake:
                     self.echoes = False
 
     def lost(self, error: VuerError) -> None:
-        """Nothing more can be sent or received."""
+        """The connection has ended: fail pending commands and questions."""
         self.commands.fail(error)
         self.asks.fail(error)
 
 
 def _word(value: Any) -> str:
-    """A relay's code, if it looks like one: a log shows nothing else of a message."""
+    """A relay's error code or type if it looks like one: logs show nothing else of a message."""
     plain = isinstance(value, str) and len(value) <= 64 and value.replace("_", "").isalnum()
-    return str(value) if plain else "of no known kind"
+    return str(value) if plain else "(not shown)"

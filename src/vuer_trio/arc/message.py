@@ -1,4 +1,4 @@
-"""Messages on the wire of a relay: JSON texts, one object each."""
+"""ARC messages on the wire: text frames, each with one JSON object."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .._websocket.transport import Text
 
 __all__ = ["EVERYONE", "RELAY", "ARCMessage", "encode_message", "parse_message"]
 
-#: who gets a broadcast
+#: the recipient of a broadcast
 EVERYONE = "*"
-#: who answers commands
+#: the recipient of commands
 RELAY = "relay"
 
 _KNOWN = frozenset(("id", "from", "to", "payload", "ts", "type", "ref"))
-_RESERVED = frozenset(("id", "from", "ts"))  # only a relay says these
+_RESERVED = frozenset(("id", "from", "ts"))  # set by the relay only
 
 
 class ARCMessage(Mapping[str, Any]):
@@ -27,8 +27,8 @@ class ARCMessage(Mapping[str, Any]):
 
     ``id``, ``sender``, ``type`` and ``ref`` are None where the message has none, or no string;
     ``to`` is a list of agent ids, `payload` any JSON value. ``ts`` is the relay's time in
-    milliseconds. ``extra`` holds all other fields. It is a read-only mapping of the fields as they
-    came, too: ``message["from"]``, ``message.get("type", "message")``.
+    milliseconds. ``extra`` holds all other fields. It is also a read-only mapping of the received
+    fields: ``message["from"]``, ``message.get("type", "message")``.
     """
 
     __slots__ = ("_fields", "dropped_before", "id", "payload", "ref", "sender", "to", "ts", "type")
@@ -46,12 +46,12 @@ class ARCMessage(Mapping[str, Any]):
         self.to: list[str] = (
             [name for name in to if type(name) is str] if isinstance(to, list) else []
         )
-        #: messages that the inbox had no room for, since the one received before this one
+        #: messages dropped from a full inbox since the previously received one
         self.dropped_before: int = 0
 
     @property
     def extra(self) -> dict[str, Any]:
-        """The fields that the protocol does not know."""
+        """The fields that are not part of the protocol."""
         return {name: value for name, value in self._fields.items() if name not in _KNOWN}
 
     def __getitem__(self, name: str) -> Any:
@@ -83,8 +83,8 @@ def parse_message(data: bytes | bytearray) -> ARCMessage:
         fields = parse_json(str(data, "utf-8"))
     except (TooDeep, TooMany) as exc:
         error = ProtocolError(
-            f"the relay sent a message of {len(data):,} bytes that is not read: {exc}; its sender "
-            "can send a text that is parsed here, or several messages",
+            f"the relay sent a message of {len(data):,} bytes that is not parsed: {exc}; its "
+            "sender can send JSON text as a string, or several messages",
             frame=bytes(data),
         )
         error.too_large = True
@@ -102,14 +102,14 @@ def parse_message(data: bytes | bytearray) -> ARCMessage:
 
 
 def _short(exc: ValueError) -> str:
-    """Without what was parsed."""
+    """Describe the error without showing the data."""
     if isinstance(exc, json.JSONDecodeError):
         return exc.msg
     return "it is not UTF-8" if isinstance(exc, UnicodeDecodeError) else "a number is too long"
 
 
 def check_names(what: str, names: Any, example: str) -> list[str]:
-    """A list of agent ids, at least one. Raises TypeError, ValueError."""
+    """Check a list of at least one agent id. Raises TypeError, ValueError."""
     if isinstance(names, str):
         raise TypeError(must_be(what, "a list of agent ids", names, f"use {[names]!r:.80}"))
     if not isinstance(names, Sequence | set | frozenset):
@@ -128,9 +128,9 @@ def encode_message(
     payload: Any,
     message_type: str | None = None,
     ref: str | None = None,
-    extra: Mapping[str, Any] = {},  # never changed
+    extra: Mapping[str, Any] = {},  # never modified
 ) -> Text:
-    """A message for the relay. Raises EncodeError for what JSON does not have, TypeError."""
+    """Encode a message. Raises EncodeError for values that JSON cannot express, TypeError."""
     for name, value in (("message_type", message_type), ("ref", ref)):
         if value is not None and not isinstance(value, str):
             raise TypeError(must_be(name, "a str, or None", value))
@@ -149,8 +149,23 @@ def encode_message(
     return encode_fields(fields)
 
 
+def encode_outgoing(message: Mapping[str, Any]) -> tuple[list[str], Text]:
+    """Return the recipients and the encoded form of a message given as a mapping of its fields.
+
+    ``to`` and ``payload`` are required. Raises TypeError, ValueError, EncodeError.
+    """
+    if not isinstance(message, Mapping) or not {"to", "payload"} <= message.keys():
+        what = 'a mapping with at least "to" and "payload"'
+        hint = 'use {"to": ["*"], "payload": "Hello"}'
+        raise TypeError(must_be("a message", what, message, hint, secret=True))
+    fields = dict(message)
+    to = check_names("to", fields.pop("to"), '["*"]')
+    payload, kind, ref = fields.pop("payload"), fields.pop("type", None), fields.pop("ref", None)
+    return to, encode_message(to, payload, kind, ref, fields)
+
+
 def encode_fields(fields: Mapping[str, Any]) -> Text:
-    """Raises EncodeError."""
+    """Encode a message as JSON. Raises EncodeError."""
     try:
         text = _dense(fields)
         try:

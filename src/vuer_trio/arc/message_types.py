@@ -1,7 +1,8 @@
-"""The message types that agents have agreed on, each as a method."""
+"""The conventional message types, one method each."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,13 +13,14 @@ __all__ = ["MessageTypes"]
 _ALL = (EVERYONE,)
 
 
-class MessageTypes:
+class MessageTypes(ABC):
     """``await client.thought("...")`` is ``await client.send(["*"], "...", "thought")``.
 
     Each takes the payload, ``to=`` (everyone if not given), ``ref=`` and more fields. All raise as
     `ARCClient.send`.
     """
 
+    @abstractmethod
     async def send(
         self,
         to: Sequence[str],
@@ -29,46 +31,45 @@ class MessageTypes:
         **extra: Any,
     ) -> None:
         """See `ARCClient.send`."""
-        raise NotImplementedError
 
     async def thought(self, payload: Any, to: Sequence[str] = _ALL, **fields: Any) -> None:
-        """Something to share, that wants no answer."""
+        """Share something that needs no answer."""
         await self.send(to, payload, "thought", **fields)
 
     async def question(self, payload: Any, to: Sequence[str] = _ALL, **fields: Any) -> None:
-        """A question whose answers arrive as messages; `ARCClient.ask` waits for them."""
+        """Send a question whose answers arrive as messages; `ARCClient.ask` waits for them."""
         await self.send(to, payload, "question", **fields)
 
     async def answer(self, message: ARCMessage, payload: Any, **fields: Any) -> None:
-        """The answer to a question, to who asked."""
+        """Answer a question, to its sender."""
         await self.reply(message, payload, **fields)
 
     async def data(self, payload: Any, to: Sequence[str] = _ALL, **fields: Any) -> None:
-        """Something structured."""
+        """Send structured data."""
         await self.send(to, payload, "data", **fields)
 
     async def discovery(self, payload: Any, to: Sequence[str] = _ALL, **fields: Any) -> None:
-        """Who this agent is, and what it can do."""
+        """Announce this agent and what it can do."""
         await self.send(to, payload, "discovery", **fields)
 
     async def proposal(self, payload: Any, to: Sequence[str] = _ALL, **fields: Any) -> None:
-        """Something to vote on."""
+        """Propose something to vote on."""
         await self.send(to, payload, "proposal", **fields)
 
     async def vote(self, message: ARCMessage, payload: Any, **fields: Any) -> None:
-        """A vote on a proposal, to who made it."""
+        """Vote on a proposal, to its sender."""
         await self.reply(message, payload, "vote", **fields)
 
     async def query(self, payload: Any, to: Sequence[str] = _ALL, **fields: Any) -> None:
-        """A question to a machine."""
+        """Send a query to be answered by a program."""
         await self.send(to, payload, "query", **fields)
 
     async def alert(self, payload: Any, to: Sequence[str] = _ALL, **fields: Any) -> None:
-        """Something that cannot wait."""
+        """Send something urgent."""
         await self.send(to, payload, "alert", **fields)
 
     async def sync(self, payload: Any, to: Sequence[str] = _ALL, **fields: Any) -> None:
-        """State that agents are to have in common."""
+        """Send state to be shared between agents."""
         await self.send(to, payload, "sync", **fields)
 
     async def reply(
@@ -76,7 +77,7 @@ class MessageTypes:
     ) -> None:
         """Answer a message: to its sender, with its id as ``ref``.
 
-        Raises ValueError for a message that has no sender; else as `ARCClient.send`.
+        Raises ValueError for a message without a sender, and as `ARCClient.send`.
         """
         if message.sender is None:
             raise ValueError("this message has no sender to reply to")

@@ -15,14 +15,18 @@ from .message import ARCMessage
 
 __all__ = ["Ask", "Questions"]
 
+#: ended questions whose echo is still known when it comes
+_LATE_ECHOES = 1000
+
 
 @protected_methods
 class Ask:
-    """One question. Its answers name it by ``ref``: by the one it was sent with, or by the id that
-    the relay gave it, which its own echo tells.
+    """One question. The ``ref`` of an answer is the question's own ``ref`` or the id that the relay
+    gave the question, which is learned from its echo.
 
-    It is over with ``limit`` answers, or when each of ``awaited`` has answered; None for no such
-    end. What answers it later is a message like any other, and so is what nobody has taken.
+    It is complete after ``limit`` answers, or when every agent in ``awaited`` has answered; None
+    means no such condition. Later answers, and those that `answer` did not return, are received
+    like any other message.
     """
 
     def __init__(
@@ -42,6 +46,8 @@ class Ask:
         self.message_type = message_type
         self.answer_type = answer_type
         self.hides_echo = hides_echo
+        #: whether its echo has come
+        self.echoed: bool = False
         self.names: set[str] = {self.ref}
         self._owner = owner
         self._rt = rt
@@ -56,7 +62,7 @@ class Ask:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Nothing of it stays."""
+        """Close the question; answers that were not taken go to the inbox."""
         self._owner.remove(self)
         if self._answers:
             self._owner.give_back(self._answers)
@@ -67,11 +73,11 @@ class Ask:
 
     @property
     def wants_more(self) -> bool:
-        """Whether there is an answer to take, or one to wait for."""
+        """Whether there is an answer to take or to wait for."""
         return bool(self._answers) or not self._complete
 
     async def answer(self) -> ARCMessage:
-        """The next answer. Raises what ended the connection. Cancelled: none was taken."""
+        """Wait for the next answer. Raises the connection's error. Cancelled: no answer is lost."""
         while not self._answers:
             if self._error is not None:
                 raise renew(self._error)
@@ -80,7 +86,7 @@ class Ask:
         return self._answers.popleft()
 
     def put(self, message: ARCMessage) -> None:
-        """An answer has come."""
+        """Add an answer."""
         self._answers.append(message)
         if self._left is not None:
             self._left -= 1
@@ -92,7 +98,7 @@ class Ask:
             self._event.set()
 
     def fail(self, error: VuerError) -> None:
-        """No answer can come."""
+        """The connection has ended: `answer` raises ``error`` once no answer is left."""
         self._error = error
         if self._event is not None:
             self._event.set()
@@ -100,14 +106,19 @@ class Ask:
 
 @protected_methods
 class Questions:
-    """The open questions of one connection. ``notice`` is called when there are more, or fewer;
-    ``give_back`` gets the answers that nobody has taken."""
+    """The open questions of one connection.
+
+    ``notice`` is called when a question is added or removed; ``give_back`` gets the answers that a
+    question did not take.
+    """
 
     def __init__(
         self, notice: Callable[[], None], give_back: Callable[[Iterable[ARCMessage]], None]
     ) -> None:
         self.give_back = give_back
         self._by_name: dict[str, Ask] = {}
+        # Of those that have ended before their echo came, which nobody has asked for: ref, type.
+        self._late_echoes: dict[str, str] = {}
         self._notice = notice
 
     def __len__(self) -> int:
@@ -120,19 +131,27 @@ class Questions:
     def remove(self, ask: Ask) -> None:
         for name in ask.names:
             self._by_name.pop(name, None)
+        if ask.hides_echo and not ask.echoed:
+            self._late_echoes[ask.ref] = ask.message_type
+            if len(self._late_echoes) > _LATE_ECHOES:
+                del self._late_echoes[next(iter(self._late_echoes))]
         self._notice()
 
     def sees(self, message: ARCMessage, own_id: str | None) -> bool:
-        """Whether a message is part of a question: its echo, or an answer to it."""
+        """Handle a message that belongs to a question; return whether it is hidden from the user.
+
+        That is the case for answers, and for the echo of a question sent to learn its id.
+        """
         ask = self._by_name.get(message.ref) if message.ref is not None else None
         if ask is None:
-            return False
+            return self._is_late_echo(message, own_id)
         if (
             message.sender == own_id
             and own_id is not None
             and message.ref == ask.ref
             and message.type == ask.message_type
         ):
+            ask.echoed = True
             if message.id is not None:
                 ask.names.add(message.id)
                 self._by_name[message.id] = ask
@@ -142,7 +161,15 @@ class Questions:
         ask.put(message)
         return True
 
+    def _is_late_echo(self, message: ARCMessage, own_id: str | None) -> bool:
+        """Whether it is the echo of a question that has ended: nobody is to see it."""
+        late = self._late_echoes.get(message.ref or "")
+        if late is None or message.sender != own_id or message.type != late:
+            return False
+        del self._late_echoes[message.ref or ""]
+        return True
+
     def fail(self, error: VuerError) -> None:
-        """No answer can come."""
+        """The connection has ended: fail all open questions."""
         for ask in set(self._by_name.values()):
             ask.fail(error)

@@ -1,4 +1,4 @@
-"""Never more than so many messages in so many seconds: who sends more waits."""
+"""A sliding-window rate limit: sends beyond it wait their turn."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log: logging.Logger = logging.getLogger("vuer_trio.arc")
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """At most ``count`` messages in any ``per`` seconds, however they are spread."""
+    """At most ``count`` messages in any interval of ``per`` seconds."""
 
     count: int
     per: float = 60.0
@@ -38,51 +38,59 @@ class RateLimit:
 
 @protected_methods
 class Window:
-    """A sliding window: the times of the last messages, on the loop's clock.
+    """A sliding window: the times of the latest messages, on the loop's clock.
 
-    While there is no connection no message leaves: what is admitted then counts from the moment
-    when the next connection opens.
+    Messages admitted while disconnected leave, and count, when the next connection opens.
     """
 
     def __init__(
         self, rt: Runtime, limit: RateLimit, check: Callable[[], None] = lambda: None
     ) -> None:
         self._rt = rt
-        self._check = check  # raises when waiting is in vain
+        self._check = check  # raises once waiting is pointless
         self._limit = limit
         self._times: deque[float] = deque()
-        self._held = 0  # admitted while there was no connection
+        self._held = 0  # slots taken while disconnected
         self._gap = False
-        self._line: deque[Any] = deque()  # events of who waits, in order
+        self._line: deque[Any] = deque()  # the events of waiting tasks, in order
 
-    def try_admit(self) -> bool:
-        """Take a place now, if there is one and nobody waits for it."""
-        if self._line or self.wait_time() > 0:
+    def try_admit(self, places: int = 1) -> bool:
+        """Take ``places`` slots now, if they are free and nobody is waiting for one.
+
+        Returns whether they were taken. Raises ValueError for more than the limit allows at all.
+        """
+        if places > self._limit.count:
+            raise ValueError(
+                f"the rate limit admits at most {self._limit.count} messages in one step, got "
+                f"{places}; send them in several steps"
+            )
+        if self._line or self.wait_time(places) > 0:
             return False
-        self._take()
+        self._take(places)
         return True
 
-    def _take(self) -> None:
+    def _take(self, places: int) -> None:
         if self._gap:
-            self._held += 1
+            self._held += places
         else:
-            self._times.append(self._rt.current_time())
+            self._times.extend([self._rt.current_time()] * places)
 
-    def wait_time(self) -> float:
-        """Seconds until there is a place; infinite if that takes a connection first."""
+    def wait_time(self, places: int = 1) -> float:
+        """Seconds until ``places`` slots are free; infinite if that requires a connection first."""
         now, limit, times = self._rt.current_time(), self._limit, self._times
         while times and times[0] + limit.per <= now:
             times.popleft()
-        if len(times) + self._held < limit.count:
+        too_many = len(times) + self._held + places - limit.count
+        if too_many <= 0:
             return 0.0
-        return times[0] + limit.per - now if times else math.inf
+        return times[too_many - 1] + limit.per - now if too_many <= len(times) else math.inf
 
-    async def admit(self) -> None:
-        """Wait for a place, in the order of arrival. Cancelled: nothing has changed.
+    async def admit(self, places: int = 1) -> None:
+        """Wait for ``places`` slots, first come, first served. Cancelled: none is taken.
 
-        Raises what the check of a closed connection does.
+        Raises ValueError for more than the limit allows at all, and the error of ``check``.
         """
-        if self.try_admit():
+        if self.try_admit(places):
             return
         turn = self._rt.Event()
         self._line.append(turn)
@@ -90,38 +98,39 @@ class Window:
             if self._line[0] is not turn:
                 await turn.wait()
             told = False
-            while (wait := self.wait_time()) > 0:
+            while (wait := self.wait_time(places)) > 0:
                 self._check()
                 if not told:
                     told = True
-                    log.info("%s: sending waits %.1f s for its turn", self._limit, wait)
+                    log.info("%s: waiting %.1f s before sending", self._limit, wait)
                 self._line[0] = turn = self._rt.Event()
                 with self._rt.move_on_after(wait):
                     await turn.wait()
-            self._take()
+            self._take(places)
         finally:
             self._line.remove(turn)
             self.wake()
 
-    def give_back(self) -> None:
-        """Nothing came of the place that was taken last."""
-        if self._held:
-            self._held -= 1
-        elif self._times:
-            self._times.pop()
+    def give_back(self, places: int = 1) -> None:
+        """Free the ``places`` slots taken last, whose messages were not sent."""
+        for _ in range(places):
+            if self._held:
+                self._held -= 1
+            elif self._times:
+                self._times.pop()
         self.wake()
 
     def wake(self) -> None:
-        """Who is first in line looks again."""
+        """Let the first waiting task check again."""
         if self._line:
             self._line[0].set()
 
     def lost(self) -> None:
-        """There is no connection."""
+        """The connection was lost; slots taken from now on count when the next one opens."""
         self._gap = True
 
     def opened(self) -> None:
-        """There is one, and what is enqueued goes out now."""
+        """A connection has opened: messages enqueued while disconnected leave, and count, now."""
         now = self._rt.current_time()
         self._times.extend([now] * self._held)
         self._held, self._gap = 0, False

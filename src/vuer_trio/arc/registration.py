@@ -16,23 +16,23 @@ from ._errors import AgentIdTaken, InvalidAgentId, RateLimited, RegistrationErro
 
 __all__ = ["Registrar"]
 
-#: of a relay that has nothing but WebSockets on its port
+#: the answers of a relay that serves only WebSockets on its port
 _ELSEWHERE = (404, 426)
 
 
 @dataclass(frozen=True, slots=True)
 class Registrar:
-    """Asks one relay. ``urls`` are tried in order, the next one after a 404 or 426."""
+    """Registers at one relay. ``urls`` are tried in order, the next one after a 404 or 426."""
 
     urls: tuple[str, ...] = field(repr=False)
     tls: ssl.SSLContext | None = None
     verify: bool = True
     proxy: str | Literal[True] | None = field(default=None, repr=False)
-    #: what a relay may want to hear of who registers
+    #: the ``register_secret`` that some relays require
     secret: str | None = field(default=None, repr=False)
 
     async def register(self, agent_id: str | None) -> dict[str, str]:
-        """``{"agent_id": ..., "token": ...}``, with the relay's choice of an id for None.
+        """Return ``{"agent_id": ..., "token": ...}``; for None, the relay chooses the id.
 
         Raises RegistrationError, RateLimited, ConnectionFailed, and ImportError without
         ``httpx2``. Cancelled: the relay may have registered the agent.
@@ -49,7 +49,7 @@ class Registrar:
         raise _refused(url, answer, agent_id)
 
     async def stats(self) -> dict[str, Any]:
-        """What the relay says of itself at ``/stats``. Raises as `register`."""
+        """The relay's statistics from ``/stats``. Raises as `register`."""
         urls = tuple(map(_stats_url, self.urls))
         url, answer = await self._ask("GET", urls, None)
         if answer.status != 200:
@@ -82,7 +82,7 @@ class Registrar:
                 ) from None
             except OSError as exc:
                 if answered is not None:
-                    break  # nobody is at the next port: what the first one says tells more
+                    break  # the first answer tells more than an unreachable port
                 where = shown_uri(url)
                 raise ConnectionFailed(
                     f"could not ask {where}: {say_why(exc, 'an ARC relay')}", uri=where
@@ -108,7 +108,7 @@ def _refused(url: str, answer: Answer, agent_id: str | None, what: str = "token"
     told = found.get("message")
     told = f": {without(shown(told), secrets)}" if isinstance(told, str) else ""
     if status == 429:
-        error = RateLimited(f"{url} wants fewer registrations{told}", uri=url, status=status)
+        error = RateLimited(f"rate limited by {url}{told}", uri=url, status=status)
         after = answer.headers.get("retry-after", "")
         error.retry_after = float(after) if after.isdecimal() else None
         return error
@@ -121,11 +121,11 @@ def _refused(url: str, answer: Answer, agent_id: str | None, what: str = "token"
         )
     if code == "invalid_agent_id":
         return InvalidAgentId(
-            f"{url} lets no agent be {agent_id!r}{told}", status=status, code=code
+            f"{url} rejected the agent id {agent_id!r}{told}", status=status, code=code
         )
     hint = "; give register_url=" if status in (*_ELSEWHERE, 400, 405, 200) and not code else ""
     if status == 401:
-        hint = "; give the register_secret= of that relay"
+        hint = "; give the relay's register_secret="
     if 300 <= status < 400:
         hint = (
             f": it redirects to {shown_uri(answer.headers.get('location', ''))!r}; write that URL"

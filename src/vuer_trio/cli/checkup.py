@@ -1,4 +1,4 @@
-"""The doctor's steps: from a URI to the first event of a Vuer server, one layer after another."""
+"""The doctor's steps: from a URI to the first event of a Vuer server, layer by layer."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from .statuses import CommandFailed, Status
 
 __all__ = ["Checkup", "Finding"]
 
-#: answers of a server that may have a WebSocket at another path
+#: statuses of a server that may have a WebSocket at another path
 _NOT_HERE = (200, 301, 302, 303, 307, 308, 400, 404, 405, 410, 426, 500, 501)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Of one step. ``outcome`` is "ok", "warning" or "FAILED"; ``seconds`` without the probes."""
+    """The result of a step: "ok", "warning" or "FAILED". ``seconds`` excludes later probes."""
 
     step: str
     outcome: str
@@ -57,16 +57,16 @@ class _Failed(Exception):
         self.outcome = outcome
 
 
-#: a step: it returns what it found, or raises; then what explains that is asked
+#: a step: its name, a function that returns a result or raises, and one that explains the error
 _Step = tuple[
     str, Callable[[], Awaitable[str]], Callable[[BaseException | None], Awaitable[Found]] | None
 ]
 
 
 class Checkup:
-    """``steps`` are to be taken in order, by `take`, until one has failed.
+    """Runs ``steps`` in order, each by `take`, until one has failed.
 
-    ``text`` is a URI, or what was meant as one. Inside ``async with``, which closes all.
+    ``text`` should be a URI, but may be invalid. Use it in ``async with``, which closes everything.
     """
 
     def __init__(self, text: str, args: argparse.Namespace) -> None:
@@ -87,7 +87,7 @@ class Checkup:
 
     @property
     def steps(self) -> list[str]:
-        """Their names, as far as they are known."""
+        """The names of the steps known so far."""
         return [name for name, _, _ in self._steps()]
 
     def _steps(self) -> list[_Step]:
@@ -103,7 +103,7 @@ class Checkup:
         ]
 
     async def take(self, name: str) -> Finding:
-        """Take one step. Cancelled: the checkup is of no more use."""
+        """Run one step. Cancelled: the checkup cannot be continued."""
         check, explain = next((c, e) for n, c, e in self._steps() if n == name)
         began = trio.current_time()
         outcome, found, trouble = "ok", Found(""), None
@@ -196,9 +196,9 @@ class Checkup:
                 headers=self._headers or None,
                 connect_timeout=self._timeout * 2,  # the step has its own limit
             )
-        except ValueError as exc:  # of the environment
+        except ValueError as exc:  # an invalid environment variable
             raise CommandFailed(str(exc), Status.USAGE) from exc
-        # In a system task: no scope of this step's may hold a nursery that outlives it.
+        # In a system task, because the connection outlives the scopes of this step.
         await client.connect()
         self._stack.push_async_callback(client.aclose)
         self._client = client
@@ -228,7 +228,7 @@ class Checkup:
         except ConnectionClosed as exc:
             if not exc.normal:
                 raise _Failed(closed(exc.code, exc.reason)) from None
-            # It said goodbye: there may be events before that.
+            # A normal close: there may be events before it.
         return "the server has read it"
 
     async def _receive(self) -> str:
@@ -250,7 +250,7 @@ class Checkup:
 
 
 def _leaves(error: BaseException | None) -> list[OSError]:
-    """The system's own errors in what an attempt at several addresses has raised."""
+    """The OSErrors raised by attempts at several addresses."""
     if error is None:
         return []
     inside = error.__cause__ if isinstance(error.__cause__, OSError | BaseExceptionGroup) else error

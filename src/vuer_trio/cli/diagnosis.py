@@ -1,6 +1,6 @@
-"""What the doctor says: from what was found to what it means and what to do.
+"""The doctor's diagnosis: what a failure means, and what to do.
 
-No network here: each function gets facts, and returns what happened and an advice.
+No I/O: each function takes facts, and returns an explanation and advice.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ __all__ = [
     "with_address",
 ]
 
-#: what Vuer servers listen on unless they are told otherwise
+#: the default port of Vuer servers
 VUER_PORT = 8012
 
 _DISTRUST = (
     "If it is yours: trust it with --ca-cert FILE (in a program: ssl_context=), or do without the "
     "check with --insecure (ssl_verify=False)."
 )
-_ELSEWHERE = "Wrong port? This one is something else's. Look up the one that the server printed."
+_ELSEWHERE = "Wrong port? Another program uses this one. Look up the one that the server printed."
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What happened, in few words, and what to do about it."""
+    """A short description of the failure, and advice."""
 
     what: str
     advice: str = ""
@@ -46,10 +46,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a server answered to a request for a WebSocket, as far as it is HTTP.
+    """A server's answer to a WebSocket handshake.
 
-    ``status`` None: it is not, and ``raw`` is how it begins; empty: it hung up. ``headers`` have
-    lower-case names.
+    If ``status`` is None it is not HTTP: then ``raw`` is its beginning, empty if the server hung
+    up. The names in ``headers`` are in lower case.
     """
 
     status: int | None
@@ -60,7 +60,7 @@ class Reply:
 def with_address(
     address: Address, *, secure: bool | None = None, port: int | None = None, resource: str = ""
 ) -> str:
-    """The same URI, some of it changed, as it may be shown."""
+    """Return the URI with some parts changed, without secrets."""
     secure = address.secure if secure is None else secure
     port = address.port if port is None else port
     host = f"[{address.host}]" if ":" in address.host else address.host
@@ -73,7 +73,7 @@ def with_address(
 
 
 def dns_failed(address: Address, why: str) -> Found:
-    """The name of the host is not known."""
+    """The host name was not resolved."""
     advice = "Is the name spelled right? Try the address in digits: ws://192.168.0.10:8012."
     if address.host.endswith(".local"):
         advice += " Names in .local need mDNS (avahi, Bonjour) here, and at that machine."
@@ -83,7 +83,7 @@ def dns_failed(address: Address, why: str) -> Found:
 
 
 def port_failed(address: Address, why: str, refused: bool, vuer_port_open: bool) -> Found:
-    """The host is known, but gave no connection at the port."""
+    """The host name was resolved, but the port refused or ignored the connection."""
     what = f"port {address.port}: {why}"
     if vuer_port_open:
         here = with_address(address, port=VUER_PORT)
@@ -166,9 +166,9 @@ def tls_failed(address: Address, error: BaseException | None, plain: Reply | Non
 def handshake_failed(
     address: Address, failure: str, reply: Reply | None, tls: bool, at_root: bool
 ) -> Found:
-    """There is a stream, but no WebSocket in it.
+    """The stream is open, but the WebSocket handshake failed.
 
-    ``failure``: what the client says of it. ``reply``: to another request; None: nothing came.
+    ``failure``: the client's error. ``reply``: the answer to another request, None without one.
     ``tls``: the port of a ws:// URI speaks TLS. ``at_root``: there is a WebSocket at the path /.
     """
     if tls:
@@ -179,9 +179,9 @@ def handshake_failed(
     if reply is None:
         return Found(
             "the server took the connection, and says nothing",
-            "It listens, but does not answer: a program that hangs, or is stopped in a debugger; "
-            "one that speaks no HTTP; or a proxy whose server is away. Look at the server, and "
-            "start it again.",
+            "It listens, but does not answer: a program that hangs or is stopped in a debugger, "
+            "one that does not speak HTTP, or a proxy whose server is down. Check the server, and "
+            "restart it.",
         )
     if reply.status is None:
         if not reply.raw:
@@ -217,14 +217,16 @@ def _refused(address: Address, reply: Reply) -> Found:
             )
         case 301 | 302 | 303 | 307 | 308:
             where = shown_uri(reply.headers.get("location", "somewhere else"))
-            return Found(what, f"It sends clients on to {where}: use that address, with ws or wss.")
+            return Found(
+                what, f"It redirects clients to {where}: use that address, with ws or wss."
+            )
         case 401 | 407:
-            return Found(what, "It wants to know who you are: --header 'Authorization: Bearer ...'")
+            return Found(what, "It needs authentication: --header 'Authorization: Bearer ...'")
         case 403:
             return Found(
                 what,
-                "It does not let this client in: a missing token, or an Origin that it does not "
-                "allow (origins= and hosts= of a vuer-trio server).",
+                "It rejects this client: a missing token, or an Origin that it does not allow "
+                "(origins= and hosts= of a vuer-trio server).",
             )
         case 404 if address.resource != "/":
             return Found(
@@ -233,12 +235,12 @@ def _refused(address: Address, reply: Reply) -> Found:
                 "that is not a Vuer server, or another path. A Vuer server's is /.",
             )
         case 429:
-            return Found(what, "It has had too many requests: wait, and try again.")
+            return Found(what, "It has received too many requests: wait, then try again.")
         case 502 | 504:
-            return Found(what, "A proxy answers, and the server behind it is away: start that.")
+            return Found(what, "A proxy answers, but the server behind it is down: start it.")
         case 503:
             return Found(
-                what, "It is going away, or has as many sessions as it takes (max_sessions)."
+                what, "It is shutting down, or has reached its limit of sessions (max_sessions)."
             )
         case _ if status >= 500 and status != 501:
             return Found(what, "The server has failed; its output says why.")
@@ -252,21 +254,21 @@ def _refused(address: Address, reply: Reply) -> Found:
 # ---- Vuer
 
 _CODES = {
-    1001: "the server is going away, or being restarted",
-    1002: "it takes what it got for broken",
-    1003: "it takes no binary messages: it is not a Vuer server",
-    1006: "the connection broke, without a goodbye: the server has failed, or a proxy cut it",
-    1007: "it takes INIT for broken: it is not a Vuer server",
+    1001: "the server is shutting down or restarting",
+    1002: "it received something that it considers invalid",
+    1003: "it does not accept binary messages: it is not a Vuer server",
+    1006: "the connection broke without a close frame: the server failed, or a proxy cut it",
+    1007: "it considers INIT invalid: it is not a Vuer server",
     1008: "it does not allow this client",
     1009: "INIT is too large for it: it is not a Vuer server",
     1011: "the server has failed; its output says why",
-    1012: "it is being restarted",
+    1012: "it is restarting",
     1013: "it is overloaded",
 }
 
 
 def closed(code: int, reason: str) -> Found:
-    """It ended the connection after INIT."""
+    """The server closed the connection after INIT."""
     told = f": {printable(reason)}" if reason else ""
     what = f"the server closed the connection with {code}{told}"
     if code in (1000, 1005):
@@ -280,24 +282,24 @@ def closed(code: int, reason: str) -> Found:
 
 
 def silent_after_init(seconds: float) -> Found:
-    """It answers no ping."""
+    """The server does not answer a ping."""
     return Found(
-        f"the server took INIT, and has not answered a ping for {seconds:g} s",
-        "Its event loop is blocked (time.sleep, a long computation), or it does not read; look "
-        "at what the server's program is doing.",
+        f"the server received INIT, but has not answered a ping for {seconds:g} s",
+        "Its event loop is blocked (time.sleep, a long computation), or it does not read; check "
+        "what the server's program is doing.",
     )
 
 
 def no_vuer(what: str) -> Found:
-    """It speaks WebSocket, and something else in it."""
+    """It is a WebSocket server, but does not speak the Vuer protocol."""
     return Found(what, "This is a WebSocket server, but not a Vuer server. Wrong port or path?")
 
 
 def no_event(seconds: float, names: Sequence[str] = ("spawn", "bind")) -> Found:
-    """All is well, but nothing came: which may be as it should."""
+    """The connection works, but no event came, which may be intended."""
     said = " or ".join(f"@app.{name}" for name in names)
     return Found(
         f"none within {seconds:g} s",
         f"That may be right: a server sends what its {said} function does. If you expected a "
-        "scene: does it have one, and do its filters match a client of Python's?",
+        "scene: does it have one, and do its filters match a Python client?",
     )

@@ -9,7 +9,7 @@ import textwrap
 
 from .._client.options import DEFAULT_URI
 from .checkup import Checkup, Finding
-from .connection import add_connection
+from .connection import add_connection, add_uri
 from .output import Output, Part, plain_text
 from .statuses import Status
 
@@ -17,24 +17,19 @@ __all__ = ["DESCRIPTION", "HELP", "add_arguments", "endless", "run"]
 
 HELP = "find out why there is no connection"
 DESCRIPTION = """\
-Go the way to a server step by step (DNS, TCP, TLS, the opening handshake, INIT, the first event),
-time each step, and say of the first that fails what it means and what to do.
+Connect to a server step by step (DNS, TCP, TLS, the opening handshake, INIT, the first event), time
+each step, and explain the first that fails and what to do about it.
 
   vuer-trio doctor wss://robot.local:8012
 
-A server that sends no event within the timeout is only warned of."""
+A server that sends no event within the timeout is only a warning."""
 
-_STYLES = {"ok": "green", "warning": "yellow", "FAILED": "bold red"}
+_STYLES = {"ok": "green", "warning": "bold magenta", "FAILED": "bold red"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See `Command`."""
-    parser.add_argument(
-        "uri",
-        nargs="?",
-        metavar="URI",
-        help=f"ws://host:port or wss://... (default: VUER_CLIENT_URI, else {DEFAULT_URI})",
-    )
+    add_uri(parser, of=str)  # what is wrong with it is found out below
     parser.add_argument("--json", action="store_true", help="one JSON object for each step")
     add_connection(parser)
     parser.set_defaults(timeout=5.0)
@@ -71,13 +66,22 @@ def _advise(advice: str, out: Output) -> None:
     _tell(("what to do   ", "bold"), text=advice, out=out)
 
 
+#: columns for a text beside its head; with fewer it is below
+_NARROW = 30
+
+
 def _tell(*head: Part, text: str, out: Output) -> None:
-    """``head`` and ``text``: on one line in a pipe, wrapped beside the head at a terminal."""
+    """Print ``head`` and ``text``: on one line to a pipe, wrapped beside the head at a terminal, or
+    below it at a narrow one."""
+    if not out.terminal:
+        return out.line(*head, text)
     indent = len(plain_text(head))
-    width = max(out.width - indent, 30) if out.terminal else len(text) + 1
-    first, *rest = textwrap.wrap(text, width, break_on_hyphens=False) or [""]
-    out.line(*head, first)
-    for line in rest:
+    below = out.width - indent < _NARROW
+    if below:
+        indent = 2
+    lines = textwrap.wrap(text, max(out.width - indent, 10), break_on_hyphens=False) or [""]
+    out.line(*head, "" if below else lines.pop(0))
+    for line in lines:
         out.line(" " * indent, line)
 
 

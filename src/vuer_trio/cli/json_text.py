@@ -1,11 +1,12 @@
-"""Events as JSON and back, without loss.
+"""Lossless conversion of events to JSON and back.
 
-JSON has no bytes, and no infinity. What it lacks is an object with one key that begins with "$":
+JSON has no bytes and no infinity. Such values become objects with a single key that begins with
+"$":
 
     {"$bytes": "iVBORw0="}        bytes, in base64
     {"$float": "nan"}             nan, inf or -inf
-    {"$ext": [5, "AAA="]}         another type of msgpack's: its number, its bytes
-    {"$map": [["$bytes", 1]]}     a map that would be taken for one of these
+    {"$ext": [5, "AAA="]}         another msgpack ext type: its number and its data
+    {"$map": [["$bytes", 1]]}     a map that would be mistaken for one of these
 """
 
 from __future__ import annotations
@@ -22,21 +23,21 @@ from .statuses import CommandFailed, Status
 __all__ = ["BadJSON", "brief", "dump", "load", "printable"]
 
 _MARKS = frozenset(("$bytes", "$float", "$ext", "$map"))
-_TIMESTAMP = -1  # the ext type of msgpack's own timestamps
+_TIMESTAMP = -1  # msgpack's ext type for timestamps
 
 
 class BadJSON(CommandFailed):
-    """Text that is not JSON, or a mark with something wrong in it; it says where."""
+    """Text that is not JSON, or an invalid "$" object; the message says where."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, Status.USAGE)
 
 
-# ---- out
+# ---- encoding
 
 
 def dump(value: Any) -> str:
-    """One line of ASCII. Raises RecursionError for what is nested some hundred levels deep."""
+    """Encode as one line of ASCII. Raises RecursionError for deeply nested data."""
     return json.dumps(_marked(value), allow_nan=False, separators=(",", ":"))
 
 
@@ -58,11 +59,11 @@ def _marked(value: Any) -> Any:
     return [_marked(item) for item in value]
 
 
-# ---- in
+# ---- decoding
 
 
 def load(text: str, where: str) -> Any:
-    """The data in one JSON text. ``where`` it stands begins what BadJSON says."""
+    """Decode a JSON text. Messages of BadJSON start with ``where``."""
     try:
         value = json.loads(text)
     except json.JSONDecodeError as exc:
@@ -73,7 +74,7 @@ def load(text: str, where: str) -> Any:
         raise BadJSON(f"{where}, {place}: {exc.msg}: {shown!r}{_hint(text)}") from None
     except RecursionError:
         raise BadJSON(f"{where}: nested too deeply") from None
-    except ValueError as exc:  # a number of thousands of digits
+    except ValueError as exc:  # a number with thousands of digits
         raise BadJSON(f"{where}: {exc}") from None
     try:
         return _unmarked(value, "")
@@ -133,21 +134,21 @@ def _bytes(text: str, path: str) -> bytes:
         raise ValueError(f"{path}: not base64: {exc}") from None
 
 
-# ---- for people
+# ---- display
 
-#: characters of a name that a peer has chosen
+#: maximum characters to show of a name chosen by a peer
 NAME = 100
 
 
 def printable(text: str, limit: int | None = None) -> str:
-    """What a peer sent, as it may reach a terminal: one line, and nothing moves the cursor; cut
-    off after ``limit`` characters."""
+    """Make a peer's text safe for a terminal: one line, control characters escaped, and cut off
+    after ``limit`` characters."""
     cut = text if limit is None or len(text) <= limit else f"{text[:limit]}…"
     return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in cut)
 
 
 def brief(value: Any, limit: int | None = None) -> str:
-    """A value on one line, bytes by their number only; cut off after ``limit`` characters."""
+    """Format a value on one line, bytes as their count; cut off after ``limit`` characters."""
     parts: list[str] = []
     _pieces(value, parts, math.inf if limit is None else limit)
     text = "".join(parts)
@@ -155,7 +156,7 @@ def brief(value: Any, limit: int | None = None) -> str:
 
 
 def _pieces(value: Any, parts: list[str], room: float) -> float:
-    """Append until ``room`` characters are used up; what is left of it."""
+    """Append to ``parts`` until ``room`` characters are used; return the rest of ``room``."""
     if isinstance(value, dict):
         marks = "{}"
     elif isinstance(value, list | tuple) and not isinstance(value, ExtType):
@@ -167,7 +168,7 @@ def _pieces(value: Any, parts: list[str], room: float) -> float:
     parts.append(marks[0])
     comma = ""
     for item in value:
-        if room < 0:  # a mesh has millions
+        if room < 0:  # a mesh has millions of values
             break
         parts.append(comma)
         room -= len(comma)

@@ -1,4 +1,4 @@
-"""``vuer-trio listen``: what a server sends, as it comes."""
+"""``vuer-trio listen``: the events of a server, as they arrive."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .._errors import ConnectionClosed, ProtocolError
 from ..events import ServerEvent, canonical
 from .connection import add_connection, add_uri, connected, count, seconds
 from .json_text import NAME, brief, dump, printable
-from .output import Output, Part, plain_text
+from .output import Output, Part
 from .rates import Rates
 from .statuses import CommandFailed, Status
 
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 
 __all__ = ["DESCRIPTION", "HELP", "add_arguments", "endless", "run"]
 
-HELP = "show the events of a server as they come"
+HELP = "show the events of a server as they arrive"
 DESCRIPTION = """\
-Show the events of a server as they come, and how many of each type a second.
+Show the events of a server as they arrive, and the rate of each type.
 
   vuer-trio listen ws://localhost:8012 --etype UPDATE --etype UPSERT
   vuer-trio listen --json --count 100 > events.jsonl
 
-It ends with Ctrl-C, with --count or --seconds, or when the server closes the connection.
-The rates are shown below the events at a terminal, and at the end on stderr."""
+It ends on Ctrl-C, after --count or --seconds, or when the server closes the connection. The rates
+are shown below the events at a terminal, and on stderr at the end."""
 
-#: seconds between two pictures of the rates
+#: seconds between updates of the rates
 _REFRESH = 0.25
-#: events that are written in one go
+#: maximum events per write
 _BATCH = 64
-#: types whose rates are shown while it runs
+#: number of types whose rates are shown while it runs
 _ROWS = 8
 
 
@@ -55,10 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help='one JSON object a line; bytes are {"$bytes": base64}'
     )
-    parser.add_argument("--count", type=count, metavar="N", help="end after so many events")
-    parser.add_argument("--seconds", type=seconds, metavar="S", help="end after this time")
+    parser.add_argument("--count", type=count, metavar="N", help="end after N events")
+    parser.add_argument("--seconds", type=seconds, metavar="TIME", help="end after this time")
     parser.add_argument("--full", action="store_true", help="do not cut long lines at a terminal")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no rates, no remarks")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no rates, no messages")
     add_connection(parser)
 
 
@@ -79,7 +79,7 @@ class _Listening:
         self._rates = Rates(trio.current_time())
         self._wanted = [canonical(etype) for etype in args.etype]
         self._left = math.inf if args.count is None else args.count
-        self._broken = 0  # frames
+        self._broken = 0  # frames that are not events
 
     async def run(self) -> int:
         if self._out.error_terminal and not self._args.quiet:
@@ -89,7 +89,7 @@ class _Listening:
         try:
             with trio.move_on_after(limit):
                 return await self._receive()
-            return self._finished("the time is over", Status.LATE)
+            return self._finished("time limit reached", Status.LATE)
         except ConnectionClosed as exc:
             if not exc.normal:
                 raise
@@ -111,7 +111,7 @@ class _Listening:
         for line in self._rates.summary(trio.current_time()):
             self._out.remark(line)
         if self._broken:
-            many = "frame was no event" if self._broken == 1 else "frames were no events"
+            many = "frame was not an event" if self._broken == 1 else "frames were not events"
             self._out.remark(f"{self._broken:,} {many}")
 
     async def _receive(self) -> int:
@@ -154,23 +154,23 @@ class _Listening:
             self._left -= 1
             self._rates.add(printable(event.etype, NAME))
             lines.append(self._line(event))
-        self._out.finished = not self._left  # the reader may go as soon as it has this
+        self._out.finished = not self._left  # the reader may exit as soon as it has this
         if self._out.terminal:
             self._out.lines(lines)
         elif lines:
-            await self._out.write_text("".join(f"{plain_text(line)}\n" for line in lines))
+            await self._out.write_text("".join(f"{self._out.text(line)}\n" for line in lines))
 
     def _line(self, event: ServerEvent) -> list[Part]:
         try:
             if self._args.json:
                 return [dump(event.raw)]
             cut = self._out.terminal and not self._args.full
-            return _shown(event, self._out.width if cut else None)
+            return _shown(event, self._out.width if cut else None, self._out.ellipsis)
         except RecursionError:
             return [printable(event.etype, NAME), " (nested too deeply to be shown)"]
 
     def _picture(self, now: float) -> Table:
-        """The rates, as they are now."""
+        """The current rates."""
         from rich.table import Table
 
         rates = self._rates.now(now)
@@ -181,14 +181,14 @@ class _Listening:
         heads = [self._out.styled(text, "dim") for text in ("type", "events", "rate")]
         table.add_row(*heads)
         for etype, n in self._rates.counts.most_common(_ROWS):
-            table.add_row(self._out.styled(etype, "cyan"), f"{n:,}", f"{rates[etype]:.1f}/s")
+            table.add_row(self._out.styled(etype, "bold"), f"{n:,}", f"{rates[etype]:.1f}/s")
         if (more := len(self._rates.counts) - _ROWS) > 0:
             table.add_row(f"and {more:,} more", "", "")
         return table
 
 
-def _shown(event: ServerEvent, width: int | None) -> list[Part]:
-    """Time of arrival, type, data, and whatever else the event holds."""
+def _shown(event: ServerEvent, width: int | None, ellipsis: str) -> list[Part]:
+    """Format an event: time of arrival, type, data and other fields."""
     raw: dict[str, Any] = dict(event.raw)
     time = datetime.now().strftime("%H:%M:%S.%f")[:-3]
     etype = printable(raw.pop("etype"), NAME)
@@ -199,12 +199,12 @@ def _shown(event: ServerEvent, width: int | None) -> list[Part]:
     room = None if width is None else max(width - len(head) - len(rest), 16)
     tail = f"{brief(body, room)}{rest}"
     if width is not None:
-        tail = _cut(tail, width - len(head))
-    return [(f"{time}  ", "dim"), (f"{etype:<8}", "bold cyan"), f"  {tail}"]
+        tail = _cut(tail, width - len(head)).replace("…", ellipsis)
+    return [(f"{time}  ", "dim"), (f"{etype:<8}", "bold"), f"  {tail}"]
 
 
 def _cut(text: str, width: int) -> str:
-    """What fits into so many columns; some characters take two."""
+    """Cut text to ``width`` columns; some characters take two."""
     from rich.cells import cell_len, set_cell_size
 
     return text if cell_len(text) <= width else set_cell_size(text, max(0, width - 1)) + "…"

@@ -1,7 +1,7 @@
-"""Where a command writes: lines on stdout, remarks on stderr; in colours at a terminal only.
+"""The output of a command: lines on stdout, messages on stderr, with colours where they are wanted.
 
-What goes into a pipe is plain, and written by `os.write`: nobody holds a lock when the program
-leaves while a reader stands still.
+Output to a pipe is written with `os.write`, so that no lock is held if the program exits while the
+reader of the pipe is stuck. It has no colours unless somebody asks for them.
 """
 
 from __future__ import annotations
@@ -16,46 +16,59 @@ from typing import TYPE_CHECKING, TextIO
 
 import trio
 
+from .._command_line.colours import Part, ansi, coloured, is_terminal, plain_text
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.live import Live
+    from rich.table import Table
     from rich.text import Text
 
 __all__ = ["Output", "Part", "PipeClosed", "mode_of", "plain_text"]
 
-#: seconds for the reader of a pipe to take a last line
+#: seconds for the reader of a pipe to accept the last output
 _PATIENCE = 1.0
-#: text, or text and a style of rich's
-Part = str | tuple[str, str]
 
 
 class PipeClosed(Exception):
-    """Nobody reads stdout any more."""
+    """The reader of stdout has closed the pipe."""
 
 
 class Output:
-    """Stdout and stderr.
+    """Writes to stdout and stderr.
 
-    ``terminal`` and ``error_terminal``: whether they are terminals. Writing to stdout raises
-    PipeClosed when its reader has gone.
+    ``terminal`` and ``error_terminal`` tell whether these are terminals. Writing to stdout raises
+    PipeClosed when its reader has closed it. ``color`` is the value of ``--color``; if ``quiet``,
+    there are no remarks and no progress, only errors.
     """
 
-    def __init__(self) -> None:
-        self.terminal: bool = _is_terminal(sys.stdout)
-        self.error_terminal: bool = _is_terminal(sys.stderr)
-        #: NO_COLOR, see no-color.org
-        self._styled = not os.environ.get("NO_COLOR")
-        #: whether the reader of stdout has gone: then there is nothing to be said any more
+    def __init__(self, color: str = "auto", *, quiet: bool = False) -> None:
+        self.terminal: bool = is_terminal(sys.stdout)
+        self.error_terminal: bool = is_terminal(sys.stderr)
+        self.quiet: bool = quiet
+        #: of stdout, and of stderr
+        self._coloured = (coloured(sys.stdout, color), coloured(sys.stderr, color))
+        #: whether the reader of stdout has closed it: then no messages are printed either
         self.abandoned: bool = False
-        #: whether all has been written: then its reader may go, and the command still succeeds
+        #: whether everything has been written: then a closed pipe is not a failure
         self.finished = False
         self._live = False
         self._consoles: dict[bool, Console] = {}
 
     @property
     def width(self) -> int:
-        """Columns of the terminal."""
+        """The number of columns of the terminal."""
         return self._console(False).width
+
+    @property
+    def ellipsis(self) -> str:
+        """Stands for what is cut off, in one column."""
+        return "…" if _has_unicode(sys.stdout) else "~"
+
+    @property
+    def error_width(self) -> int:
+        """The number of columns of the terminal that stderr is."""
+        return self._console(True).width
 
     # ---- stdout
 
@@ -64,18 +77,26 @@ class Output:
         if self.terminal:
             self._print(False, parts)
         else:
-            self._write(plain_text(parts) + "\n")
+            self._write(self.text(parts) + "\n")
+
+    def text(self, parts: Iterable[Part]) -> str:
+        """The text of a line for `write_text`, with colours if they are wanted in a pipe."""
+        return ansi(parts) if self._coloured[False] else plain_text(parts)
 
     def lines(self, lines: Sequence[Sequence[Part]]) -> None:
-        """Print several lines in one go, at a terminal."""
+        """Print several lines at once, at a terminal."""
         if lines:
             parts = [part for line in lines for part in (*line, "\n")]
             self._print(False, parts[:-1])
 
-    async def write_text(self, text: str) -> None:
-        """Write text that may be long to a stdout that may be a pipe that nobody empties.
+    def table(self, table: Table) -> None:
+        """Print a table, at a terminal."""
+        self._console(False).print(table, soft_wrap=False)
 
-        Cancelled: what has begun is finished, if the reader takes it within a second.
+    async def write_text(self, text: str) -> None:
+        """Write text, which may be long, to stdout, which may be a pipe with a stuck reader.
+
+        Cancelled: the current write is finished if the reader accepts it within a second.
         """
         written = threading.Event()
 
@@ -100,14 +121,19 @@ class Output:
             raise PipeClosed from None
 
     @contextmanager
-    def live(self) -> Iterator[Live | None]:
-        """A changing text below the lines, at a terminal: ``live.update(what, refresh=True)``."""
+    def live(self, *, screen: bool = False) -> Iterator[Live | None]:
+        """Text that changes below the lines of a terminal: ``live.update(text, refresh=True)``.
+
+        With ``screen`` it has the whole terminal, which shows again afterwards what it showed
+        before. None where there is no terminal, or one that can do nothing.
+        """
         if not self.terminal or self._console(False).is_dumb_terminal:
             yield None
             return
         from rich.live import Live
 
-        with Live(console=self._console(False), auto_refresh=False, transient=True) as live:
+        console = self._console(False)
+        with Live(console=console, auto_refresh=False, transient=not screen, screen=screen) as live:
             self._live = True
             try:
                 yield live
@@ -115,65 +141,83 @@ class Output:
                 self._live = False
 
     def styled(self, text: str, style: str) -> Text:
-        """For what `live` shows."""
+        """Styled text for `live`."""
         from rich.text import Text
 
-        return Text(text, style if self._styled else "")
+        return Text(text, style if self._coloured[False] else "")
 
     # ---- stderr
 
     def remark(self, *parts: Part) -> None:
+        """Print one line on stderr, unless ``--quiet``."""
+        if not self.quiet:
+            self.report(*parts)
+
+    def report(self, *parts: Part) -> None:
         """Print one line on stderr."""
         if self.error_terminal:
-            # What `live` shows has to make room for it.
+            # `live` must move its text to make room.
             self._print(not self._live, parts)
         elif sys.stderr is not None:
+            text = ansi(parts) if self._coloured[True] else plain_text(parts)
             try:
-                _write_all(sys.stderr, plain_text(parts) + "\n")
+                _write_all(sys.stderr, text + "\n")
             except OSError:
-                return  # nobody is there to be told
+                return  # stderr is closed
 
     def end_line(self) -> None:
-        """After a Ctrl-C, which the terminal has shown where the cursor was."""
+        """Start a new line after a Ctrl-C, which the terminal shows as ^C at the cursor."""
         if self.error_terminal and not self._live:
-            self.remark()
+            self.report()
 
     def complain(self, text: str) -> None:
-        """Say on stderr what is wrong."""
-        self.remark(("vuer-trio: ", "bold red"), text)
+        """Print an error on stderr, at a terminal wrapped between words."""
+        parts = (("vuer-trio: ", "bold red"), text)
+        if self.error_terminal:
+            self._print(not self._live, parts, wrap=True)
+        else:
+            self.report(*parts)
 
     @contextmanager
     def working(self, text: str) -> Iterator[Callable[[str], None]]:
-        """A spinner on stderr while something takes long, at a terminal; the function changes
-        its text."""
-        if not self.error_terminal or self._console(True).is_dumb_terminal:
+        """Show a spinner on stderr, at a terminal. Yields a function that changes its text."""
+        if self.quiet or not self.error_terminal or self._console(True).is_dumb_terminal:
             yield lambda text: None
             return
-        style = "cyan" if self._styled else "none"
-        with self._console(True).status(text, spinner_style=style) as status:
-            yield status.update
+        style = "cyan" if self._coloured[True] else "none"
+        spinner = "dots" if _has_unicode(sys.stderr) else "line"
+        from rich.text import Text
+
+        # Not as a str: that would be markup, in spite of `markup=False`, and a path may have [/x].
+        console = self._console(True)
+        with console.status(Text(text), spinner=spinner, spinner_style=style) as status:
+            yield lambda text: status.update(Text(text))
 
     def saving(self, text: str) -> AbstractContextManager[Callable[[str], None]]:
-        """As `working`, but only while stdout goes to a file: else it shows how far things are."""
+        """Like `working`, but only if stdout is not a terminal, where output shows the progress."""
         kept = not self.terminal and stat.S_ISREG(mode_of(sys.stdout))
         return self.working(text) if kept else nullcontext(lambda text: None)
 
-    # ---- inside
+    # ---- internals
 
-    def _print(self, error: bool, parts: Sequence[Part]) -> None:
+    def _print(self, error: bool, parts: Sequence[Part], *, wrap: bool = False) -> None:
         from rich.text import Text
 
-        text = Text(plain_text(parts)) if not self._styled else Text.assemble(*parts)
-        self._console(error).print(text)
+        styled = self._coloured[error]
+        text = Text.assemble(*parts) if styled else Text(plain_text(parts))
+        self._console(error).print(text, soft_wrap=not wrap)
 
     def _console(self, error: bool) -> Console:
         if error not in self._consoles:
             from rich.console import Console
 
+            styled = self._coloured[error]
             self._consoles[error] = Console(
                 file=sys.stderr if error else sys.stdout,
                 force_terminal=self.error_terminal if error else self.terminal,
-                no_color=not self._styled,
+                # colours for a dumb terminal, or in spite of NO_COLOR: somebody has asked for them
+                color_system="standard" if styled and _is_dumb() else "auto",
+                no_color=not styled,
                 markup=False,
                 highlight=False,
                 emoji=False,
@@ -182,20 +226,17 @@ class Output:
         return self._consoles[error]
 
 
-def plain_text(parts: Iterable[Part]) -> str:
-    """Without the styles."""
-    return "".join(part if isinstance(part, str) else part[0] for part in parts)
+def _is_dumb() -> bool:
+    return os.environ.get("TERM", "") in ("dumb", "unknown")
 
 
-def _is_terminal(file: TextIO | None) -> bool:
-    try:
-        return file is not None and file.isatty()
-    except ValueError:  # it is closed
-        return False
+def _has_unicode(file: TextIO | None) -> bool:
+    encoding = getattr(file, "encoding", None) or ""
+    return encoding.lower().replace("-", "").startswith("utf")
 
 
 def mode_of(file: TextIO | None) -> int:
-    """Of what kind it is, for `stat`; 0 if it is not the system's."""
+    """The mode of a file, for `stat`; 0 if it has no descriptor."""
     try:
         return 0 if file is None else os.fstat(file.fileno()).st_mode
     except (OSError, ValueError):
@@ -208,7 +249,7 @@ def _write_all(file: TextIO | None, text: str) -> None:
     data = memoryview(text.encode(file.encoding or "utf-8", "backslashreplace"))
     try:
         descriptor = file.fileno()
-    except (OSError, ValueError):  # not a file of the system's
+    except (OSError, ValueError):  # a file without a descriptor
         file.write(text)
         return
     file.flush()

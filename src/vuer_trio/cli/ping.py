@@ -1,4 +1,4 @@
-"""``vuer-trio ping``: how long the way to a server and back takes."""
+"""``vuer-trio ping``: the round trip time to a server."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import trio
 
@@ -13,19 +14,22 @@ from .._connection.policies import Discard
 from .._errors import CallTimeout
 from .connection import add_connection, add_uri, connected, count, seconds
 from .output import Output
+from .sparkline import sparkline
 from .statuses import Status
 
 __all__ = ["DESCRIPTION", "HELP", "add_arguments", "endless", "percentile", "run", "summary"]
 
-HELP = "measure the round trips to a server"
+HELP = "measure the round trip time to a server"
 DESCRIPTION = """\
 Send WebSocket pings to a server, one after another, and show how long the answers take.
 
   vuer-trio ping ws://robot.local:8012 --count 1000 --interval 0.01
 
-An answer comes when the server has read all that was sent before."""
+A server answers when it has read everything sent before."""
 
 _PERCENTILES = (50, 90, 99)
+#: round trips in a sparkline
+_SPARK = 80
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--interval",
         type=seconds,
         default=0.2,
-        metavar="S",
-        help="seconds from one ping to the next (default: %(default)g)",
+        metavar="TIME",
+        help="from one ping to the next (default: %(default)g s)",
     )
     parser.add_argument("--json", action="store_true", help="only the result, as a JSON object")
     add_connection(parser)
@@ -60,7 +64,8 @@ async def run(args: argparse.Namespace, out: Output) -> int:
         began = trio.current_time()
         waiting = out.working if args.json else out.saving
         try:
-            with waiting("pinging") as tell:
+            drawing = nullcontext() if args.json else out.live()
+            with waiting("pinging") as tell, drawing as live:
                 while args.forever or sent < args.count:
                     await trio.sleep_until(began + sent * args.interval)
                     sent += 1
@@ -72,8 +77,10 @@ async def run(args: argparse.Namespace, out: Output) -> int:
                         continue
                     trips.append((trio.current_time() - pinged) * 1000)
                     tell(f"{sent:,} sent")
-                    if not args.json:
+                    if not (args.json or args.quiet):
                         out.line((f"{sent:>5}  ", "dim"), f"{trips[-1]:.2f} ms")
+                    if live is not None:
+                        live.update(out.styled(_bars(trips, out), "cyan"), refresh=True)
         finally:
             if sent and not out.abandoned:
                 _sum_up(client.uri, sent, trips, args, out)
@@ -92,10 +99,17 @@ def _sum_up(
     if result:
         told = "  ".join(f"{name} {value:.2f}" for name, value in result.items())
         out.line(("round trip in ms:  ", "dim"), told)
+        if out.terminal:
+            out.line((_bars(trips, out), "cyan"))
+
+
+def _bars(trips: Sequence[float], out: Output) -> str:
+    """The last round trips, as wide as the terminal at most."""
+    return sparkline(trips, min(_SPARK, out.width - 1))
 
 
 def summary(trips: Sequence[float]) -> dict[str, float]:
-    """What there is to say of some times; nothing of none."""
+    """Summarise round trip times; empty without any."""
     if not trips:
         return {}
     ordered = sorted(trips)
@@ -107,5 +121,5 @@ def summary(trips: Sequence[float]) -> dict[str, float]:
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
-    """The smallest value that so many percent of the values do not exceed."""
+    """The smallest value that ``percent`` percent of the values do not exceed."""
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]

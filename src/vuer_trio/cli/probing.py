@@ -1,4 +1,4 @@
-"""Short second looks at a server, once something has failed. Nothing is raised."""
+"""Short probes of a server after a failure. They raise nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .diagnosis import Reply
 
 __all__ = ["ask", "is_open", "speaks_tls"]
 
-#: seconds for each look
+#: seconds for each probe
 PATIENCE = 3.0
 _UPGRADE = [
     ("Upgrade", "websocket"),

@@ -1,136 +1,123 @@
-"""The parser of all commands, and the function behind the command ``vuer-trio``."""
+"""The main function of ``vuer-trio``."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import logging
 import os
-import re
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
-from .._formatting import HIDDEN, shown_uri
-from .json_text import printable
-from .output import Output
-from .running import Command, run_command
-from .statuses import EPILOG, Status
+from .parsing import COMMANDS, build_parser, module_of
+from .statuses import Status
+
+if TYPE_CHECKING:
+    from .output import Output
 
 __all__ = ["COMMANDS", "build_parser", "main"]
 
-#: in the order of the help; each is a file of this package
-COMMANDS = ("listen", "send", "ping", "record", "replay", "serve", "doctor")
-
-_DESCRIPTION = """\
-Talk to Vuer servers from the command line.
-`vuer-trio COMMAND --help` says more of each command."""
 _NEEDED = "rich"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """See `vuer_trio.cli.main`."""
+    _escape_what_cannot_be_encoded()
     try:
-        return _main(arguments)
-    finally:
-        _leave_stdout()
-
-
-def _main(arguments: Sequence[str] | None) -> int:
-    parser = build_parser()
-    try:
-        args = parser.parse_args(arguments)
-    except BrokenPipeError:  # of the help; newer versions of argparse swallow it
+        status = _main(sys.argv[1:] if arguments is None else arguments)
+    except SystemExit as exc:  # of the parser, for a help or an error
+        if (lost := _flush()) is not None:
+            raise SystemExit(lost) from None
+        raise exc
+    except BrokenPipeError:  # nothing can be said there any more
+        _drop_stdout()
         return Status.PIPE_CLOSED
+    except KeyboardInterrupt:
+        return Status.INTERRUPTED
+    except OSError as exc:  # of stdout: a full disk
+        return _lost(exc)
+    lost = _flush()
+    return status if lost is None else lost
+
+
+def _main(arguments: Sequence[str]) -> int:
+    parser = build_parser(set(arguments).intersection(COMMANDS))
+    args = parser.parse_args(arguments)
     if args.command is None:
         parser.print_help(sys.stderr)
         return Status.USAGE
-    try:  # only now: the help needs nothing
+    if args.finish is not None:
+        args.finish(args)
+    command = module_of(args.command)
+    if hasattr(command, "execute"):  # it needs neither rich nor a loop
+        if args.verbose:
+            logging.basicConfig(format="%(message)s", level=_level(args))
+        return int(command.execute(args))
+    try:  # not earlier: --help needs no packages
         importlib.import_module(_NEEDED)
     except ImportError:
-        if sys.stderr is not None:
-            print(
-                f"vuer-trio: this needs the package {_NEEDED}: pip install 'vuer-trio[cli]'",
-                file=sys.stderr,
-            )
+        _say(f"this needs the package {_NEEDED}: pip install 'vuer-trio[cli]'")
         return Status.FAILED
-    out = Output()
-    logging.basicConfig(format="%(message)s", handlers=[_Remarks(out)], level=logging.WARNING)
+    from .output import Output
+    from .running import run_command
+
+    out = Output(args.color, quiet=args.quiet)
+    _log_to(out, args)
+    return run_command(command, args, out)
+
+
+def _log_to(out: Output, args: argparse.Namespace) -> None:
+    """The library's log on stderr: warnings, with -q errors only, with -v more."""
+    from .log import Remarks
+
+    level = logging.ERROR if args.quiet else logging.WARNING
+    logging.basicConfig(format="%(message)s", handlers=[Remarks(out)], level=level)
     if args.verbose:
-        logging.getLogger("vuer_trio").setLevel(logging.INFO)
-    return run_command(_command(args.command), args, out)
+        logging.getLogger("vuer_trio").setLevel(_level(args))
 
 
-class _Remarks(logging.Handler):
-    """What the library logs, among what the command says on stderr."""
-
-    def __init__(self, out: Output) -> None:
-        super().__init__()
-        self._out = out
-
-    def emit(self, record: logging.LogRecord) -> None:
-        for line in self.format(record).splitlines():
-            self._out.remark((f"{record.levelname.lower()}: ", "yellow"), printable(line))
+def _level(args: argparse.Namespace) -> int:
+    return logging.INFO if args.verbose == 1 else logging.DEBUG
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """What is not understood may be a URI with a password, or the value of a header."""
-        what, colon, told = message.partition("unrecognized arguments: ")
-        if colon:
-            told = re.sub(r"(?<!\S)(-[^\s=]+)(?:=|\s+(?!-)).*?(?=\s-|$)", rf"\1 {HIDDEN}", told)
-        told = re.sub(r"\S+(//|@)\S+", lambda found: shown_uri(found[0]), what + colon + told)
-        super().error(told)
+def _say(text: str) -> None:
+    if sys.stderr is not None:
+        print(f"vuer-trio: {text}", file=sys.stderr)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of everything. ``args.command`` is the name of the command, or None."""
-    parser = _Parser(
-        prog="vuer-trio",
-        description=_DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"vuer-trio {_version()}")
-    parser.set_defaults(command=None)
-    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
-    for name in COMMANDS:
-        command = _command(name)
-        sub = commands.add_parser(
-            name,
-            help=command.HELP,
-            description=command.DESCRIPTION,
-            epilog=EPILOG,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-        sub.set_defaults(command=name)
-        command.add_arguments(sub)
-        sub.add_argument("-v", "--verbose", action="store_true", help="say more, on stderr")
-    return parser
+def _escape_what_cannot_be_encoded() -> None:
+    """In a locale without UTF-8 a character is escaped, and ends nothing."""
+    for file in (sys.stdout, sys.stderr):
+        if isinstance(file, io.TextIOWrapper) and file in (sys.__stdout__, sys.__stderr__):
+            file.reconfigure(errors="backslashreplace")
 
 
-def _command(name: str) -> Command:
-    module: Command = importlib.import_module(f".{name}", __package__)
-    return module
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("vuer-trio")
-    except PackageNotFoundError:
-        return "unknown"
-
-
-def _leave_stdout() -> None:
-    """Flush it now: at the interpreter's end a closed pipe would be told to the user."""
+def _flush() -> Status | None:
+    """Flush stdout now: at exit, Python would report a closed pipe. Returns the status of that, or
+    of what could not be written; None if all is well."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
+        _drop_stdout()
+        return Status.PIPE_CLOSED
+    except OSError as exc:  # a full disk
+        return _lost(exc)
+    except ValueError:  # a closed file
+        return None
+    return None
+
+
+def _lost(error: OSError) -> Status:
+    _drop_stdout()
+    _say(f"the output could not be written: {error.strerror or error}")
+    return Status.FAILED
+
+
+def _drop_stdout() -> None:
+    try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):
         return

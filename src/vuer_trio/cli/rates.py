@@ -1,4 +1,4 @@
-"""How many events of each type, and how many a second."""
+"""Counts and rates of event types."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections import Counter, deque
 
 __all__ = ["OTHERS", "Rates"]
 
-#: stands for all types beyond `_MOST`: a peer may make up a new one for each event
+#: stands for all types beyond `_MOST`, because a peer may use a new type for each event
 OTHERS = "(others)"
 _MOST = 1000
-#: seconds that a current rate looks back
+#: the period of current rates in seconds
 _WINDOW = 3.0
 
 
 class Rates:
-    """Counts of event types. Times are seconds of any one clock."""
+    """Counts event types. Times are in seconds, of any clock."""
 
     def __init__(self, now: float) -> None:
         self.began = now
@@ -22,15 +22,15 @@ class Rates:
         self._before: deque[tuple[float, Counter[str]]] = deque([(now, Counter())])
 
     def add(self, etype: str) -> None:
-        """One more."""
+        """Count one event."""
         if etype not in self.counts and len(self.counts) >= _MOST:
             etype = OTHERS
         self.counts[etype] += 1
 
     def now(self, now: float) -> dict[str, float]:
-        """Events a second of each type, over about the last three seconds.
+        """Events per second of each type, over about the last three seconds.
 
-        To be called a few times a second: what it looks back to is what it saw then.
+        It must be called a few times per second: it compares with earlier calls.
         """
         while len(self._before) > 1 and self._before[1][0] <= now - _WINDOW:
             self._before.popleft()
@@ -42,7 +42,7 @@ class Rates:
         return {etype: (n - counts[etype]) / elapsed for etype, n in self.counts.items()}
 
     def summary(self, now: float) -> list[str]:
-        """Lines for the end: the total, then each type, the most frequent first."""
+        """The lines of a summary: the total, then each type, the most frequent first."""
         elapsed = max(now - self.began, 1e-9)
         total = self.counts.total()
         lines = [f"{total:,} event{'' if total == 1 else 's'} in {elapsed:.1f} s"]

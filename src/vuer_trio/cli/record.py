@@ -1,11 +1,10 @@
-"""``vuer-trio record``: a connection into a file."""
+"""``vuer-trio record``: record a connection to a file."""
 
 from __future__ import annotations
 
 import argparse
 import math
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
@@ -13,34 +12,35 @@ import trio
 from .._client.client import VuerClient
 from .._connection.policies import Discard
 from .._errors import ConnectionClosed
-from .connection import add_connection, add_uri, new_client, seconds
+from .connection import add_connection, add_uri_and_file, new_client, seconds
 from .json_text import NAME, printable
 from .output import Output
+from .recording_file import size_text
 from .statuses import CommandFailed, Status
 
 if TYPE_CHECKING:
     from ..record import Recorder
 
-__all__ = ["DESCRIPTION", "HELP", "add_arguments", "endless", "run"]
+__all__ = ["DESCRIPTION", "HELP", "add_arguments", "endless", "run", "sum_up"]
 
-HELP = "record the events of a server into a file"
+HELP = "record the events of a server to a file"
 DESCRIPTION = """\
-Record what a server sends into a new MCAP file, until Ctrl-C, --seconds, or the server's end.
+Record what a server sends to a new MCAP file, until Ctrl-C, --seconds, or the server closes.
 
   vuer-trio record ws://localhost:8012 run.mcap --seconds 60
   vuer-trio record run.mcap --etype SET --etype UPDATE
 
-`vuer-trio replay` plays it again; `python -m vuer_trio.record export --json` prints it."""
+`vuer-trio info` shows what is in it, `replay` replays it, `export` writes tables and pictures;
+`python -m vuer_trio.record export --json` prints it."""
 
-#: seconds between two looks at how far it is
+#: seconds between updates of the progress
 _REFRESH = 0.25
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See `Command`."""
-    add_uri(parser)
-    parser.add_argument("file", type=Path, metavar="FILE", help="a file that is not there yet")
-    parser.add_argument("--seconds", type=seconds, metavar="S", help="end after this time")
+    add_uri_and_file(parser, "the file to create")
+    parser.add_argument("--seconds", type=seconds, metavar="TIME", help="end after this time")
     parser.add_argument(
         "--etype",
         action="append",
@@ -48,9 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only events of this type; may be repeated",
     )
     parser.add_argument(
-        "--reconnect", action="store_true", help="go on when the connection is lost"
+        "--reconnect", action="store_true", help="reconnect when the connection is lost"
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, no remarks")
+    parser.add_argument(
+        "--foxglove",
+        action="store_true",
+        help="also write poses, pictures and JSON as other tools read them",
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, no messages")
     add_connection(parser)
 
 
@@ -65,11 +70,11 @@ async def run(args: argparse.Namespace, out: Output) -> int:
 
     client = new_client(args, inbox=Discard(), reconnect=args.reconnect or None)
     began = trio.current_time()
-    recorder = Recorder(args.file, client, etypes=args.etype)
+    recorder = Recorder(args.file, client, etypes=args.etype, foxglove=args.foxglove)
     created = opened = False
     try:
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(recorder)  # first: INIT is recorded as well
+            await stack.enter_async_context(recorder)  # before connecting, so that INIT is recorded
             created = True
             with out.working(f"connecting to {client.uri}"):
                 await stack.enter_async_context(client)
@@ -81,10 +86,10 @@ async def run(args: argparse.Namespace, out: Output) -> int:
     except ImportError as exc:
         raise CommandFailed(str(exc)) from exc
     finally:
-        if created and not opened:  # there is nothing in it
+        if created and not opened:  # it is empty
             args.file.unlink(missing_ok=True)
-        if opened and not args.quiet:
-            _sum_up(recorder, trio.current_time() - began, out)
+        if opened:
+            sum_up(recorder, trio.current_time() - began, out)
     return Status.DONE
 
 
@@ -113,7 +118,7 @@ async def _until_its_end(
 async def _show_progress(
     args: argparse.Namespace, out: Output, recorder: Recorder, began: float
 ) -> None:
-    """At a terminal, a line that changes."""
+    """Show the progress, at a terminal."""
     if not out.error_terminal:
         return
     with out.working(f"recording to {args.file}") as tell:
@@ -132,9 +137,12 @@ def _told(args: argparse.Namespace, recorder: Recorder, elapsed: float) -> str:
     )
 
 
-def _sum_up(recorder: Recorder, elapsed: float, out: Output) -> None:
+def sum_up(recorder: Recorder, elapsed: float, out: Output) -> None:
+    """Say what is in the file that was written in ``elapsed`` seconds."""
     written = _messages(recorder.written)
-    out.remark(f"{recorder.path}: {written} in {elapsed:.1f} s, {_size_of(recorder.path)}")
+    out.remark(
+        f"{recorder.path}: {written} in {elapsed:.1f} s, {size_text(recorder.path.stat().st_size)}"
+    )
     counts = sorted(recorder.counts.items(), key=lambda item: -item[1])
     names = [printable(topic, NAME) for topic, _ in counts]
     width = max(map(len, names), default=0)
@@ -145,11 +153,5 @@ def _sum_up(recorder: Recorder, elapsed: float, out: Output) -> None:
 
 
 def _messages(count: int) -> str:
-    """So many."""
+    """Format a count."""
     return f"{count:,} message{'' if count == 1 else 's'}"
-
-
-def _size_of(path: Path) -> str:
-    """Of a file, for people."""
-    size = path.stat().st_size / 1000
-    return f"{size:.1f} KB" if size < 1000 else f"{size / 1000:.1f} MB"

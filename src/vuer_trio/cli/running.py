@@ -1,13 +1,16 @@
-"""A command's life: from its arguments to its exit status."""
+"""Running a command: from its arguments to its exit status."""
 
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import select
 import signal
 import stat
 import sys
 from collections.abc import Awaitable
+from pathlib import Path
 from typing import Protocol
 
 import trio
@@ -22,31 +25,33 @@ from .._errors import (
 from .._formatting import HIDDEN
 from .json_text import printable
 from .output import Output, PipeClosed, mode_of
+from .parsing import Described
 from .statuses import CommandFailed, Status
 
-__all__ = ["Command", "run_command"]
+__all__ = ["Command", "PlainCommand", "run_command"]
 
 
-class Command(Protocol):
-    """A command's file."""
+class PlainCommand(Described, Protocol):
+    """A command that runs without a loop."""
 
-    HELP: str
-    DESCRIPTION: str
+    def execute(self, args: argparse.Namespace) -> int:
+        """Run the command; return its exit status."""
 
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Say what it takes."""
+
+class Command(Described, Protocol):
+    """A command that runs on Trio and writes to an `Output`."""
 
     def endless(self, args: argparse.Namespace) -> bool:
         """Whether only Ctrl-C ends it normally."""
 
     def run(self, args: argparse.Namespace, out: Output) -> Awaitable[int]:
-        """Do it. Cancelled when it is to end early."""
+        """Run the command; return its exit status. Cancelled to end it early."""
 
 
 def run_command(command: Command, args: argparse.Namespace, out: Output) -> int:
-    """Run it on Trio until it is done, or Ctrl-C, SIGTERM or the end of the pipe ends it.
+    """Run a command on Trio until it is done, or Ctrl-C, SIGTERM or a closed pipe ends it.
 
-    A second Ctrl-C, while it is leaving, does not wait for anything.
+    A second Ctrl-C ends it immediately, without cleaning up.
     """
     try:
         return trio.run(_Run(command, args, out).main)
@@ -59,7 +64,7 @@ class _Run:
     def __init__(self, command: Command, args: argparse.Namespace, out: Output) -> None:
         self._command, self._args, self._out = command, args, out
         self._scope = trio.CancelScope()
-        self._cut: Status | None = None  # what ended it early
+        self._cut: Status | None = None  # the reason for ending early
         self._status: int = Status.FAILED
         self._failure: BaseException | None = None
 
@@ -70,7 +75,7 @@ class _Run:
             with self._scope:
                 try:
                     self._status = await self._guarded()
-                except Exception as exc:  # a bug: raised out here, its traceback is short
+                except Exception as exc:  # a bug: raised below, for a short traceback
                     self._failure = exc
             nursery.cancel_scope.cancel()
         if self._failure is not None:
@@ -93,26 +98,26 @@ class _Run:
                 return self._end(Status.INTERRUPTED)
 
     async def _watch_reader(self) -> None:
-        """`head -1` may leave long before the next event comes."""
+        """End when the reader of stdout has closed the pipe, even if no event comes."""
         if (descriptor := _pipe(self._out)) is None:
             return
         try:
-            # Nothing can ever be read there, but the error that the end brings wakes us.
+            # There is never anything to read, but a closed reader makes it readable.
             await trio.lowlevel.wait_readable(descriptor)
         except OSError:
-            return  # this system cannot tell
+            return  # not supported on this system
         if _is_broken(descriptor) and not self._out.finished:
             self._out.abandoned = True
             self._end(Status.PIPE_CLOSED)
 
     async def _guarded(self) -> int:
-        """Its status; errors that are expected become one line on stderr."""
+        """Run the command; print expected errors as one line on stderr."""
 
         def complain(text: str) -> None:
-            self._out.complain(printable(text))  # it may quote the peer
+            self._out.complain(printable(text))  # it may quote text from the peer
 
         try:
-            return await self._command.run(self._args, self._out)
+            return await self._run()
         except PipeClosed:
             self._cut = self._cut or Status.PIPE_CLOSED
             return Status.PIPE_CLOSED
@@ -122,7 +127,7 @@ class _Run:
         except ConnectionFailed as exc:
             complain(str(exc))
             hint = "" if HIDDEN in exc.uri else f" {exc.uri}"
-            self._out.remark(f"`vuer-trio doctor{hint or ' URI'}` looks for the reason.")
+            self._out.report(f"`vuer-trio doctor{hint or ' URI'}` looks for the reason.")
             return Status.NO_CONNECTION
         except ConnectionClosed as exc:
             complain(str(exc))
@@ -134,20 +139,46 @@ class _Run:
             complain(str(exc))
             return Status.USAGE
         except OSError as exc:
-            why = exc.strerror or str(exc) or type(exc).__name__
-            complain(f"{exc.filename}: {why}" if exc.filename is not None else why)
+            complain(_told(exc))
             return Status.FAILED
+
+    async def _run(self) -> int:
+        """Run the command. A lone error is raised without the groups of its nurseries."""
+        try:
+            return await self._command.run(self._args, self._out)
+        except ExceptionGroup as group:
+            error: Exception = group
+            while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+                error = error.exceptions[0]
+            raise error from None
+
+
+def _told(error: OSError) -> str:
+    """What is wrong with a file, and what to do."""
+    why = error.strerror or str(error) or type(error).__name__
+    if error.filename is None:
+        return why
+    match error.errno:
+        case errno.ENOENT if not (folder := Path(os.fsdecode(error.filename)).parent).exists():
+            cure = f"; there is no folder {folder}"
+        case errno.EISDIR:
+            cure = "; name a file"
+        case errno.ENOTDIR:
+            cure = "; a part of the path is a file"
+        case _:
+            cure = ""
+    return f"{error.filename}: {why}{cure}"
 
 
 def _pipe(out: Output) -> int | None:
-    """The descriptor of stdout, if that is a pipe."""
+    """The file descriptor of stdout if it is a pipe, else None."""
     if out.terminal or sys.platform == "win32":
         return None
     return sys.stdout.fileno() if stat.S_ISFIFO(mode_of(sys.stdout)) else None
 
 
 def _is_broken(descriptor: int) -> bool:
-    """Whether a pipe's reader has gone."""
+    """Whether the reader of a pipe has closed it."""
     poll = select.poll()
     poll.register(descriptor, 0)
     return any(seen & (select.POLLERR | select.POLLHUP) for _, seen in poll.poll(0))

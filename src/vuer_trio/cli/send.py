@@ -1,8 +1,9 @@
-"""``vuer-trio send``: events to a server."""
+"""``vuer-trio send``: send events to a server."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections import deque
@@ -15,7 +16,7 @@ from .._client.client import VuerClient
 from .._connection.policies import Discard
 from .._errors import EncodeError
 from ..events import ClientEvent
-from .connection import add_connection, add_uri, connected
+from .connection import add_connection, add_uri_and_event, connected
 from .json_text import BadJSON, load, printable
 from .output import Output
 from .statuses import CommandFailed, Status
@@ -27,27 +28,31 @@ DESCRIPTION = """\
 Send one event, and wait until the server has read it.
 
   vuer-trio send SET_POSITION '[1, 2, 3]'
+  vuer-trio send ws://robot.local:8012 SET_POSITION '[1, 2, 3]'
   vuer-trio send SET_POSITION - < positions.jsonl    each line is a value
   vuer-trio send - < events.jsonl                    each line is {"etype": ..., "value": ...}
 
 Bytes are {"$bytes": "base64"}, as `vuer-trio listen --json` writes them."""
 
-#: bytes of one read of stdin
+#: maximum bytes of a read from stdin
 _READ = 65_536
-#: seconds between two words of how far it is
+#: seconds between updates of the progress
 _REFRESH = 0.25
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See `Command`."""
-    parser.add_argument("etype", metavar="ETYPE", help="the event's type; - for whole events")
-    parser.add_argument(
-        "json",
-        nargs="?",
-        metavar="JSON",
-        help="its value; - reads one from each line of stdin (default: null)",
+    add_uri_and_event(
+        parser,
+        "the event's type; - for whole events",
+        "its value; - reads one from each line of stdin (default: null)",
     )
-    add_uri(parser, option=True)
+    parser.add_argument(
+        "--json",
+        dest="as_json",
+        action="store_true",
+        help="print how many events were sent as a JSON object",
+    )
     add_connection(parser)
 
 
@@ -63,22 +68,36 @@ async def run(args: argparse.Namespace, out: Output) -> int:
     if args.etype == "-" or args.json == "-":
         return await _send_lines(args, out)
     where = "the JSON"
-    event = new_event(args.etype, load("null" if args.json is None else args.json, where))
+    value = "null" if args.json is None else _utf8(args.json, where)
+    event = new_event(_utf8(args.etype, "ETYPE"), load(value, where))
     began = trio.current_time()
     async with connected(args, out, inbox=Discard()) as client:
         await _send(client, event, where)
         await client.flush(args.timeout)
-    if out.error_terminal:
-        took = (trio.current_time() - began) * 1000
+    took = (trio.current_time() - began) * 1000
+    if args.as_json:
+        out.line(json.dumps({"uri": client.uri, "sent": 1, "ms": round(took, 3)}))
+    elif out.error_terminal:
         out.remark(f"{client.uri} has read {printable(args.etype)} ({took:.0f} ms)")
     return Status.DONE
 
 
+def _utf8(text: str, where: str) -> str:
+    """An argument as UTF-8, whatever the locale is. Raises BadJSON."""
+    try:
+        return os.fsencode(text).decode() if not text.isascii() else text
+    except UnicodeEncodeError:  # it is no argument of the process, but of `main`
+        return text
+    except UnicodeDecodeError as exc:
+        raise BadJSON(f"{where}: not UTF-8: {exc.reason}") from None
+
+
 async def _send_lines(args: argparse.Namespace, out: Output) -> int:
-    """All lines of stdin, each at once. A line that is not right ends it after those before."""
+    """Send each line of stdin immediately. An invalid line ends this; earlier lines are sent."""
     if sys.stdin is None:
         raise CommandFailed("there is no stdin to read from", Status.USAGE)
-    sent, due = 0, 0.0
+    sent, due, began = 0, 0.0, trio.current_time()
+    etype = _utf8(args.etype, "ETYPE")
     typed = out.error_terminal and sys.stdin.isatty()
     async with connected(args, out, inbox=Discard()) as client:
         if typed:
@@ -89,7 +108,7 @@ async def _send_lines(args: argparse.Namespace, out: Output) -> int:
                     where = f"stdin, line {number}"
                     try:
                         if line.strip():
-                            event = _event_of(args.etype, load(line, where), where)
+                            event = _event_of(etype, load(line, where), where)
                             await _send(client, event, where)
                             sent += 1
                     except BadJSON as exc:
@@ -101,10 +120,14 @@ async def _send_lines(args: argparse.Namespace, out: Output) -> int:
                         tell(f"{sent:,} sent")
         finally:
             try:
-                # What is on its way arrives, whatever has ended the lines.
+                # Whatever ended the lines, wait until the server has read the events sent before.
                 await client.flush(args.timeout)
             finally:
-                out.remark(f"{sent:,} event{'' if sent == 1 else 's'} sent")
+                if args.as_json:
+                    took = round((trio.current_time() - began) * 1000, 3)
+                    out.line(json.dumps({"uri": client.uri, "sent": sent, "ms": took}))
+                else:
+                    out.remark(f"{sent:,} event{'' if sent == 1 else 's'} sent")
     return Status.DONE
 
 
@@ -120,12 +143,12 @@ def _event_of(etype: str, value: Any, where: str) -> ClientEvent:
 
 
 def new_event(etype: str, value: Any) -> ClientEvent:
-    """An event of one type."""
+    """Create an event of the given type."""
     return ClientEvent(etype=etype, value=value)
 
 
 def whole_event(value: Any, where: str) -> ClientEvent:
-    """The event that an object describes. Raises BadJSON."""
+    """Create the event that a JSON object describes. Raises BadJSON."""
     if not isinstance(value, dict):
         raise BadJSON(f'{where}: an event must be an object, {{"etype": "NAME", "value": ...}}')
     if not isinstance(value.get("etype"), str):
@@ -137,12 +160,12 @@ def whole_event(value: Any, where: str) -> ClientEvent:
 
 
 class _Lines:
-    """The lines of stdin, each with its number from 1. Raises BadJSON for what is not UTF-8."""
+    """Iterates over lines of stdin and their numbers. Raises BadJSON for invalid UTF-8."""
 
     def __init__(self) -> None:
         self._number = 0
         self._lines: deque[bytes | bytearray] = deque()
-        self._rest = bytearray()  # of a line whose end has not come
+        self._rest = bytearray()  # the start of an incomplete line
         self._ended = False
 
     def __aiter__(self) -> Self:
@@ -152,7 +175,7 @@ class _Lines:
         while not self._lines:
             if self._ended:
                 raise StopAsyncIteration
-            # `os.read` holds no lock that would be missed at the interpreter's end.
+            # `os.read` holds no lock that could block the interpreter at exit.
             data = await trio.to_thread.run_sync(os.read, 0, _READ, abandon_on_cancel=True)
             self._ended = not data
             first, *more = data.split(b"\n")

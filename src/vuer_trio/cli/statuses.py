@@ -8,7 +8,7 @@ __all__ = ["EPILOG", "CommandFailed", "Status"]
 
 
 class Status(IntEnum):
-    """What the shell gets."""
+    """The exit status of a command."""
 
     DONE = 0
     FAILED = 1
@@ -22,8 +22,8 @@ class Status(IntEnum):
 
 
 _MEANINGS = {
-    Status.DONE: "done",
-    Status.FAILED: "it failed; doctor: something is wrong",
+    Status.DONE: "success",
+    Status.FAILED: "failure; for doctor, something is wrong; for port, something cannot run",
     Status.USAGE: "the arguments or the JSON are invalid",
     Status.NO_CONNECTION: "no connection could be opened",
     Status.CLOSED: "the connection ended before the work was done",
@@ -37,7 +37,7 @@ _MEANINGS = {
 EPILOG = (
     "exit status:\n"
     + "".join(f"  {status:<5} {meaning}\n" for status, meaning in _MEANINGS.items())
-    + "A command that does not end by itself exits with 0 for the last three."
+    + "A command that runs until it is stopped exits with 0 for the last three."
 )
 
 

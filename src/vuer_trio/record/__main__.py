@@ -1,8 +1,7 @@
-"""``python -m vuer_trio.record export --json FILE``: a recording as JSON lines, on the output.
+"""``python -m vuer_trio.record export --json FILE``: print a recording as JSON lines.
 
-It ends with 0; 1 for a file that cannot be read, or output that nobody reads to its end; 2 for
-invalid arguments; 3 if everything that is there was printed, but a part of the recording
-is lost.
+Exit status: 0 on success; 1 if the file cannot be read, or the output pipe is closed early; 2 for
+invalid arguments; 3 if everything readable was printed, but a part of the recording is lost.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _FAILED, _INCOMPLETE = 1, 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command. Returns its exit status."""
+    """Run the command; return its exit status."""
     options = _parser().parse_args(arguments)
     warnings.simplefilter("ignore", DamagedRecording)
     with warnings.catch_warnings(record=True) as damages:
@@ -37,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 sys.stdout.write(line + "\n")
             sys.stdout.flush()
         except BrokenPipeError:
-            # Python flushes the output once more at its end.
+            # Python flushes stdout again at exit, which must not fail.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return _FAILED
         except NotARecording as exc:
@@ -53,13 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m vuer_trio.record", description="Look into recordings."
+        prog="python -m vuer_trio.record", description="Inspect recordings."
     )
     export = parser.add_subparsers(required=True, metavar="COMMAND").add_parser(
         "export", help="print a recording", description="Print a recording, one message a line."
     )
     export.add_argument("--json", action="store_true", required=True, help="as JSON lines")
-    export.add_argument("file", metavar="FILE", help="an MCAP file that a Recorder has written")
+    export.add_argument("file", metavar="FILE", help="an MCAP file written by a Recorder")
     export.add_argument(
         "--etype", action="append", metavar="TYPE", help="only this event type (may be repeated)"
     )

@@ -1,8 +1,8 @@
-"""The messages of one chunk.
+"""Reading the messages of a chunk.
 
-The package's own reader makes an object of every field, which is ten times the work, and trusts
-what a file says of itself. A file may come from anywhere: here nothing is unpacked before it is
-known how large that becomes, and what is damaged raises one error.
+The reader of the ``mcap`` package creates an object for every record, which takes ten times as
+long, and trusts the sizes in the file. Here, files are untrusted: nothing is decompressed before
+its size is known to be within the limit, and all damage raises `DamagedChunk`.
 """
 
 from __future__ import annotations
@@ -11,35 +11,37 @@ import zlib
 from collections.abc import Iterator
 from struct import Struct
 
+from .layout import DERIVED
+
 __all__ = ["DamagedChunk", "limit_for", "messages_of", "read_channel", "unpack_chunk"]
 
-#: of a chunk: first and last log time, bytes and checksum of what is in it
+#: head of a chunk: first and last log time, size and checksum of its uncompressed records
 _CHUNK = Struct("<QQQI")
 _SIZE, _LONG = Struct("<I"), Struct("<Q")
 _HEAD = Struct("<BQ")
-#: of a message: channel, number, log time, publish time
+#: head of a message: channel, sequence number, log time, publish time
 _MESSAGE = Struct("<HIQQ")
-#: of a channel: its number, and that of its schema
+#: head of a channel: its id and that of its schema
 _CHANNEL = Struct("<HH")
-#: what a channel of ours tells
-_TOLD = ("direction", "etype")
-#: bytes that any chunk may unpack to, or so many times its own size, and that none may
+#: the metadata keys of our channels
+_TOLD = ("direction", "etype", DERIVED)
+#: a chunk may unpack to ``_FREE`` bytes or ``_TIMES`` its size, but never to more than ``_MOST``
 _FREE, _TIMES, _MOST = 64 << 20, 4, 512 << 20
 
 
 class DamagedChunk(ValueError):
-    """Says what is wrong, and at which byte."""
+    """A chunk is damaged; the message says how, and at which byte."""
 
 
 def limit_for(size: int, chosen: int | None) -> int:
-    """Bytes that a chunk of ``size`` bytes in the file may take, and unpack to."""
+    """The limit in bytes for a chunk of ``size`` bytes in the file, packed and unpacked."""
     return chosen if chosen is not None else min(max(_FREE, _TIMES * size), _MOST)
 
 
 def unpack_chunk(body: bytes, limit: int) -> bytes | memoryview:
-    """The records in a chunk, decompressed. Raises DamagedChunk.
+    """Decompress the records of a chunk. Raises DamagedChunk.
 
-    No more than ``limit`` bytes are unpacked, nor more than the chunk says that there are.
+    At most ``limit`` bytes are unpacked, and not more than the size that the chunk declares.
     """
     read = _Fields(body)
     _, _, size, checksum = read.unpack(_CHUNK)
@@ -54,25 +56,25 @@ def unpack_chunk(body: bytes, limit: int) -> bytes | memoryview:
         records = _decompress(compression, data, size)
     except DamagedChunk:
         raise
-    except Exception as exc:  # each compressor has its own, and one may be missing
-        raise DamagedChunk(f"{compression} says: {exc}") from exc
+    except Exception as exc:  # each compressor has its own exceptions, or is missing
+        raise DamagedChunk(f"{compression} failed: {exc}") from exc
     if len(records) != size:
-        raise DamagedChunk(f"it unpacks to {len(records):,} bytes, but it says {size:,}")
+        raise DamagedChunk(f"it unpacks to {len(records):,} bytes, but declares {size:,}")
     if checksum and zlib.crc32(records) != checksum:
         raise DamagedChunk("its checksum does not match")
     return records
 
 
 def _decompress(compression: str, data: memoryview, size: int) -> bytes | memoryview:
-    """At most ``size`` bytes, or one more if there are more."""
+    """Decompress up to ``size`` bytes, plus one if there are more."""
     if not compression:
         return data
     if compression == "zstd":
         import zstandard
 
         found = zstandard.get_frame_parameters(data).content_size
-        if found not in (size, zstandard.CONTENTSIZE_UNKNOWN):  # it would get so much room
-            raise DamagedChunk(f"its frame says {found:,} bytes, but the chunk says {size:,}")
+        if found not in (size, zstandard.CONTENTSIZE_UNKNOWN):  # else it is allocated
+            raise DamagedChunk(f"its frame declares {found:,} bytes, the chunk {size:,}")
         return zstandard.decompress(data, size)
     if compression == "lz4":
         from lz4.frame import LZ4FrameDecompressor
@@ -82,7 +84,7 @@ def _decompress(compression: str, data: memoryview, size: int) -> bytes | memory
         if not unpacker.eof and not unpacker.needs_input:
             records += unpacker.decompress(b"", max_length=1)
         if not unpacker.eof:
-            raise DamagedChunk(f"its lz4 frame does not end at {size:,} bytes, as the chunk says")
+            raise DamagedChunk(f"its lz4 frame does not end at the declared {size:,} bytes")
         return records
     raise DamagedChunk(f"its compression is unknown: {compression[:20]!r}")
 
@@ -90,9 +92,9 @@ def _decompress(compression: str, data: memoryview, size: int) -> bytes | memory
 def messages_of(
     data: bytes | memoryview, channels: dict[int, dict[str, str]]
 ) -> Iterator[tuple[int, int, int, bytes]]:
-    """Channel, log time, publish time and payload of each message. Raises DamagedChunk.
+    """Yield channel, log time, publish time and payload of each message. Raises DamagedChunk.
 
-    Channels that are met are put into ``channels``, with their metadata.
+    Channel records are added to ``channels``, with their metadata.
     """
     from mcap.opcode import Opcode
 
@@ -104,7 +106,7 @@ def messages_of(
             raise DamagedChunk(f"a record is cut off at byte {offset:,} of its records")
         kind, size = _HEAD.unpack_from(data, offset)
         offset = begin + size
-        # 0 is no kind: there are zeros where records should be.
+        # Kind 0 does not exist: the file has zeros where records should be.
         if offset > end or not kind or (kind == message and size < _MESSAGE.size):
             where = f"at byte {begin - _HEAD.size:,} of its records"
             raise DamagedChunk(f"a record {where} is invalid: kind {kind}, {size:,} bytes")
@@ -117,21 +119,25 @@ def messages_of(
 
 
 def read_channel(body: bytes | memoryview) -> tuple[int, dict[str, str]]:
-    """Number and metadata of a channel; of these what tells anything. Raises DamagedChunk."""
+    """Return the id of a channel and the metadata that are used here. Raises DamagedChunk.
+
+    ``topic`` is among these.
+    """
     read = _Fields(body)
     number, _ = read.unpack(_CHANNEL)
-    read.text(), read.text()  # topic, and encoding of the messages
+    topic, _ = read.text(), read.text()  # and the message encoding
     words = _Fields(read.part(*read.unpack(_SIZE)))
     metadata = {}
     while words.left:
         name, value = words.text(), words.text()
         if name in _TOLD:
             metadata[name] = value
+    metadata["topic"] = topic
     return number, metadata
 
 
 class _Fields:
-    """The fields of one record, one after another. Raises DamagedChunk where one is cut off."""
+    """Reads the fields of a record one by one. Raises DamagedChunk for a truncated field."""
 
     def __init__(self, body: bytes | memoryview) -> None:
         self._body = memoryview(body)
@@ -143,7 +149,7 @@ class _Fields:
 
     def part(self, size: int) -> memoryview:
         if size > self.left:
-            raise DamagedChunk(f"a field says {size:,} bytes, and {self.left:,} are there")
+            raise DamagedChunk(f"a field declares {size:,} bytes, but only {self.left:,} are left")
         begin, self._offset = self._offset, self._offset + size
         return self._body[begin : self._offset]
 

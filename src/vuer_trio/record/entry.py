@@ -17,12 +17,12 @@ Side: TypeAlias = Literal["client", "server"]
 
 
 class Entry:
-    """A message, and when it was seen.
+    """A recorded message.
 
-    ``log_time`` (when it was seen) and ``publish_time`` (its ``ts``, or the same) are nanoseconds
-    since the epoch, `time` and `published` the same in seconds. ``direction`` is "received" or
-    "sent", as the recording side saw it, ``sender`` is "client" or "server". ``payload`` is the
-    message as it was on the wire.
+    ``log_time`` is when the message was seen, ``publish_time`` its ``ts``, or ``log_time`` without
+    one, in nanoseconds since the epoch; `time` and `published` are the same times in seconds.
+    ``direction`` is "received" or "sent", from the point of view of the recording side; ``sender``
+    is "client" or "server". ``payload`` is the message as it was on the wire.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Entry:
         self.direction = direction
         self.sender: Side = sender
         self.payload = payload
-        self._etype = etype  # None if it is in the payload only
+        self._etype = etype  # None if only the payload has it
 
     @property
     def time(self) -> float:
@@ -62,7 +62,7 @@ class Entry:
 
     @cached_property
     def event(self) -> dict[str, Any]:
-        """The map that the message holds. Raises ProtocolError if it holds none."""
+        """The decoded message as a dict. Raises ProtocolError if it is not an event."""
         return decode(self.payload)
 
     def as_event(self) -> ClientEvent | ServerEvent:

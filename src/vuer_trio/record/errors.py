@@ -1,12 +1,14 @@
-"""What can be wrong with a recording.
+"""Errors and warnings about recordings.
 
 VuerError
-└── NotARecording      not a file of a Recorder         ValueError
+└── NotARecording      not written by a Recorder        ValueError
 UserWarning
-└── DamagedRecording   a part of it cannot be read; says which
+└── DamagedRecording   a part of a recording cannot be read
 """
 
 from __future__ import annotations
+
+import sys
 
 from .._errors import VuerError
 
@@ -22,8 +24,14 @@ class DamagedRecording(UserWarning):
 
 
 def needed() -> None:
-    """Raises ImportError, which says what to install, if MCAP cannot be had."""
+    """Raise ImportError, with what to install, if ``mcap`` is not installed."""
     try:
         import mcap  # noqa: F401
     except ImportError as error:
+        if sys.version_info >= (3, 15):  # as pyproject.toml has it
+            raise ImportError(
+                "recordings need mcap, which vuer-trio[mcap] leaves out on Python 3.15 and newer: "
+                "its compressors, lz4 and zstandard, have no wheels there. Use Python 3.11 to "
+                "3.14, or, with a C compiler, pip install mcap"
+            ) from error
         raise ImportError("recordings need mcap: pip install 'vuer-trio[mcap]'") from error

@@ -3,14 +3,15 @@
     {"time": 1700000000.125, "published": 1700000000.12, "direction": "received",
      "etype": "SET", "event": {"etype": "SET", "ts": ..., "data": ...}}
 
-on one line, for each message. What JSON lacks is an object with one key that begins with "$":
+on one line, for each message. A value that JSON cannot express is an object with one key that
+starts with "$":
 
     {"$bytes": "iVBORw0="}        bytes, in base64
     {"$float": "nan"}             nan, inf or -inf
-    {"$ext": [5, "AAA="]}         another type of msgpack's: its number, its bytes
-    {"$map": [["$bytes", 1]]}     a map that would be taken for one of these
+    {"$ext": [5, "AAA="]}         another msgpack ext type: its number and its data
+    {"$map": [["$bytes", 1]]}     a map that would be mistaken for one of these
 
-A numpy array is already a list on the wire, and stays one. A message that is not an event has an
+A numpy array is a list on the wire already, and stays one. A message that is not an event has an
 empty etype, ``"event": null``, and its bytes in ``"payload"``.
 """
 
@@ -30,11 +31,11 @@ from .entry import Entry
 __all__ = ["json_lines", "plain_json"]
 
 _MARKS = frozenset(("$bytes", "$float", "$ext", "$map"))
-_TIMESTAMP = -1  # the ext type of msgpack's own timestamps
+_TIMESTAMP = -1  # msgpack's ext type for timestamps
 
 
 def json_lines(entries: Iterable[Entry]) -> Iterator[str]:
-    """Each entry as a line, without its end."""
+    """Yield each entry as a line of JSON, without the newline."""
     for entry in entries:
         line: dict[str, Any] = {
             "time": entry.time,
@@ -45,21 +46,21 @@ def json_lines(entries: Iterable[Entry]) -> Iterator[str]:
         try:
             line["event"] = plain_json(entry.event)
             text = json.dumps(line, allow_nan=False)
-        except (ProtocolError, RecursionError):  # msgpack goes deeper than JSON does
+        except (ProtocolError, RecursionError):  # msgpack may be nested deeper than JSON
             line |= {"etype": "", "event": None, "payload": plain_json(entry.payload)}
             text = json.dumps(line)
         yield text
 
 
 def plain_json(value: Any) -> Any:
-    """What `codec.decode` returns, made of what JSON has."""
+    """Convert a value returned by `codec.decode` to JSON types."""
     if isinstance(value, float):
         return value if isfinite(value) else {"$float": str(value)}
     if isinstance(value, dict):
         if len(value) == 1 and next(iter(value)) in _MARKS:
             return {"$map": [[key, plain_json(item)] for key, item in value.items()]}
         return {key: plain_json(item) for key, item in value.items()}
-    if isinstance(value, ExtType):  # a tuple too
+    if isinstance(value, ExtType):  # also a tuple, so checked first
         return {"$ext": [value.code, b64encode(value.data).decode()]}
     if isinstance(value, Timestamp):
         return {"$ext": [_TIMESTAMP, b64encode(value.to_bytes()).decode()]}

@@ -1,7 +1,7 @@
-"""Where what lies in the file of a recording, finished or not.
+"""The structure of a recording file, finished or not.
 
-Only the heads of the records are read here, so that a large file is opened fast. What a killed
-recorder leaves is a file whose last record is not whole, or at least without MCAP's footer.
+Only the heads of records are read here, so that large files open fast. A recorder that was killed
+leaves a file that ends with a truncated record, or at least without MCAP's footer.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from typing import BinaryIO
 
 from .chunk import read_channel
 from .errors import NotARecording
-from .layout import ABOUT, FORMAT, GAP, PROFILE
+from .layout import ABOUT, FORMATS, GAP, PROFILE
 
-__all__ = ["MAGIC", "Outline", "Place", "outline"]
+__all__ = ["MAGIC", "Gap", "Outline", "Place", "outline"]
 
 MAGIC = b"\x89MCAP0\r\n"
-#: what a record begins with: kind, and bytes of its body
+#: head of a record: kind, and size of its body
 _HEAD = Struct("<BQ")
 _TIMES = Struct("<QQ")
-#: bytes; a header or a metadata record of ours is never so large, and a damaged file may say so
+#: maximum bytes of a header, channel or metadata record: ours are smaller, a damaged size is not
 _MOST = 1 << 20
-_SIDES = ("received", "sent")
+#: the words of a gap
+_GAP = ("from", "until", "received", "sent")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A chunk: where its body begins, its bytes, and the log times of its messages."""
+    """A chunk: offset and size of its body, and the first and last log time of its messages."""
 
     offset: int
     size: int
@@ -38,33 +39,49 @@ class Place:
     end: int
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A period in which the recorder dropped messages; times in nanoseconds since the epoch."""
+
+    start: int
+    end: int
+    received: int
+    sent: int
+
+
 @dataclass(slots=True)
 class Outline:
     size: int
-    #: whether the recorder has finished the file
+    #: whether the recorder finished the file
     complete: bool = False
-    #: bytes at the end that belong to no whole record
+    #: bytes at the end that are not a complete record
     torn: int = 0
     about: dict[str, str] = field(default_factory=dict)
-    #: messages that the recorder had no room for
-    dropped: int = 0
+    #: where the recorder dropped messages, as far as is known
+    gaps: list[Gap] = field(default_factory=list)
     chunks: list[Place] = field(default_factory=list)
-    #: metadata of the channels, by number; only of a complete file
+    #: metadata of the channels by id; only in a complete file
     channels: dict[int, dict[str, str]] = field(default_factory=dict)
+
+    @property
+    def dropped(self) -> int:
+        """The number of messages that the recorder dropped."""
+        return sum(gap.received + gap.sent for gap in self.gaps)
 
 
 def outline(path: Path) -> Outline:
-    """Go through a file. Raises NotARecording and OSError."""
+    """Read the structure of a file. Raises NotARecording and OSError."""
     with open(path, "rb") as stream:
         found = Outline(size=os.fstat(stream.fileno()).st_size)
         if stream.read(len(MAGIC)) != MAGIC:
-            raise NotARecording(f"{path} is not a recording: it does not begin like an MCAP file")
+            raise NotARecording(f"{path} is not a recording: it is not an MCAP file")
         _go_through(stream, found, path)
     if not found.about:
         raise NotARecording(f"{path} is an MCAP file, but not a recording by vuer-trio")
-    if found.about.get("format") != FORMAT:
+    if found.about.get("format") not in FORMATS:
+        known = " and ".join(map(repr, FORMATS))
         raise NotARecording(
-            f"{path} has the format {found.about.get('format')!r}; this version reads {FORMAT!r}"
+            f"{path} has the format {found.about.get('format')!r}; this version reads {known}"
         )
     return found
 
@@ -80,12 +97,12 @@ def _go_through(stream: BinaryIO, found: Outline, path: Path) -> None:
             break
         kind, size = _HEAD.unpack(head)
         body = offset + _HEAD.size
-        # 0 is no kind: a system that went down may leave zeros where data should be.
+        # Kind 0 does not exist: after a system crash, there may be zeros instead of data.
         if not kind or size > found.size - body:
             break
         if kind == Opcode.CHUNK:
             before = found.chunks[-1].end if found.chunks else 0
-            times = (before, before)  # of one that is too short to tell
+            times = (before, before)  # for one that is too short to have times
             if size >= _TIMES.size:
                 times = _TIMES.unpack(stream.read(_TIMES.size))
             found.chunks.append(Place(body, size, *times))
@@ -116,9 +133,10 @@ def _take(kind: int, body: bytes, found: Outline, path: Path) -> None:
             if metadata.name == ABOUT:
                 found.about = metadata.metadata
             elif metadata.name == GAP:
-                found.dropped += sum(_count(metadata.metadata, side) for side in _SIDES)
-    except Exception:  # the package has one for each way in which a record may be damaged
-        return  # what is missed then, is missed below
+                words = metadata.metadata
+                found.gaps.append(Gap(*(_count(words, name) for name in _GAP)))
+    except Exception:  # the package raises many kinds for damaged records
+        return  # `outline` notices what is missing
     if kind == Opcode.HEADER and profile != PROFILE:
         raise NotARecording(f"{path} is an MCAP file of profile {profile!r}, not {PROFILE!r}")
 

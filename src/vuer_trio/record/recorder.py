@@ -1,4 +1,4 @@
-"""Recording a connection while it is used."""
+"""Recording a connection while it is in use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from .._nursery import open_plain_nursery
 from .._reentrant import ReentrantContextManager
 from .._runtime import Runtime, runtime
 from .file import Compression, RecordingFile
-from .layout import FORMAT
 
 if TYPE_CHECKING:
     from ..server import VuerSession
@@ -33,32 +32,36 @@ __all__ = ["Recorder"]
 
 log: logging.Logger = logging.getLogger("vuer_trio.record")
 
-#: seconds that a recorder which is cancelled waits for the disk
+#: seconds that a cancelled recorder waits for the disk
 _PATIENCE = 5.0
 
 
 @protected_methods
 class Recorder(ReentrantContextManager):
-    """``async with Recorder("run.mcap", client):`` records what is on the wire while it lasts.
+    """``async with Recorder("run.mcap", client):`` records all messages while the block runs.
 
-    ``source`` is a `VuerClient`, open or not, over all its connections, or a `VuerSession`. A
-    client that opens inside the block is recorded from its INIT on. What is sent is recorded just
-    before it is written.
+    ``source`` is a `VuerClient`, open or not, which is recorded across reconnections, or a
+    `VuerSession`. A client that opens inside the block is recorded from its INIT on. Outgoing
+    messages are recorded just before they are written.
 
-    Worker threads write the file, a chunk at a time: at least every ``interval`` seconds, and
-    whenever ``chunk_size`` bytes wait. A process that is killed loses no more than that. What waits
-    for a slow disk takes ``max_bytes``, and what was read or written in one step may overshoot it.
-    Beyond that, new messages are dropped, counted in `dropped`, logged once, and noted in the file.
-    ``etypes`` are the only event types to record. Only the file's owner can read it (mode 0600): it
-    holds the whole traffic, but not the password or the query of the client's URI.
+    Worker threads write the file in chunks: at least every ``interval`` seconds, and whenever
+    ``chunk_size`` bytes are waiting. A process that is killed loses at most one chunk. Up to
+    ``max_bytes`` may wait for a slow disk; the messages of one read or write may overshoot that.
+    Beyond it, new messages are dropped, counted in `dropped`, logged once, and noted in the file.
+    ``etypes`` selects the event types to record. Only the owner of the file can read it (mode
+    0600): it contains all traffic, but not the password or the query of the client's URI.
 
-    Leaving the block writes what waits, and finishes the file. Cancelled, it does so too, but waits
-    for the disk no more than 5 s; even then the file can be read. If the disk fails, the block
-    continues, further messages are dropped, and leaving the block raises the OSError, unless it was
-    left by an exception.
+    With ``foxglove``, poses and pictures are also written as other tools read them, and events as
+    JSON: see `vuer_trio.record.foxglove`. This needs the extra ``foxglove``. `written`, `counts`
+    and ``max_bytes`` count only the messages of the connection.
+
+    Leaving the block writes all waiting messages and finishes the file. A cancelled block does so
+    too, but waits for the disk for at most 5 s; the file is readable in any case. If the disk
+    fails, the block continues, further messages are dropped, and leaving the block raises the
+    OSError, unless the block was left by another exception.
 
     Raises FileExistsError on entry, unless ``overwrite``; TypeError and ValueError for invalid
-    arguments; ImportError without the package ``mcap``.
+    arguments; ImportError without the package ``mcap``, or those that ``foxglove`` needs.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Recorder(ReentrantContextManager):
         chunk_size: int = 1 << 20,
         max_bytes: int = 64 << 20,
         compression: Compression = "zstd",
+        foxglove: bool = False,
     ) -> None:
         check_size("chunk_size", chunk_size)
         check_size("max_bytes", max_bytes)
@@ -82,6 +86,8 @@ class Recorder(ReentrantContextManager):
         check_choice("compression", compression, get_args(Compression))
         if isinstance(etypes, str):
             raise TypeError(must_be("etypes", "a list of event types", etypes))
+        if not isinstance(foxglove, bool):
+            raise TypeError(must_be("foxglove", "a bool", foxglove))
         if not hasattr(source, "observe"):
             raise TypeError(must_be("source", "a client or a session", source, secret=True))
         self.path: Path = Path(path)
@@ -96,11 +102,12 @@ class Recorder(ReentrantContextManager):
             etypes=etypes,
             chunk_size=chunk_size,
             compression=compression,
+            foxglove=foxglove,
         )
         self._file: RecordingFile | None = None
-        self._told = False  # of its error
+        self._told = False  # whether the error has been logged
         self._now: Callable[[], float] = time.monotonic
-        self._wake: Any = None  # the writing task's event, set when so many bytes wait
+        self._wake: Any = None  # the writing task's event, set when `_wake_at` bytes wait
         self._wake_at: float = math.inf
 
     def __repr__(self) -> str:
@@ -110,30 +117,30 @@ class Recorder(ReentrantContextManager):
 
     @property
     def written(self) -> int:
-        """Messages in the file so far."""
+        """The number of messages in the file so far."""
         return self._file.written if self._file is not None else 0
 
     @property
     def counts(self) -> dict[str, int]:
-        """The same for each channel: ``{"/received/SET": 1, "/sent/INIT": 1}``."""
+        """`written` for each channel: ``{"/received/SET": 1, "/sent/INIT": 1}``."""
         return self._file.counts if self._file is not None else {}
 
     @property
     def waiting(self) -> int:
-        """Bytes that wait for the disk."""
+        """The number of bytes waiting for the disk: payloads, and 64 for each message."""
         return self._file.waiting if self._file is not None else 0
 
     @property
     def dropped(self) -> int:
-        """Messages that are not in the file, because the disk was too slow, or failed."""
+        """The number of messages lost because the disk was too slow, or failed."""
         return self._file.dropped if self._file is not None else 0
 
     @property
     def error(self) -> Exception | None:
-        """What the disk failed with."""
+        """The exception with which writing failed, or None."""
         return self._file.error if self._file is not None else None
 
-    # ---- its life
+    # ---- running
 
     @asynccontextmanager
     async def _in_block(self) -> AsyncIterator[None]:
@@ -143,10 +150,10 @@ class Recorder(ReentrantContextManager):
         self._now = rt.clock()
         self._told = False
         file = self._file = self._new_file(self._about(), epoch=(self._now(), time.time_ns()))
-        # First, and in sync code: nothing is missed while the file is made.
+        # Observe first, without an await, so that nothing is missed while the file is created.
         remove = self._source.observe(self._see)
         try:
-            # A cancellation waits for its end: somebody must close the file.
+            # Not abandoned on cancellation, so that the file is closed.
             await rt.run_in_thread(file.create)
         except BaseException:
             remove()
@@ -163,7 +170,8 @@ class Recorder(ReentrantContextManager):
             try:
                 await _finish(rt, file)
             finally:
-                self._tell_of_error()  # which may not be raised, or has just come to pass
+                self._tell_of_error()  # it may not be raised below, or may be new
+                _tell_of_poses(file)
         if file.error is not None:
             raise file.error
 
@@ -173,30 +181,28 @@ class Recorder(ReentrantContextManager):
             "uri": self._source.uri if isinstance(self._source, VuerClient) else self._source.peer,
             "side": "client" if client else "server",
             "library": f"vuer-trio {_version()}",
-            "format": FORMAT,
             "started": datetime.now(UTC).isoformat(),
         }
 
-    # ---- what is seen
+    # ---- observing
 
     def _see(self, direction: Direction, messages: Sequence[bytes | bytearray]) -> None:
-        """In the loop, for each read and write: keep them for the thread, or count them."""
+        """Queue the messages of a read or write, or count them as dropped. Runs in the loop."""
         file = self._file
         assert file is not None
         waiting = file.waiting
         if waiting >= self._max_bytes or file.error is not None:
             if file.error is None and not file.dropped:
                 log.warning(
-                    "%s: the disk is too slow, so events are not recorded: %d bytes wait; see "
+                    "%s: the disk is too slow, and messages are dropped: %d bytes are waiting; see "
                     "Recorder(max_bytes=...)",
                     self.path,
                     waiting,
                 )
             file.miss(self._now(), direction, len(messages))
             return
-        size = sum(map(len, messages))
-        file.put(self._now(), direction, messages, size)
-        if waiting + size >= self._wake_at:
+        file.put(self._now(), direction, messages)
+        if file.waiting >= self._wake_at:
             self._wake.set()
 
     # ---- writing
@@ -210,22 +216,30 @@ class Recorder(ReentrantContextManager):
         self._tell_of_error()
 
     def _tell_of_error(self) -> None:
-        """Once, and by whoever notices first: the block may end in the moment of the error."""
+        """Log the error, once."""
         error = self.error
         if error is not None and not self._told:
             self._told = True
             log.error("the recording has ended: %s", describe(error))
 
     async def _until_there_are(self, size: int, rt: Runtime, file: RecordingFile) -> None:
-        """Park until ``size`` bytes wait. Cancelled: nothing has changed."""
+        """Wait until ``size`` bytes are waiting. Cancelled: nothing has changed."""
         while file.waiting < size:
             self._wake, self._wake_at = rt.Event(), size
             await self._wake.wait()
         self._wake_at = math.inf
 
 
+def _tell_of_poses(file: RecordingFile) -> None:
+    """Log what of the recorded poses the messages for other tools do not say."""
+    for remark in file.remarks:
+        log.warning("%s: %s", file.path, remark)
+    if file.fault is not None:
+        log.error("%s: a message could not be translated", file.path, exc_info=file.fault)
+
+
 async def _finish(rt: Runtime, file: RecordingFile) -> None:
-    """Cancelled: the disk has a few seconds; a thread that is late goes on by itself."""
+    """Finish the file. Cancelled: give the disk a few seconds, then abandon the thread."""
     try:
         await rt.run_in_thread(file.finish, abandon_on_cancel=True)
     finally:
@@ -234,16 +248,16 @@ async def _finish(rt: Runtime, file: RecordingFile) -> None:
             with rt.CancelScope(shield=True, deadline=rt.current_time() + _PATIENCE):
                 await rt.run_in_thread(file.finish, abandon_on_cancel=True)
             if not file.finished and time.monotonic() < began + _PATIENCE / 2:
-                # A clock of a test's jumps on while a thread works: that is no slow disk. Half,
-                # because a loop's deadline may come early: uvloop's clock counts milliseconds.
+                # A test's virtual clock jumps ahead while a thread works, although the disk is not
+                # slow. Half, because deadlines may fire early: uvloop's clock has milliseconds.
                 with rt.CancelScope(shield=True):
                     await rt.run_in_thread(file.finish)
             if not file.finished:
-                log.warning("%s is not finished: the disk took over %g s", file.path, _PATIENCE)
+                log.warning("%s was not finished: the disk took over %g s", file.path, _PATIENCE)
 
 
 def _version() -> str:
     try:
         return version("vuer-trio")
-    except PackageNotFoundError:  # run from its source
+    except PackageNotFoundError:  # run from source without installation
         return "(not installed)"

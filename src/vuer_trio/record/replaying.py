@@ -1,4 +1,4 @@
-"""Playing a recording again, as the client or as the server."""
+"""Replaying a recording, as the client or as the server."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from .._interrupts import call_unprotected
 from .._runtime import runtime
 from ..events import Event
 from .recording import Recording
+from .script import Script
 
 if TYPE_CHECKING:
     from ..server import Vuer, VuerSession
 
-__all__ = ["replay", "replay_server"]
+__all__ = ["check_speed", "replay", "replay_server"]
 
 
 async def replay(
@@ -26,22 +27,22 @@ async def replay(
     speed: float = 1.0,
     loop: bool = False,
 ) -> int:
-    """Send the events of a script at their times; returns how many.
+    """Send the events of a script at their times. Returns the number of events sent.
 
-    ``script`` iterates pairs of a delay in seconds and an event, as `Recording.script` does; a
-    `Recording` stands for what its client has sent. ``send`` is sync or async, usually
-    ``client.send``. Each event has a deadline, counted from the first, so that delays do not add
-    up: a late event is sent immediately. ``speed`` 2 is twice as fast; at `math.inf` only the order
-    is left. ``loop`` starts over at the end, and ends only by a cancellation, or if there is
-    nothing to send.
+    ``script`` is an iterable of pairs of a delay in seconds and an event, as `Recording.script`
+    returns; for a `Recording`, it is the events of the client. ``send`` may be sync or async, and
+    is usually ``client.send``. Times are counted from the first event, so that delays do not add
+    up: a late event is sent immediately. ``speed=2`` is twice as fast; with `math.inf`, only the
+    order is kept. ``loop`` starts over at the end, until it is cancelled or there is nothing to
+    send.
 
-    Raises what ``send`` raises, TypeError and ValueError for invalid arguments. Cancelled: no event
-    is truncated; ``send`` says what becomes of the one on its way.
+    Raises whatever ``send`` raises, and TypeError and ValueError for invalid arguments. Cancelled:
+    no event is truncated; whether the current one is sent depends on ``send``.
     """
-    _check_speed(speed)
+    check_speed(speed)
     events = script.script() if isinstance(script, Recording) else script
     if loop and iter(events) is events:
-        what = "a list, for loop=True, and nothing that can be gone through only once"
+        what = "a list for loop=True, not an iterator"
         raise TypeError(must_be("events", what, events, secret=True))
     rt = runtime()
     throttle = CheckpointThrottle(rt)
@@ -50,7 +51,11 @@ async def replay(
     due = rt.current_time()
     while True:
         before = sent
-        for delay, event in events:
+        for delay, event in events._steps() if isinstance(events, Script) else events:
+            if event is None and isinstance(events, Script):  # messages that are left out
+                if perf_counter() >= throttle.due:
+                    await throttle.turn()
+                continue
             due += delay / speed
             if due > rt.current_time():
                 await rt.sleep_until(due)
@@ -73,15 +78,15 @@ def replay_server(
     etypes: Iterable[str] | None = None,
     **options: Any,
 ) -> Vuer:
-    """A server that sends what the recorded server has sent, to each client from the start.
+    """A server that replays the events of the recorded server to each client, from the start.
 
-    It begins when the client's INIT is there. After the last event the session is closed with
-    1000. ``host``, ``port`` and ``options`` are those of `Vuer`; open it with `open_vuer_server`,
-    or call its ``start()``.
+    It begins when the client's INIT has arrived. After the last event, the session is closed with
+    1000. ``host``, ``port`` and ``options`` are those of `Vuer`. Open the server with
+    `open_vuer_server`, or call its ``start()``.
     """
     from ..server import Vuer
 
-    _check_speed(speed)
+    check_speed(speed)
     script = recording.script("server", etypes=None if etypes is None else list(etypes))
     app = Vuer(host, port, **options)
 
@@ -93,10 +98,10 @@ def replay_server(
 
 
 def _send_to(session: VuerSession) -> Callable[[Event], Awaitable[object]]:
-    return session.send  # type: ignore[return-value]  # a script of the server's has its events
+    return session.send  # type: ignore[return-value]  # a server's script has ServerEvents
 
 
-def _check_speed(speed: float) -> None:
+def check_speed(speed: float) -> None:
     if isinstance(speed, bool) or not isinstance(speed, int | float):
         raise TypeError(must_be("speed", "a number", speed, "use 1 for the recorded speed"))
     if not speed > 0:

@@ -1,4 +1,4 @@
-"""What one side of a recorded connection has sent, as it can be played again."""
+"""The events of one side of a recorded connection, to be replayed."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ __all__ = ["Entries", "Script"]
 
 log: logging.Logger = logging.getLogger("vuer_trio.record")
 
+#: messages: some hundred microseconds of work
+_PACE = 100
+
 
 class Entries(Protocol):
-    """A recording."""
+    """What a script uses of a recording."""
 
     @property
     def path(self) -> object: ...
 
-    def __iter__(self) -> Iterator[Entry]: ...
+    def _entries(self, first: int, last: int) -> Iterator[Entry]: ...
 
 
 class Script:
-    """Iterates pairs of a delay, in seconds since the one before, and an event.
+    """Iterates over pairs of an event and its delay, in seconds since the previous event.
 
-    The delay of the first is 0. It can be iterated many times. What cannot be decoded is left out,
-    and logged.
+    The delay comes first in each pair, and is 0 for the first event. A script can be iterated many
+    times. Messages that cannot be decoded are skipped and logged.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class Script:
         *,
         etypes: Collection[str] | None = None,
         init: bool = False,
+        times: tuple[int, int] = (0, 2**64 - 1),
     ) -> None:
         if sender not in ("client", "server"):
             raise ValueError(must_be("sender", "'client' or 'server'", sender))
@@ -48,23 +52,45 @@ class Script:
         self._sender = sender
         self._etypes = None if etypes is None else frozenset(map(canonical, etypes))
         self._init = init
+        self._times = times
 
     def __repr__(self) -> str:
         return f"<Script of the {self._sender} in {self._recording.path}>"
 
     def __iter__(self) -> Iterator[tuple[float, ClientEvent | ServerEvent]]:
+        for delay, event in self._steps():
+            if event is not None:
+                yield delay, event
+
+    def _steps(self) -> Iterator[tuple[float, ClientEvent | ServerEvent | None]]:
+        """The same, with the Nones of `_paced`."""
         before: int | None = None
-        for entry in self._recording:
-            if not self._has(entry):
+        for log_time, event in self._paced(*self._times):
+            if event is None:
+                yield 0.0, None
                 continue
-            try:
-                event = entry.as_event()
-            except ProtocolError as exc:
-                log.warning("%s: %r is left out: %s", self._recording.path, entry, exc)
-                continue
-            delay = 0 if before is None else entry.log_time - before
-            before = entry.log_time
+            delay = 0 if before is None else log_time - before
+            before = log_time
             yield delay / 1e9, event
+
+    def _paced(
+        self, first: int, last: int
+    ) -> Iterator[tuple[int, ClientEvent | ServerEvent | None]]:
+        """Yield the events of these log times, each with its own, and a None for each `_PACE`
+        messages that are left out: whoever shares a loop may let the others run."""
+        left_out = 0
+        for entry in self._recording._entries(first, last):
+            if self._has(entry):
+                try:
+                    event = entry.as_event()
+                except ProtocolError as exc:
+                    log.warning("%s: skipping %r: %s", self._recording.path, entry, exc)
+                else:
+                    yield entry.log_time, event
+                    continue
+            left_out += 1
+            if left_out % _PACE == 0:
+                yield entry.log_time, None
 
     def _has(self, entry: Entry) -> bool:
         if entry.sender != self._sender:

@@ -32,7 +32,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """The synchronous face is imported when it is used: it brings anyio."""
+    """Import `SyncClient` on first use, because it needs anyio."""
     if name == "SyncClient":
         from .sync_client import SyncClient
 

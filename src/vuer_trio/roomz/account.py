@@ -1,4 +1,4 @@
-"""Who a client is to its server: a magic link's token, then a session."""
+"""The credentials of a client: a magic link's token, then a session."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Account"]
 
 
 class Account:
-    """The session in memory and, where a path was given, on disk."""
+    """The session, in memory and, with a cache, on disk."""
 
     def __init__(self, server: Server, token: str, cache: SessionCache | None) -> None:
         self.server = server
@@ -22,14 +22,14 @@ class Account:
         self._cache = cache
 
     def known(self) -> bool:
-        """Whether there is anything to connect with."""
+        """Whether there is a token or a session to connect with."""
         return bool(self._token) or self._session() is not None
 
     async def cookie(self, token: str) -> str:
-        """A session, from ``token``, from the first token, or kept from before.
+        """Get a session from ``token``, from the first token, or from the cache.
 
-        A token that is refused is the end of it: no other session takes its place. Raises
-        AuthenticationError and ConnectionError. Cancelled: the token may be used up.
+        If a token is refused, no other session is tried. Raises AuthenticationError and
+        ConnectionError. Cancelled: the token may have been used.
         """
         token = token or self._token
         if token:
@@ -37,7 +37,7 @@ class Account:
                 cookie = await http.redeem(self.server, token)
             except AuthenticationError:
                 if token == self._token:
-                    self._token = ""  # it will not get better
+                    self._token = ""  # a refused token stays invalid
                 raise
             self._token, self._cookie = "", cookie
             if self._cache is not None:
@@ -58,13 +58,13 @@ class Account:
         return self._cookie
 
     def forget(self) -> None:
-        """No session any more, in memory or on disk; a token that was not redeemed stays."""
+        """Forget the session, in memory and on disk, but not a token that was not redeemed."""
         self._cookie = None
         if self._cache is not None:
             self._cache.remove(self.server.key)
 
     async def me(self) -> dict[str, Any]:
-        """Whose session it is, as the server says. A session that it rejects is forgotten."""
+        """Ask the server for the session's user. A rejected session is forgotten."""
         cookie = self._session()
         if cookie is None:
             raise AuthenticationError("there is no session", reason="invalid_session")
@@ -75,7 +75,7 @@ class Account:
             raise
 
     async def log_out(self) -> None:
-        """End the session. Whatever the server answers, it is forgotten here."""
+        """End the session at the server. It is forgotten here whatever the server answers."""
         cookie = self._session()
         self.forget()
         if cookie is not None:

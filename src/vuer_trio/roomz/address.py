@@ -1,4 +1,4 @@
-"""Where a Roomz server is: one URL, for its HTTP and for its WebSocket."""
+"""The address of a Roomz server: one URL for HTTP and WebSocket."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """``http`` is the base of its HTTP, without a slash at the end; ``shown`` has no password."""
+    """``http`` is the base URL without a trailing slash; ``shown`` has no password."""
 
     url: str = field(repr=False)
     http: str = field(repr=False)
     websocket: Address
     shown: str
-    #: under what its session is kept
+    #: the key of its session in the cache
     key: str
 
 
 def parse_server(url: str) -> Server:
-    """Take a server's URL apart. Raises TypeError, and ValueError that says what is wrong."""
+    """Parse a server's URL. Raises TypeError, and ValueError that says what is wrong."""
     if not isinstance(url, str):
         hint = "use 'http://localhost:8000'"
         raise TypeError(must_be("server_url", "a str", url, hint, secret=True))

@@ -1,4 +1,4 @@
-"""Sessions on disk: at one path, for its owner only, one for each server."""
+"""Sessions on disk: one file, readable by its owner only, with a session per server."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ log: logging.Logger = logging.getLogger("vuer_trio.roomz")
 class SessionCache:
     """``{"sessions": {server: cookie}}`` in a file of mode 0600.
 
-    Directories that are missing are made with mode 0700. Writing replaces the file in one step.
-    A file that cannot be written costs the next program a login, and is a warning here.
+    Missing directories are created with mode 0700. Writing replaces the file atomically. Failing to
+    write only logs a warning: the next program must log in again.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: Path = Path(path).expanduser()
 
     def load(self, server: str) -> str | None:
-        """The cookie kept for a server. A corrupt file is removed."""
+        """Return the cookie of a server, if any. A corrupt file is removed."""
         return self._read().get(server)
 
     def save(self, server: str, cookie: str) -> None:
-        """Keep a cookie."""
+        """Store the cookie of a server."""
         self._change(server, cookie)
 
     def remove(self, server: str) -> None:
-        """Keep none for this server; the file goes with the last one."""
+        """Remove the cookie of a server; the file is removed with the last one."""
         if self.path.exists():
             self._change(server, None)
 

@@ -39,15 +39,15 @@ class AsyncClient(ReentrantContextManager):
     """A client of a Roomz chat server, on Trio and asyncio.
 
     ``async with AsyncClient(url, token) as client`` connects if there is a token or a session,
-    and disconnects at the end of the block; without either, `login` and `connect` in the block
-    do. `connect` and `disconnect` do without a block, and `run` in a nursery.
+    and disconnects at the end of the block. Without either, call `login` and `connect` inside the
+    block. `connect` and `disconnect` also work without a block, and `run` in a nursery.
 
     ``server_url`` is ``http://host:port`` or ``https://``. ``session_token`` is the token of a
-    magic link, which is redeemed once. ``reconnect``: when the connection is lost, dial again
-    after ``reconnect_delay * 2**n`` seconds and a little by chance, ``max_reconnect_attempts``
-    times. ``connection_timeout`` is for the whole of connecting, in seconds. The session is kept
-    in ``session_cache_file``, readable by its owner only, or in memory without one.
-    ``transport``: as that of the Vuer client.
+    magic link, which can be used once. With ``reconnect``, a lost connection is dialled again after
+    ``reconnect_delay * 2**n`` seconds plus a small random time, ``max_reconnect_attempts`` times.
+    ``connection_timeout`` limits the whole of connecting, in seconds. The session is kept in
+    ``session_cache_file``, which only its owner can read, or else in memory. ``transport`` is as in
+    the Vuer client.
 
     Raises TypeError and ValueError for invalid options.
     """
@@ -79,35 +79,35 @@ class AsyncClient(ReentrantContextManager):
         self._account = Account(server, _token(session_token), cache)
         self._handlers = Handlers()
         self._call_handler: HandlerCaller = call_handler
-        self._visit: RoomzSession | None = None
-        self._nursery: Nursery | None = None  # of the block
+        self._session: RoomzSession | None = None
+        self._nursery: Nursery | None = None  # the nursery of the block, while inside it
         self._abandon: Callable[[], object] | None = None
 
     # ---- state
 
     @property
     def server_url(self) -> str:
-        """As it was given."""
+        """The URL as given."""
         return self._settings.server.url
 
     @property
     def connected(self) -> bool:
-        """Whether it is connected and authenticated."""
+        """Whether the client is connected and authenticated."""
         return self.connection_state is ConnectionState.CONNECTED
 
     @property
     def connection_state(self) -> ConnectionState:
-        """As it is now."""
-        return self._visit.state if self._visit is not None else ConnectionState.DISCONNECTED
+        """The current state."""
+        return self._session.state if self._session is not None else ConnectionState.DISCONNECTED
 
     @property
     def user(self) -> dict[str, Any] | None:
         """``{"id", "email", "display_name"}`` while it is connected, else None."""
-        return self._visit.user if self._visit is not None else None
+        return self._session.user if self._session is not None else None
 
     @property
     def display_name(self) -> str | None:
-        """The display name, as the server has it, while it is connected."""
+        """The display name at the server, while the client is connected."""
         user = self.user
         return user.get("display_name") if user else None
 
@@ -117,34 +117,34 @@ class AsyncClient(ReentrantContextManager):
     # ---- handlers and events
 
     def on(self, event: str, handler: EventHandler) -> None:
-        """Call ``handler(data)``, sync or async, for each event of a name.
+        """Call ``handler(data)``, sync or async, for each event named ``event``.
 
         ``authenticated``, ``message``, ``user_joined``, ``user_left``, ``display_name_changed``,
         ``disconnect`` and ``error``. Handlers run one after another, in the order of the events
-        and of their registration; each may call any method of the client. What one raises is
-        logged, and the next one runs.
+        and of their registration. A handler may call any method of the client. If it raises, the
+        error is logged, and the next handler runs.
         """
         self._handlers.add(event, handler)
 
     def off(self, event: str, handler: EventHandler | None = None) -> None:
-        """Take a handler away, or all of an event: from now on it is not called."""
+        """Remove a handler, or all handlers of an event, with immediate effect."""
         self._handlers.remove(event, handler)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> RoomzEvent:
-        """The next event of any name; the newest 1,024 wait for it.
+        """The next event of any name. The newest 1,024 events are kept for this.
 
-        It ends after `disconnect`, and raises ConnectionError or AuthenticationError when the
-        connection was lost for good. Cancelled: nothing has been taken.
+        Iteration ends after `disconnect`, and raises ConnectionError or AuthenticationError if the
+        connection has ended for good. Cancelled: no event has been taken.
         """
-        visit = self._visit
-        if visit is None:
+        session = self._session
+        if session is None:
             raise ConnectionError(f"{self!r}: connect first, then iterate")
-        visit.home.check_loop()
-        await visit.rt.checkpoint()
-        inbox = visit.inbox
+        session.home.check_loop()
+        await session.rt.checkpoint()
+        inbox = session.inbox
         while not inbox.items:
             if isinstance(inbox.closed, ClientClosed):
                 raise StopAsyncIteration
@@ -155,10 +155,10 @@ class AsyncClient(ReentrantContextManager):
         dropped, inbox.dropped_since = inbox.dropped_since, 0
         return replace(event, dropped_before=dropped) if dropped else event
 
-    # ---- who you are
+    # ---- authentication
 
     async def login(self, email: str) -> bool:
-        """Have a magic link sent to an address. True; its token is for `connect`.
+        """Request a magic link for an email address; its token is for `connect`. Returns True.
 
         Raises ConnectionError, with the server's ``status`` and ``detail`` if it answered.
         """
@@ -168,25 +168,24 @@ class AsyncClient(ReentrantContextManager):
         return True
 
     async def me(self) -> dict[str, Any]:
-        """``{"email", "created_at"}`` of the session, as the server has it.
+        """``{"email", "created_at"}`` of the session, from the server.
 
-        Raises AuthenticationError without a session that it accepts, and ConnectionError.
+        Raises AuthenticationError if the server accepts no session, and ConnectionError.
         """
         user: dict[str, Any] = await self._in_time(self._account.me)
         return user
 
     async def logout(self) -> None:
-        """Disconnect, and end the session, here and at the server. Raises ConnectionError."""
+        """Disconnect, and end the session, locally and at the server. Raises ConnectionError."""
         await self.disconnect()
         await self._in_time(self._account.log_out)
 
     def clear_cached_session(self) -> None:
-        """Forget the session, in memory and on disk. An open connection stays open,
-        until it is lost."""
+        """Forget the session, in memory and on disk. An open connection stays open until lost."""
         self._account.forget()
 
     async def _in_time(self, fn: Any, *args: Any) -> Any:
-        """Within the connection timeout."""
+        """Await ``fn(*args)``; raise ConnectionError after the connection timeout."""
         needed("httpx2")
         timeout = self._settings.connection_timeout
         with runtime().move_on_after(timeout):
@@ -202,14 +201,14 @@ class AsyncClient(ReentrantContextManager):
         token: str | None = None,
         nursery: Nursery | None = None,
     ) -> None:
-        """Connect, with a magic link's token or with the session from before.
+        """Connect, with the token of a magic link or with an earlier session.
 
-        In the block of the client, or in ``nursery``, its tasks belong to that; elsewhere to a
-        system task, until `disconnect`. ``token`` is the same as ``session_token``.
+        The tasks of the connection belong to the block of the client or to ``nursery``; without
+        either, to a system task, until `disconnect`. ``token`` is the same as ``session_token``.
 
-        Raises AuthenticationError for a token or a session that is not accepted, or if both are
-        missing; ConnectionError for everything else; ClientError while it is connected. Cancelled:
-        nothing is left open; the token may be used up.
+        Raises AuthenticationError if the token or the session is not accepted, or if both are
+        missing; ConnectionError for everything else; ClientError while connected. Cancelled:
+        nothing is left open; the token may have been used.
         """
         if token is not None and session_token is not None:
             raise TypeError("session_token= and token= are one option; give one of them")
@@ -217,50 +216,50 @@ class AsyncClient(ReentrantContextManager):
         state = self.connection_state
         if state is not ConnectionState.DISCONNECTED:
             raise ClientError(f"{self!r} is already {state.value}; disconnect() first")
-        load_codec()  # before the token is used up
+        load_codec()  # a missing package must not use up the token
         needed("httpx2")
         rt = runtime()
-        visit = RoomzSession(
+        session = RoomzSession(
             rt, self._settings, self._account, self._handlers, self._call_handler, given
         )
-        self._visit = visit
+        self._session = session
         home = nursery if nursery is not None else self._nursery
-        failure = await open_connection(visit, home)
+        failure = await open_connection(session, home)
         if failure is not None:
             raise failure
         if home is None:
             call = rt.loop_caller()
-            self._abandon = lambda: call(visit.abort)
+            self._abandon = lambda: call(session.abort)
 
     async def disconnect(self) -> None:
-        """Disconnect, and wait for the handlers of what has been received.
+        """Disconnect, and wait until the handlers have seen all received events.
 
-        In a handler it does not wait for them. A handler that takes more than 5 s then is
-        cancelled. While reconnecting, it stops that. Without a connection it does nothing.
-        Cancelled: leaves at once.
+        A handler that takes more than 5 s is cancelled. Called from a handler, it does not wait for
+        handlers. It also stops reconnecting, and does nothing without a connection. Cancelled:
+        disconnects immediately.
         """
         self._abandon = None
-        if self._visit is None:
+        if self._session is None:
             await runtime().checkpoint()
         else:
-            await self._visit.leave()
+            await self._session.leave()
 
     async def run(self, *, task_status: TaskStatus[Self] | None = None) -> None:
-        """Carry a connection: ``client = await nursery.start(AsyncClient(url, token).run)``.
+        """Run a connection: ``client = await nursery.start(AsyncClient(url, token).run)``.
 
-        Returns after `disconnect`. Raises as `connect`, and what ended the connection for good.
-        Cancelled: leaves at once.
+        Returns after `disconnect`. Raises as `connect`, and the error that ended the connection for
+        good. Cancelled: disconnects immediately.
         """
-        previous = self._visit
+        previous = self._session
         async with self:
-            if self._visit is previous:
+            if self._session is previous:
                 await self.connect()
-            visit = self._visit
-            assert visit is not None
+            session = self._session
+            assert session is not None
             if task_status is not None:
                 task_status.started(self)
-            await visit.over.wait()
-        error = visit.inbox.closed
+            await session.over.wait()
+        error = session.inbox.closed
         if error is not None and not isinstance(error, ClientClosed):
             raise renew(error)
 
@@ -281,25 +280,25 @@ class AsyncClient(ReentrantContextManager):
         abandon = getattr(self, "_abandon", None)
         if abandon is not None and self.connection_state is not ConnectionState.DISCONNECTED:
             warnings.warn(f"{self!r} was never closed", ResourceWarning, stacklevel=1, source=self)
-            with suppress(RuntimeError):  # the loop has ended, and the connection with it
+            with suppress(RuntimeError):  # the loop, and so the connection, has ended
                 abandon()
 
-    # ---- talking
+    # ---- messages
 
     async def send(self, content: str) -> dict[str, Any]:
         """Send a message to all devices of this user.
 
-        Returns ``{"status": "ok", "message_id", "timestamp"}``, or ``{"error", "code"}``: 400 for
-        what the server does not accept, 408 without its acknowledgement within 5 s, 413 for more
-        than it accepts. Raises ConnectionError if it is not, or no longer, connected. Cancelled:
-        the message may have been sent.
+        Returns ``{"status": "ok", "message_id", "timestamp"}``, or ``{"error", "code"}``: 400 if
+        the server rejects the content, 408 without an acknowledgement within 5 s, 413 if the
+        content is too large. Raises ConnectionError if the client is not connected, or if the
+        connection is lost. Cancelled: the message may have been sent.
         """
         if not isinstance(content, str):
             raise TypeError(must_be("content", "a str", content, secret=True))
         return await self._here().send(content)
 
     async def set_display_name(self, name: str | None) -> dict[str, Any]:
-        """Set the name of this connection, or clear it with None. It is restored when reconnecting.
+        """Set the name of this connection, or clear it with None. Reconnecting restores it.
 
         Returns ``{"status": "ok", "display_name"}``, or ``{"error", "code"}`` as `send`. Names
         have 1 to 50 characters. Raises and is cancelled as `send`.
@@ -310,18 +309,18 @@ class AsyncClient(ReentrantContextManager):
 
     @property
     def _in_handler(self) -> bool:
-        """Whether one of its handlers asks."""
-        return self._visit is not None and self._visit.in_handler
+        """Whether the caller is one of the client's handlers."""
+        return self._session is not None and self._session.in_handler
 
     async def _wait_over(self) -> None:
-        """Wait until the connection has ended, and its handlers with it."""
-        if self._visit is not None:
-            await self._visit.over.wait()
+        """Wait until the connection and its handlers have ended."""
+        if self._session is not None:
+            await self._session.over.wait()
 
     def _here(self) -> RoomzSession:
-        if self._visit is None:
+        if self._session is None:
             raise ConnectionError(f"not connected to {self._settings.server.shown}: connect first")
-        return self._visit
+        return self._session
 
 
 def _token(given: str | None) -> str:

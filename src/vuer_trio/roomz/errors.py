@@ -2,8 +2,8 @@
 
 VuerError
 └── ClientError
-    ├── ConnectionError       everything about reaching the server     builtin ConnectionError
-    └── AuthenticationError   who you are: a token, a session
+    ├── ConnectionError       the server cannot be reached, ...        builtin ConnectionError
+    └── AuthenticationError   the token or session is not accepted
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ __all__ = ["AuthenticationError", "ClientError", "ConnectionError", "needed", "u
 
 
 class ClientError(VuerError):
-    """The root of what a Roomz client raises."""
+    """The base class of the errors of a Roomz client."""
 
 
 class ConnectionError(ClientError, builtins.ConnectionError):
-    """The server could not be reached, did not do what was asked, or is not connected.
+    """The server could not be reached, refused a request, or is not connected.
 
-    ``status`` is the HTTP status of a server that answered, and ``detail`` what it said.
+    If the server answered, ``status`` is its HTTP status and ``detail`` its explanation.
     """
 
     status: int | None
@@ -37,10 +37,10 @@ class ConnectionError(ClientError, builtins.ConnectionError):
 
 
 class AuthenticationError(ClientError):
-    """The server does not accept who you are.
+    """The server does not accept the token or the session.
 
-    ``reason``: "missing_token", "invalid_token" (unknown, used or expired: the server does not
-    tell which), "unauthorized" (the address is no longer allowed), "invalid_session" (a session
+    ``reason``: "missing_token", "invalid_token" (unknown, used or expired: the server does
+    not say which), "unauthorized" (the address is no longer allowed), "invalid_session" (a session
     that ended), or another reason given by the server.
     """
 
@@ -52,15 +52,15 @@ class AuthenticationError(ClientError):
 
 
 for _error in (ClientError, ConnectionError, AuthenticationError):
-    _error.__module__ = "vuer_trio.roomz"  # where users import it from, in a traceback
+    _error.__module__ = "vuer_trio.roomz"  # tracebacks show the public name
 
 
-#: this client takes no context of TLS
+#: advice for untrusted certificates: this client has no ssl_context=
 _TRUST = "SSL_CERT_FILE=/path/to/the/authority.pem in the environment trusts it"
 
 
 def unreachable(where: str, exc: Exception) -> ConnectionError:
-    """The error for not having reached ``where``, with its reason."""
+    """The error for failing to reach ``where``, with the reason."""
     reason = say_why(exc, "a Roomz server", _TRUST)
     error = ConnectionError(
         f"could not reach {where}: {reason}", status=getattr(exc, "status", None)
@@ -70,7 +70,7 @@ def unreachable(where: str, exc: Exception) -> ConnectionError:
 
 
 def needed(package: str, extra: str = "roomz") -> ModuleType:
-    """Import a package that an extra brings. Raises ImportError that names the extra."""
+    """Import a package of an extra. Raises ImportError that names the extra."""
     import importlib
 
     try:

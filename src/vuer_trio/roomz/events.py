@@ -1,4 +1,4 @@
-"""What happens in a room: states, events, and the table of their handlers."""
+"""Connection states, events, and the table of handlers."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 from .._formatting import must_be
 
-__all__ = ["ConnectionState", "EventHandler", "Handlers", "Item", "RoomzEvent", "complete"]
+__all__ = ["ConnectionState", "EventHandler", "Handlers", "RoomzEvent", "complete"]
 
-#: called with an event's data; sync or async
+#: a sync or async function, called with an event's data
 EventHandler = Callable[[dict[str, Any]], Any]
 
 
 class ConnectionState(Enum):
-    """Of a client."""
+    """The state of a client."""
 
     DISCONNECTED = "disconnected"
     CONNECTING = "connecting"
@@ -28,7 +28,7 @@ class ConnectionState(Enum):
 class RoomzEvent:
     """One event, as ``async for event in client`` returns it.
 
-    ``name`` and ``data`` are what a handler is registered for, and called with.
+    A handler is registered for ``name``, and called with ``data``.
     ``dropped_before`` counts the events that were dropped before this one.
     """
 
@@ -37,23 +37,10 @@ class RoomzEvent:
     dropped_before: int = 0
 
 
-class Item:
-    """An event in a box, with the size of its packet."""
-
-    __slots__ = ("event", "size")
-
-    def __init__(self, event: RoomzEvent, size: int) -> None:
-        self.event: RoomzEvent = event
-        self.size: int = size
-
-    def __len__(self) -> int:
-        return self.size
-
-
 class Handlers:
-    """Who is called for which event, in the order of registration. It outlives connections.
+    """The handlers of each event, in the order of registration, kept across connections.
 
-    Each list is a value that is replaced, so threads and running handlers may change the table.
+    The lists are immutable and replaced, so threads and running handlers may change the table.
     """
 
     def __init__(self) -> None:
@@ -67,7 +54,7 @@ class Handlers:
         self._table[event] = (*self.of(event), handler)
 
     def remove(self, event: str, handler: EventHandler | None) -> None:
-        """Remove one handler, or all of an event; no error if it is not registered."""
+        """Remove a handler, or all handlers of an event. Does nothing if it is not registered."""
         rest = () if handler is None else tuple(h for h in self.of(event) if h != handler)
         self._table[event] = rest
 
@@ -76,7 +63,7 @@ class Handlers:
 
 
 def complete(name: str, data: dict[str, Any]) -> dict[str, Any]:
-    """The data of an event with the document's keys beside those of the wire."""
+    """Add the documented keys to an event's data from the wire."""
     user = data.get("user")
     if name == "display_name_changed" and "display_name" not in data and isinstance(user, dict):
         return {**data, "display_name": user.get("display_name")}

@@ -1,4 +1,4 @@
-"""How the terminal shows a room: plain words, styles on top."""
+"""Formatting events for the terminal: text with styles."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["Line", "name_of", "printable", "show_event"]
 
-#: text and a style of rich's, one after another
+#: pairs of text and a rich style
 Line = list[tuple[str, str]]
 
 #: invisible, but part of emoji
@@ -16,9 +16,9 @@ _JOINERS = "\u200d\ufe0f"
 
 
 def printable(text: object) -> str:
-    """What a server sent, as it may reach a terminal: nothing in it moves the cursor.
+    """Make a server's text safe for a terminal: escape control characters.
 
-    The server escapes for HTML; that is undone.
+    The server escapes text for HTML; that is undone.
     """
     plain = html.unescape(str(text))
     return "".join(
@@ -41,11 +41,11 @@ def show_event(name: str, data: dict[str, Any]) -> Line | None:
     match name:
         case "message":
             said = printable(data.get("content", ""))
-            return [(_time(data), "dim"), (who, "bold cyan"), (f": {said}", "")]
+            return [(_time(data), "dim"), (who, "bold"), (f": {said}", "")]
         case "user_joined":
             return [(_time(data), "dim"), (f"{who} joined{_count(data, 'total')}", "green")]
         case "user_left":
-            return [(_time(data), "dim"), (f"{who} left{_count(data, 'remaining')}", "yellow")]
+            return [(_time(data), "dim"), (f"{who} left{_count(data, 'remaining')}", "magenta")]
         case "display_name_changed":
             return [(_time(data), "dim"), (f"another device is now {who}", "green")]
         case "authenticated":
@@ -62,7 +62,7 @@ def _count(data: dict[str, Any], which: str) -> str:
 
 
 def _time(data: dict[str, Any]) -> str:
-    """The local time of an event, for the beginning of a line."""
+    """The local time of an event, to start a line."""
     try:
         return datetime.fromisoformat(data["timestamp"]).astimezone().strftime("[%H:%M] ")
     except (KeyError, TypeError, ValueError, OverflowError):

@@ -1,52 +1,50 @@
-"""The task that calls the handlers of one visit, in the order of the events."""
+"""Calling the handlers of a session, in the order of the events."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._connection.checkpoints import HANDLERS, CheckpointThrottle
 from .._connection.log_limit import LogLimit
 from .._connection.policies import Fifo
 from .._connection.queue import Queue
+from .._connection.received_item import ReceivedItem
 from .._failures import has_failed, log_failure, pass_on, verb
 from .._formatting import shown
+from .._handlers import QueueWorker
 from .._interrupts import call_unprotected, protected_methods
 from .._runtime import Runtime
-from .events import EventHandler, Handlers, Item, RoomzEvent
+from .events import EventHandler, Handlers, RoomzEvent
 
-if TYPE_CHECKING:
-    from .._async_types import AsyncEvent
-
-__all__ = ["Calling", "Gate", "HandlerCaller", "call_handler"]
+__all__ = ["Backpressure", "HandlerCaller", "HandlerRunner", "call_handler"]
 
 log: logging.Logger = logging.getLogger("vuer_trio.roomz")
 
-#: events that wait for their handlers; more stop the reader, and the server feels it through TCP
+#: events waiting for handlers; when it is full, the reader stops, and TCP slows the server down
 _QUEUE = Fifo(capacity=16_384, max_bytes=4 << 20)
-#: seconds that the last handlers have, each, when the connection has ended
+#: seconds for each handler that still runs or waits after the connection has ended
 _PATIENCE = 5.0
 
 HandlerCaller = Callable[[EventHandler, dict[str, Any]], Awaitable[None]]
 
-_calling: ContextVar[object] = ContextVar("handlers of a Roomz client", default=None)
+_runner: ContextVar[object] = ContextVar("handlers of a Roomz client", default=None)
 
 
 async def call_handler(handler: EventHandler, data: dict[str, Any]) -> None:
-    """Call it, sync or async."""
+    """Call a sync or async handler."""
     await call_unprotected(handler, data)
 
 
-class Gate:
-    """The queue as a connection sees it: a full one stops the reader.
+class Backpressure:
+    """The handlers' queue for a connection: while it is full, the reader stops.
 
-    A connection that is left empties its boxes; the handlers are still to see what is in this one.
+    A closing connection clears its queues, but not this one: handlers must see its events.
     """
 
-    def __init__(self, queue: Queue[Item]) -> None:
+    def __init__(self, queue: Queue[ReceivedItem[RoomzEvent]]) -> None:
         self._queue = queue
         self.has_consumer = True
 
@@ -62,54 +60,44 @@ class Gate:
         await self._queue.drained()
 
     def clear(self) -> None:
-        """Nothing."""
+        """Do nothing: keep the events."""
 
 
 @protected_methods
-class Calling:
-    """``queue`` is filled by the reader; `run` empties it."""
+class HandlerRunner(QueueWorker):
+    """Calls handlers for the events that the reader puts into ``queue``."""
 
     def __init__(self, rt: Runtime, handlers: Handlers, call: HandlerCaller) -> None:
-        self._rt = rt
+        super().__init__(rt)
         self._handlers = handlers
         self._call = call
-        self.queue: Queue[Item] = _QUEUE.open(rt)
+        self.queue: Queue[ReceivedItem[RoomzEvent]] = _QUEUE.open(rt)
         self._failures = LogLimit(log, "failures of handlers")
-        self._busy = False
-        self._changed: AsyncEvent | None = None
-        self._task: object = None  # that of `run`
+        self._task: object = None  # the task of `run`
 
     @property
     def inside(self) -> bool:
-        """Whether the calling task or thread is a handler of this visit's, or was started by
-        one: it must not wait for itself."""
-        return _calling.get() is self
+        """Whether the caller is a handler of this session, or a task or thread started by one.
+
+        Such a caller must not wait for the handlers.
+        """
+        return _runner.get() is self
 
     async def run(self) -> None:
-        _calling.set(self)
+        _runner.set(self)
         self._task = self._rt.current_task()
         throttle = CheckpointThrottle(self._rt, pause=HANDLERS)
         while True:
-            if not self.queue.items:
-                await self.queue.arrival()
-                throttle.restart()
-                continue
-            if perf_counter() >= throttle.due:
-                await throttle.turn()
-                continue
-            self._busy = True
+            item = await self._next(self.queue, throttle)
             try:
-                await self._call_all(self.queue.pop().event)
+                await self._call_all(item.event)
             finally:
-                self._busy = False
-                if self._changed is not None:
-                    self._changed.set()
-                    self._changed = None
+                self._done()
 
     async def _call_all(self, event: RoomzEvent) -> None:
         for handler in self._handlers.of(event.name):
             if handler not in self._handlers.of(event.name):
-                continue  # another one has taken it away
+                continue  # removed by an earlier handler
             try:
                 await self._call(handler, event.data)
             except BaseException as exc:
@@ -119,15 +107,14 @@ class Calling:
                 pass_on(exc, self._rt, self._task)
 
     async def finish(self) -> None:
-        """Wait until the handlers have seen every event, as long as they get on with it."""
-        while self._busy or self.queue.items:
-            self._changed = self._rt.Event()
+        """Wait until the handlers have seen every event, unless one takes more than 5 s."""
+        while self._running or self.queue.items:
             with self._rt.move_on_after(_PATIENCE):
-                await self._changed.wait()
+                await self._change()
                 continue
             log.warning(
-                "a handler was still busy %g s after the connection had ended and is cancelled; "
-                "%d events were left",
+                "cancelling a handler that is still busy %g s after the end of the connection; "
+                "%d events were not handled",
                 _PATIENCE,
                 len(self.queue.items),
             )

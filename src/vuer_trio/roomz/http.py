@@ -1,4 +1,4 @@
-"""The HTTP of a Roomz server: links, tokens, sessions. No redirect is followed, no jar is kept."""
+"""The HTTP API of a Roomz server: magic links, tokens and sessions."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .errors import AuthenticationError, ConnectionError, needed, unreachable
 
 __all__ = ["ask_who", "log_out", "redeem", "request_link", "usable"]
 
-#: what may stand in a Cookie header as it is (RFC 6265 §4.1.1)
+#: cookie values that need no quoting (RFC 6265 §4.1.1)
 _COOKIE = re.compile(r"[!#-+\--:<-\[\]-~]+")
 _SET_COOKIE = re.compile(r"\s*session_token=([^;]*)")
 
 _REASONS = {
-    "missing_token": "it got no token; request a link with login(email)",
+    "missing_token": "no token was sent; request a link with login(email)",
     "invalid_token": "the token is unknown, used or expired (15 min); request another with "
     "login(email)",
     "unauthorized": "this email address is not allowed any more",
@@ -27,17 +27,17 @@ _REASONS = {
 
 
 async def request_link(server: Server, email: str) -> None:
-    """Have a magic link sent. Raises ConnectionError, with the server's status and detail."""
+    """Request a magic link. Raises ConnectionError, with the server's status and detail."""
     answer = await _ask(server, "POST", "/auth/request-magic-link", body={"email": email})
     if answer.status != 200:
         raise _refused(server, "no magic link for this address", answer)
 
 
 async def redeem(server: Server, token: str) -> str:
-    """A magic link's token for a session cookie; the token is used up.
+    """Exchange a magic link's token for a session cookie.
 
-    Raises AuthenticationError that says what is wrong with the token, and ConnectionError.
-    Cancelled: the token may be used up.
+    Raises an AuthenticationError that says what is wrong with the token, and ConnectionError.
+    Cancelled: the token may have been used.
     """
     query = urlencode({"token": token}, errors="replace")
     answer = await _ask(server, "GET", f"/auth/verify?{query}")
@@ -45,7 +45,7 @@ async def redeem(server: Server, token: str) -> str:
         _, _, query = answer.headers.get("location", "").partition("?")
         reason = parse_qs(query.partition("#")[0]).get("error", [""])[0]
         if reason:
-            said = _REASONS.get(reason, f"it says {without(shown(reason, 80), [token])!r}")
+            said = _REASONS.get(reason, f"its reason is {without(shown(reason, 80), [token])!r}")
             raise AuthenticationError(
                 f"{server.shown} refused the token: {said}", reason=without(reason, [token])
             )
@@ -57,7 +57,7 @@ async def redeem(server: Server, token: str) -> str:
 
 
 async def ask_who(server: Server, cookie: str) -> dict[str, Any]:
-    """Whose session it is. Raises AuthenticationError for one that ended, and ConnectionError."""
+    """Return the session's user. Raises AuthenticationError if it ended, ConnectionError."""
     answer = await _ask(server, "GET", "/auth/me", cookie=cookie)
     if answer.status == 401:
         raise AuthenticationError(
@@ -67,24 +67,24 @@ async def ask_who(server: Server, cookie: str) -> dict[str, Any]:
         )
     user = answer.json.get("user")
     if answer.status != 200 or not isinstance(user, dict):
-        raise _refused(server, "no answer to whose session this is", answer, cookie)
+        raise _refused(server, "no user for this session", answer, cookie)
     return user
 
 
 async def log_out(server: Server, cookie: str) -> None:
-    """Tell the server that the session is over. Raises ConnectionError."""
+    """End a session. Raises ConnectionError."""
     answer = await _ask(server, "POST", "/auth/logout", cookie=cookie)
     if answer.status != 200:
         raise _refused(server, "no logout", answer, cookie)
 
 
 def usable(cookie: object) -> bool:
-    """Whether it can be sent as it is."""
+    """Whether a cookie can be sent without quoting."""
     return isinstance(cookie, str) and _COOKIE.fullmatch(cookie) is not None
 
 
 def _detail(answer: Answer) -> str:
-    """What the server says of an error (RFC 7807)."""
+    """The server's explanation of an error (RFC 7807)."""
     detail = answer.json.get("detail")
     return detail if isinstance(detail, str) else ""
 
@@ -105,7 +105,7 @@ def _refused(server: Server, what: str, answer: Answer, secret: str = "") -> Con
 async def _ask(
     server: Server, method: str, path: str, *, body: Any = None, cookie: str | None = None
 ) -> Answer:
-    """One request. Who asks sets the deadline."""
+    """Send one request, without following redirects. The caller sets the deadline."""
     needed("httpx2")
     headers = () if cookie is None else [("Cookie", f"session_token={cookie}")]
     data = None if body is None else json.dumps(body).encode()

@@ -1,7 +1,7 @@
-"""Engine.IO 4 and Socket.IO 5 packets, as far as Roomz uses them.
+"""The Engine.IO 4 and Socket.IO 5 packets that Roomz uses.
 
-The codec is the packet classes of ``python-engineio`` and ``python-socketio``. They are made for
-peers that behave: what they would guess at or stumble over is refused before or after them.
+The codec uses the packet classes of ``python-engineio`` and ``python-socketio``. They expect
+well-behaved peers, so packets that they would misread or fail on are rejected here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["CONNECT", "PONG", "Kind", "Packet", "decode", "encode_event", "load_
 
 
 class Kind(Enum):
-    """What a packet from the server means."""
+    """The meaning of a packet from the server."""
 
     OPEN = "open"  # data: the server's terms
     CLOSE = "close"
@@ -40,7 +40,7 @@ class Packet:
     number: int | None = None
 
 
-#: to the server: let me into the main namespace; I am alive
+#: sent to the server: connect to the main namespace, and the answer to a ping
 CONNECT = Text(b"40")
 PONG = Text(b"3")
 
@@ -49,9 +49,9 @@ _ENGINE = {"1": Kind.CLOSE, "2": Kind.PING, "3": Kind.NOTHING, "5": Kind.NOTHING
 
 @cache
 def load_codec() -> tuple[Any, Any]:
-    """The two packet classes. Raises ImportError that names the extra.
+    """Import the two packet classes. Raises ImportError that names the extra.
 
-    Their packages take a quarter of a second to import, so whoever connects does that first.
+    The import takes a quarter of a second, so it is done before connecting.
     """
     engine = needed("engineio.packet")
     socket = needed("socketio.packet")
@@ -59,14 +59,14 @@ def load_codec() -> tuple[Any, Any]:
 
 
 def decode(message: Message) -> Packet:
-    """A packet of one WebSocket message. Raises ProtocolError for what is none."""
+    """Decode a WebSocket message. Raises ProtocolError if it is not a valid packet."""
     if type(message) is not Text:
         raise ProtocolError("a binary message, where Roomz sends text", frame=bytes(message))
     try:
         packet = _decode(str(message, "utf-8"))
-    # A foreign codec on a stranger's data: UnicodeDecodeError, ValueError, RecursionError, ...
+    # On untrusted data, the packages raise UnicodeDecodeError, ValueError, RecursionError, ...
     except Exception as exc:
-        # The text of a foreign error may quote the message.
+        # The text of their errors may quote the message.
         told = str(exc) if isinstance(exc, TooDeep | TooMany) else type(exc).__name__
         why = f"{told}, {len(message)} bytes"
         raise ProtocolError(f"a malformed packet ({why})", frame=message) from None
@@ -84,10 +84,10 @@ def _decode(text: str) -> Packet | None:
     if digit == "0":
         terms = engine_class(encoded_packet=text).data
         return Packet(Kind.OPEN, terms) if isinstance(terms, dict) else None
-    # `body[:1] in "01234"` is true of nothing at all; types 5 and 6 have binary attachments
+    # `body[:1] in "01234"` would accept an empty body; types 5 and 6 have binary attachments.
     if digit != "4" or body[:1] not in tuple("01234"):
         return None
-    # From the text: the Engine.IO class decodes a body that looks like JSON.
+    # Not from the Engine.IO packet, which decodes a body that looks like JSON.
     packet = socket_class(encoded_packet=body)
     if packet.namespace not in (None, "/"):
         return Packet(Kind.NOTHING)
@@ -117,7 +117,7 @@ def _event(data: Any) -> Packet | None:
 
 
 def encode_event(name: str, data: dict[str, Any], number: int) -> Text:
-    """An event that asks for an acknowledgement. ``data`` holds no bytes."""
+    """Encode an event that requests an acknowledgement. ``data`` must not contain bytes."""
     engine_class, socket_class = load_codec()
     body = socket_class(2, data=[name, data], id=number, binary=False).encode()
     return Text(engine_class(4, data=body).encode().encode())

@@ -1,4 +1,4 @@
-"""One visit to a server, from `connect` to the end: socket after socket, and the handlers."""
+"""One session at a server, from `connect` to the end, across reconnects."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from .._client.options import check_choice, check_seconds, check_size
+from .._connection.backoff import Backoff, Delays
 from .._connection.policies import DropOldest
 from .._connection.queue import Queue
+from .._connection.received_item import ReceivedItem
 from .._errors import ClientClosed, VuerError
 from .._failures import describe
 from .._formatting import must_be, shown
@@ -21,8 +23,8 @@ from .._transport_name import TransportName
 from .account import Account
 from .address import Server
 from .errors import AuthenticationError, ClientError, ConnectionError
-from .events import ConnectionState, Handlers, Item, RoomzEvent, complete
-from .handler_runner import Calling, Gate, HandlerCaller
+from .events import ConnectionState, Handlers, RoomzEvent, complete
+from .handler_runner import Backpressure, HandlerCaller, HandlerRunner
 from .socket import Refused, Socket
 
 if TYPE_CHECKING:
@@ -32,17 +34,17 @@ __all__ = ["ACK_TIMEOUT", "RoomzSession", "Settings"]
 
 log: logging.Logger = logging.getLogger("vuer_trio.roomz")
 
-#: seconds that the server has for an acknowledgement, as in the reference
+#: seconds to wait for an acknowledgement, as in the reference client
 ACK_TIMEOUT = 5.0
-#: events that wait for `async for`; nobody need iterate, so of more the oldest are dropped
+#: events waiting for `async for`; it drops the oldest, because iteration is optional
 _INBOX = DropOldest(1024, max_bytes=4 << 20)
-#: seconds: the shortest and the longest delay before a dial, and the most that chance adds
+#: minimum and maximum delay before a dial, and maximum random addition, in seconds
 _SHORTEST, _LONGEST, _JITTER = 0.01, 300.0, 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A client's options, checked. Times in seconds."""
+    """The validated options of a client. Times are in seconds."""
 
     server: Server
     reconnect: bool
@@ -52,7 +54,7 @@ class Settings:
     transport: TransportName
 
     def __post_init__(self) -> None:
-        """Raises TypeError and ValueError that name the option."""
+        """Raise TypeError or ValueError, which names the option."""
         times = ("reconnect_delay", "connection_timeout")
         check_seconds(self, times, positive=("connection_timeout",))
         if self.reconnect_delay == math.inf:
@@ -63,15 +65,19 @@ class Settings:
             check_size("max_reconnect_attempts", self.max_reconnect_attempts)
         check_choice("transport", self.transport, get_args(TransportName))
 
-    def delay(self, attempt: int) -> float:
-        """Seconds before the ``attempt``-th dial of a gap, from 0."""
-        delay = min(_LONGEST, max(_SHORTEST, self.reconnect_delay * 2.0 ** min(attempt, 64)))
-        return delay + random.uniform(0, min(_JITTER, delay / 2))
+    def delays(self) -> Delays:
+        """The delays of one reconnection."""
+        shortest = min(_LONGEST, max(_SHORTEST, self.reconnect_delay))
+        return Delays(Backoff(shortest, _LONGEST, self.max_reconnect_attempts or None), _later)
+
+
+def _later(delay: float) -> float:
+    return delay + random.uniform(0, min(_JITTER, delay / 2))
 
 
 @protected_methods
 class RoomzSession:
-    """`run` is its life; `leave` ends it cleanly, `abort` at once. It knows no client."""
+    """`run` runs the session; `leave` ends it cleanly, `abort` immediately."""
 
     def __init__(
         self,
@@ -85,22 +91,22 @@ class RoomzSession:
         self.rt = rt
         self.home: Home = Home(rt, f"the connection to {settings.server.shown}")
         self.uri: str = settings.server.shown
-        self.inbox: Queue[Item] = _INBOX.open(rt)
-        #: nothing is connected, and no event comes any more; handlers may still run
+        self.inbox: Queue[ReceivedItem[RoomzEvent]] = _INBOX.open(rt)
+        #: set when no more events can come; handlers may still run
         self.ended: AsyncEvent = rt.Event()
         self.over: AsyncEvent = rt.Event()
         self._settings = settings
         self._account = account
-        self._calling = Calling(rt, handlers, call)
+        self._handler_runner = HandlerRunner(rt, handlers, call)
         self._token = token
         self._state = ConnectionState.CONNECTING
         self._socket: Socket | None = None
-        self._name: str | None = None  # to be restored, as the user gave it
+        self._name: str | None = None  # to be restored on reconnect, as the user gave it
         self._leaving = False
         self._scope = rt.CancelScope()
-        self._opening = rt.CancelScope()  # of the first attempt, then of each gap
+        self._opening = rt.CancelScope()  # cancelled to stop connecting and reconnecting
         self._nursery: Nursery | None = None
-        self._struck: ClientClosed | None = None  # by an interrupt, which calls raise
+        self._struck: ClientClosed | None = None  # the error that calls raise after an interrupt
 
     # ---- state
 
@@ -126,11 +132,11 @@ class RoomzSession:
 
     @property
     def in_handler(self) -> bool:
-        """Whether one of its handlers asks."""
-        return self._calling.inside
+        """Whether the caller is one of the session's handlers."""
+        return self._handler_runner.inside
 
     def socket(self) -> Socket:
-        """The open one. Raises ConnectionError; RuntimeError in another loop."""
+        """The open socket. Raises ConnectionError; RuntimeError in another event loop."""
         self.home.check_loop()
         if (state := self.state) is not ConnectionState.CONNECTED:
             how = "connect first" if state is ConnectionState.DISCONNECTED else state.value
@@ -138,20 +144,20 @@ class RoomzSession:
         assert self._socket is not None
         return self._socket
 
-    # ---- life
+    # ---- running
 
     async def run(self, status: Any) -> None:
-        """Connect, and stay. ``status.started()`` gets None, or what connecting failed with.
+        """Connect, and stay connected. ``status.started()`` gets None or the error of connecting.
 
-        Raises nothing but a cancellation, which ends it at once.
+        Raises only cancellation, which ends the session immediately.
         """
         try:
             with self._scope:
                 async with self.rt.open_nursery() as self._nursery:
-                    self._nursery.start_soon(self._calling.run)
+                    self._nursery.start_soon(self._handler_runner.run)
                     await self._stay(status)
                     self.ended.set()
-                    await self._calling.finish()
+                    await self._handler_runner.finish()
                     self._nursery.cancel_scope.cancel()
         except BaseException as exc:
             self._struck = await status.struck(exc)
@@ -174,16 +180,16 @@ class RoomzSession:
             while await self._until_lost():
                 if not await self._reconnect():
                     break
-        except Exception as exc:  # a fault of ours: told to the user as what it is
-            log.exception("the visit to %s failed", self.uri)
+        except Exception as exc:  # a bug; shown to the user, too
+            log.exception("the session at %s failed", self.uri)
             self._end(
                 ConnectionError(f"the connection to {self.uri} failed: {describe(exc, repr)}")
             )
 
     async def _until_lost(self) -> bool:
-        """Wait for the end of the socket; whether to connect again."""
+        """Wait for the end of the socket; return whether to reconnect."""
         assert self._socket is not None
-        if self._leaving:  # the connection was made in the step in which its user left
+        if self._leaving:  # `leave` was called while it connected
             await self._socket.close()
         await self._socket.ended.wait()
         again = self._settings.reconnect and not self._leaving
@@ -198,12 +204,14 @@ class RoomzSession:
         return again
 
     async def _reconnect(self) -> bool:
-        """Dial until it succeeds, or the attempts are used up, or it is pointless."""
+        """Dial until it succeeds, fails for good, or runs out of attempts. Returns success."""
         settings, failure = self._settings, "no attempt was made"
         self._opening = self.rt.CancelScope()
         with self._opening:
-            for attempt in range(settings.max_reconnect_attempts):
-                await self.rt.sleep(settings.delay(attempt))
+            delays = settings.delays()
+            delay = delays.after_link(0) if settings.max_reconnect_attempts else None
+            while delay is not None:
+                await self.rt.sleep(delay)
                 try:
                     await self._within_the_timeout()
                     return True
@@ -211,8 +219,8 @@ class RoomzSession:
                     self._give_up(exc, {"error": str(exc), "code": 401})
                     return False
                 except ClientError as exc:
-                    log.info("attempt %d to reconnect: %s", attempt + 1, exc)
-                    failure = str(exc)
+                    log.info("an attempt to reconnect failed: %s", exc)
+                    failure, delay = str(exc), delays.after_failure()
             error = ConnectionError(f"gave up reconnecting to {self.uri}: {failure}", status=503)
             self._give_up(error, {"error": "Max reconnection attempts exceeded", "code": 503})
             return False
@@ -255,7 +263,7 @@ class RoomzSession:
             self._settings.server,
             cookie,
             self._settings.transport,
-            Gate(self._calling.queue),
+            Backpressure(self._handler_runner.queue),
             self._emit,
         )
         try:
@@ -268,13 +276,13 @@ class RoomzSession:
         except BaseException:
             await socket.abort()
             raise
-        # No await from here: whoever is told finds it as it is told.
+        # No await from here: handlers and callers must see the state that the events report.
         self._socket = socket
         self._state = ConnectionState.CONNECTED
         socket.begin()
 
     async def _explain(self, refused: Refused) -> None:
-        """A bad session and a full server are refused alike; ``/auth/me`` tells them apart."""
+        """Raise the reason of a refusal: ``/auth/me`` tells a bad session from a full server."""
         try:
             await self._account.me()
         except AuthenticationError as exc:
@@ -282,13 +290,13 @@ class RoomzSession:
                 f"{exc}; request a link with login(email)", reason=exc.reason
             ) from None
         raise ConnectionError(
-            f"{self.uri} refused the connection ({shown(refused)}), though the session is good: it "
-            "may be full",
+            f"{self.uri} refused the connection ({shown(refused)}), although the session is valid: "
+            "it may be full",
             detail=str(refused),
         )
 
     async def _restore_name(self, socket: Socket) -> None:
-        """The server forgets the name of a connection that is gone."""
+        """Set the display name again, which belongs to a connection at the server."""
         if self._name is None:
             return
         reply = await socket.call("set_display_name", {"display_name": self._name}, ACK_TIMEOUT)
@@ -298,7 +306,7 @@ class RoomzSession:
         else:
             socket.user["display_name"] = reply.get("display_name")
 
-    # ---- what its user does
+    # ---- calls
 
     async def send(self, content: str) -> dict[str, Any]:
         return await self.socket().call("message", {"content": content}, ACK_TIMEOUT)
@@ -312,21 +320,21 @@ class RoomzSession:
         return reply
 
     def _emit(self, name: str, data: dict[str, Any], size: int = 100) -> None:
-        """To the handlers and to who iterates. ``size`` in bytes, of the packet."""
+        """Pass an event to the handlers and to iteration; its packet has ``size`` bytes."""
         if name == "authenticated" and self._socket is not None:
-            data = {**data, "user": dict(self._socket.user)}  # with the name restored
-        item = Item(RoomzEvent(name, complete(name, data)), size)
-        self._calling.queue.put(item)
+            data = {**data, "user": dict(self._socket.user)}  # with the restored name
+        item = ReceivedItem(RoomzEvent(name, complete(name, data)), size)
+        self._handler_runner.queue.put(item)
         self.inbox.put(item)
 
     # ---- leaving
 
     async def leave(self) -> None:
-        """Disconnect; in a handler it does not wait for the handlers, else it does.
+        """Disconnect, and wait for the handlers, unless called from one.
 
-        Handlers that get nowhere for 5 s are cancelled. Cancelled: leaves at once.
+        Handlers that make no progress for 5 s are cancelled. Cancelled: leaves immediately.
         """
-        if not self.over.is_set():  # what has ended belongs to no loop any more
+        if not self.over.is_set():  # an ended session can be left from any loop
             self.home.check_loop()
         self._leaving = True
         socket = self._socket
@@ -338,6 +346,6 @@ class RoomzSession:
             await self.over.wait()
 
     def abort(self) -> None:
-        """End it at once."""
+        """End the session immediately."""
         self._leaving = True
         self._scope.cancel()

@@ -1,10 +1,11 @@
-"""One Socket.IO connection, on one WebSocket: opening, calls, heartbeat, the close."""
+"""One Socket.IO connection on one WebSocket."""
 
 from __future__ import annotations
 
 import logging
 import math
 from collections.abc import Callable, Sequence
+from enum import Flag, auto
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from .._connection.opening import open_connection
 from .._connection.pending_replies import PendingReplies
 from .._connection.policies import Fifo
 from .._connection.queue import Queue
+from .._connection.received_item import ReceivedItem
 from .._connection.state import State
 from .._errors import ConnectionClosed, ProtocolError, VuerError
 from .._formatting import shown
@@ -29,7 +31,7 @@ from .._websocket.connect import dial
 from .._websocket.transport import Message, Transport
 from .address import Server
 from .errors import ConnectionError, unreachable
-from .events import Item, RoomzEvent
+from .events import RoomzEvent
 from .packets import CONNECT, PONG, Kind, Packet, decode, encode_event
 
 if TYPE_CHECKING:
@@ -39,27 +41,38 @@ __all__ = ["Refused", "Socket"]
 
 log: logging.Logger = logging.getLogger("vuer_trio.roomz")
 
-#: bytes of one message that is received; a chat message has some 10,000 at most
+#: maximum bytes of a received message; chat messages have about 10,000 at most
 _MAX_SIZE = 4 << 20
-#: of a server that does not say: bytes of one message sent, seconds of silence
+#: defaults for the server's terms: maximum bytes of a sent message, seconds of silence
 _MAX_PAYLOAD = 1_000_000
 _SILENCE = 45.0
-#: seconds without progress, while the outbox drains and for the answer to the close
+#: seconds without progress while the outbox drains, and for the reply to a close frame
 _CLOSE_TIMEOUT = 1.0
-#: events that are kept until `begin`
+#: events received before `begin`
 _EARLY = Fifo(1000, max_bytes=4 << 20)
 
 
+class _Step(Flag):
+    """The steps of opening; each happens once, in any order."""
+
+    NONE = 0
+    AGREED = auto()  # the server has sent its terms
+    ADMITTED = auto()  # it has confirmed the namespace
+    AUTHENTICATED = auto()  # it has sent the user of the session
+    LET_IN = ADMITTED | AUTHENTICATED
+    BEGUN = auto()  # events are delivered as they are read
+
+
 class Refused(Exception):
-    """The server did not let this client in. It does not say whether for its session."""
+    """The server refused the connection, without saying whether because of the session."""
 
 
 @protected_methods
 class Socket(ConnectionHandler):
-    """`open` it, `begin` its events, `call`, `close`.
+    """Call `open`, then `begin` to deliver events; `call` while it is open, and `close`.
 
-    ``deliver(name, data, size)`` gets the events, in sync code, in order. ``gate`` stops the
-    reader while it is full.
+    ``deliver(name, data, size)`` is called with the events, in order. The reader stops while
+    ``backpressure`` is full.
     """
 
     def __init__(
@@ -68,41 +81,40 @@ class Socket(ConnectionHandler):
         server: Server,
         cookie: str,
         transport: TransportName,
-        gate: Any,
+        backpressure: Any,
         deliver: Callable[[str, dict[str, Any], int], None],
     ) -> None:
         self.rt = rt
         self.server = server
         self.user: dict[str, Any] = {}
         self.ended: AsyncEvent = rt.Event()
-        #: what comes before `begin`; it stops the reader only once this client is let in
-        self._early: Queue[Item] = _EARLY.open(rt, has_consumer=False)
+        #: events before `begin`; a full one stops the reader only once the client is connected
+        self._early: Queue[ReceivedItem[RoomzEvent]] = _EARLY.open(rt, has_consumer=False)
         self.connection: Connection = Connection(
             rt,
             server.shown,
             self,
-            Fifo().open(rt, has_consumer=False),  # nothing gets there
+            Fifo().open(rt, has_consumer=False),  # unused
             Fifo().open(rt),
             heartbeat=math.inf,  # Engine.IO has its own
             close_timeout=_CLOSE_TIMEOUT,
-            stopped_by=(gate, self._early),
+            stopped_by=(backpressure, self._early),
         )
-        self._early.ignore_count(True)  # the answer to a call may be behind them
+        self._early.ignore_count(True)  # a reply may be behind them
         self._missed = 0
-        self._ignored = LogLimit(log, "packets that make no sense")
-        self._begun = False
+        self._ignored = LogLimit(log, "invalid packets")
         self._options = ConnectOptions(
             server.websocket,
             _MAX_SIZE,
             transport,
             headers=(("Cookie", f"session_token={cookie}"),),
-            stays="the session is sent to no other server; open the client with that place's URL",
+            stays="the session is not sent to another server; open the client with its URL",
         )
         self._deliver = deliver
         self._calls: PendingReplies[Any] = PendingReplies(rt)
         self._numbers = count(1)
-        self._opened = self._authenticated = self._admitted = False
-        self._decided = rt.Event()  # let in, refused or lost
+        self._steps = _Step.NONE
+        self._decided = rt.Event()  # set when the client is connected, refused or lost
         self._refusal: str | None = None
         self._close_info: Disconnected | None = None
         self.max_payload: int = _MAX_PAYLOAD
@@ -110,23 +122,23 @@ class Socket(ConnectionHandler):
 
     @property
     def alive(self) -> bool:
-        """Whether it is open, in both directions."""
+        """Whether it is open in both directions."""
         return self.connection.state is State.OPEN
 
-    # ---- life
+    # ---- running
 
     async def open(self, nursery: Nursery) -> None:
-        """Dial, and wait until the server lets this client in; ``nursery`` carries its tasks.
+        """Dial, and wait until the server accepts the client; its tasks run in ``nursery``.
 
-        Who calls sets the deadline. Raises Refused, and ConnectionError when it ends before; a
-        connection that ends just after has been one. Cancelled: nothing is left open.
+        The caller sets the deadline. Raises Refused, and ConnectionError if the connection ends
+        before it is accepted. Cancelled: nothing is left open.
         """
         watch = self.connection.changes.watch(self.rt)
         failure = await open_connection(self.connection, nursery)
         if isinstance(failure, OSError | VuerError | Rejected):
             raise unreachable(self.server.shown, failure)
         if failure is not None:
-            raise failure  # the caller's mistake
+            raise failure  # invalid options
         nursery.start_soon(self._watch, watch)
         try:
             await self._decided.wait()
@@ -140,7 +152,7 @@ class Socket(ConnectionHandler):
             raise self._lost()
 
     async def _watch(self, watch: Watch) -> None:
-        """Notice the end at once; the heartbeat runs until then."""
+        """Run the heartbeat until the connection ends."""
         try:
             async with self.rt.open_nursery() as tasks:
                 tasks.start_soon(self._beat)
@@ -165,9 +177,9 @@ class Socket(ConnectionHandler):
         return ConnectionError(f"the connection to {self.server.shown} has ended{why}")
 
     async def _beat(self) -> None:
-        """The server pings; without a sign of life for its interval and timeout it is gone.
+        """End the connection after silence for the server's ping interval and timeout.
 
-        Any received data is life, and what a full queue keeps from being read is not missed.
+        Any received data counts, and no silence counts while a full queue stops the reader.
         """
         await self._decided.wait()
         while True:
@@ -181,15 +193,15 @@ class Socket(ConnectionHandler):
             await self.rt.sleep_until(due)
 
     async def close(self) -> None:
-        """Close cleanly. Calls that wait fail. Cancelled: as `abort`, without waiting."""
+        """Close cleanly; pending calls fail. Cancelled: aborts without waiting."""
         self._calls.fail(self._lost())
         try:
             await self.connection.aclose()
-        except ConnectionClosed as exc:  # whoever sent what is not sent is told already
+        except ConnectionClosed as exc:  # calls whose message was not sent have failed already
             log.debug("%s", exc)
 
     async def abort(self) -> None:
-        """End it at once."""
+        """Close immediately, and wait until nothing is left."""
         self.connection.abort()
         with self.rt.CancelScope(shield=True, deadline=self.rt.current_time() + CLEANUP):
             await self.connection.over.wait()
@@ -205,11 +217,11 @@ class Socket(ConnectionHandler):
     # ---- reading
 
     def begin(self) -> None:
-        """Deliver the events so far, and from now on each when it is read."""
-        self._begun = True
+        """Deliver the events so far, and from now on each as it is read."""
+        self._steps |= _Step.BEGUN
         if self._missed:
             log.warning(
-                "%d events are lost: %s sent too many before it let this client in",
+                "%d events are lost: %s sent too many before it accepted the client",
                 self._missed,
                 self.server.shown,
             )
@@ -233,14 +245,14 @@ class Socket(ConnectionHandler):
             case Kind.OPEN:
                 self._agree(packet.data)
             case Kind.PING:
-                self.connection.outbox.offer(PONG)  # no room: the server does not read either
+                self.connection.outbox.offer(PONG)  # without room, the server is not reading either
             case Kind.CONNECTED:
-                self._admitted = True
+                self._steps |= _Step.ADMITTED
             case Kind.REFUSED if not self._decided.is_set():
                 self._refusal = packet.data
                 self._decided.set()
             case Kind.REFUSED:
-                log.warning("%s refused something: %s", self.server.shown, shown(packet.data))
+                log.warning("%s sent a late refusal: %s", self.server.shown, shown(packet.data))
             case Kind.EVENT:
                 name, data = packet.data
                 self._event(name, data, size)
@@ -249,62 +261,66 @@ class Socket(ConnectionHandler):
             case Kind.CLOSE | Kind.LEFT:
                 self.connection.fail(1000, "the server ended the session")
         if not self._decided.is_set() and self._let_in:
-            self._early.has_consumer = self.alive  # from now on a full one stops the reader
+            self._early.has_consumer = self.alive  # from now on, a full queue stops the reader
             self._decided.set()
 
     @property
     def _let_in(self) -> bool:
-        return self._admitted and self._authenticated
+        return _Step.LET_IN in self._steps
 
     def _agree(self, terms: dict[str, Any]) -> None:
-        if self._opened:
+        if _Step.AGREED in self._steps:
             return
-        self._opened = True
+        self._steps |= _Step.AGREED
         self.max_payload = int(_positive(terms.get("maxPayload"), 1, _MAX_PAYLOAD))
         interval = _positive(terms.get("pingInterval"), 0.001, 25.0)
         self._silence = interval + _positive(terms.get("pingTimeout"), 0.001, 20.0)
         self.connection.outbox.offer(CONNECT)
 
     def _event(self, name: str, data: dict[str, Any], size: int) -> None:
-        if name in ("connect", "connect_error", "disconnect"):  # ours to tell
+        if name in ("connect", "connect_error", "disconnect"):  # emitted by this client only
             log.warning("ignored from %s: an event named %s", self.server.shown, shown(name, 64))
             return
         if name == "authenticated":
             user = data.get("user")
-            if self._authenticated or not isinstance(user, dict):
+            if _Step.AUTHENTICATED in self._steps or not isinstance(user, dict):
                 log.warning(
-                    "ignored from %s: another or an empty 'authenticated'", self.server.shown
+                    "ignored from %s: a second or invalid 'authenticated'", self.server.shown
                 )
                 return
-            self._authenticated, self.user = True, dict(user)
-        if self._begun:
+            self._steps |= _Step.AUTHENTICATED
+            self.user = dict(user)
+        if _Step.BEGUN in self._steps:
             self._deliver(name, data, size)
         else:
             self._keep(name, data, size)
 
     def _keep(self, name: str, data: dict[str, Any], size: int) -> None:
-        """Keep an event until `begin`. What is too much before this client is let in is lost:
-        to stop the reader then would keep it from ever being let in."""
+        """Keep an event until `begin`.
+
+        Without room, events before the server accepts the client are dropped: stopping the reader
+        would prevent it from ever being accepted.
+        """
         early = self._early
         if early.has_room or early.has_consumer or name == "authenticated":
-            early.put(Item(RoomzEvent(name, data), size))
+            early.put(ReceivedItem(RoomzEvent(name, data), size))
         else:
             self._missed += 1
 
     # ---- calling
 
     async def call(self, name: str, data: dict[str, Any], timeout: float) -> dict[str, Any]:
-        """Send an event and wait for its acknowledgement, which is returned.
+        """Send an event, wait for its acknowledgement, and return it.
 
-        ``{"error", "code"}`` with 408 after ``timeout`` seconds, with 413 for more than the
-        server takes, with 502 for an answer that is none. Raises ConnectionError when the
+        Returns ``{"error", "code"}`` with 408 after ``timeout`` seconds, 413 for an event that is
+        too large for the server, and 502 for an invalid reply. Raises ConnectionError if the
         connection ends. Cancelled: the event may have been sent.
         """
         number = next(self._numbers)
         payload = encode_event(name, data, number)
         if len(payload) > self.max_payload:
             await self.rt.checkpoint()
-            said = f"The message has {len(payload):,} bytes, the server takes {self.max_payload:,}"
+            said = f"The message has {len(payload):,} bytes; the limit is {self.max_payload:,}"
             return {"error": said, "code": 413}
         with self.rt.move_on_after(timeout):
             reply = await self._call(number, payload)
@@ -327,7 +343,7 @@ class Socket(ConnectionHandler):
 
 
 def _positive(value: Any, unit: float, default: float) -> float:
-    """A server's number in our unit, or the default for what cannot be one."""
+    """Scale a number from the server by ``unit``; return ``default`` for an invalid one."""
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e12:
         return value * unit
     return default

@@ -1,4 +1,4 @@
-"""The Roomz client without async and await."""
+"""The blocking Roomz client."""
 
 from __future__ import annotations
 
@@ -48,21 +48,21 @@ class SyncClient:
         )
         self._client._call_handler = call_in_thread
 
-    # ---- state, as of `AsyncClient`
+    # ---- state
 
     @property
     def server_url(self) -> str:
-        """As it was given."""
+        """The URL as given."""
         return self._client.server_url
 
     @property
     def connected(self) -> bool:
-        """Whether it is connected and authenticated."""
+        """Whether the client is connected and authenticated."""
         return self._client.connected
 
     @property
     def connection_state(self) -> ConnectionState:
-        """As it is now."""
+        """The current state."""
         return self._client.connection_state
 
     @property
@@ -72,7 +72,7 @@ class SyncClient:
 
     @property
     def display_name(self) -> str | None:
-        """The display name, as the server has it, while it is connected."""
+        """The display name at the server, while the client is connected."""
         return self._client.display_name
 
     def __repr__(self) -> str:
@@ -81,17 +81,17 @@ class SyncClient:
     # ---- handlers
 
     def on(self, event: str, handler: EventHandler) -> None:
-        """Call ``handler(data)`` for each event of a name, in the order of the events."""
+        """Call ``handler(data)`` for each event named ``event``, in the order of the events."""
         self._client.on(event, handler)
 
     def off(self, event: str, handler: EventHandler | None = None) -> None:
-        """Take a handler away, or all of an event: from now on it is not called."""
+        """Remove a handler, or all handlers of an event, with immediate effect."""
         self._client.off(event, handler)
 
     # ---- connecting
 
     def login(self, email: str) -> bool:
-        """Have a magic link sent to an address. Raises ConnectionError."""
+        """Request a magic link for an email address. Raises ConnectionError."""
         return bool(self._somewhere(partial(self._client.login, email)))
 
     def me(self) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class SyncClient:
         return user
 
     def connect(self, session_token: str | None = None, *, token: str | None = None) -> None:
-        """Connect, with a token or with the session from before.
+        """Connect, with a token or with an earlier session.
 
         Raises AuthenticationError, ConnectionError, and ClientError while it is connected.
         """
@@ -108,7 +108,7 @@ class SyncClient:
             if self.connection_state is not ConnectionState.DISCONNECTED:
                 state = self.connection_state.value
                 raise ClientError(f"{self!r} is already {state}; disconnect() first")
-            self._stop()  # of a connection that was lost for good
+            self._stop()  # the thread of a connection that was lost for good
             portal = Portal(f"roomz {self._client._settings.server.shown}")
             try:
                 portal.call(partial(self._client.connect, session_token, token=token))
@@ -118,28 +118,28 @@ class SyncClient:
             self._portal = portal
 
     def disconnect(self) -> None:
-        """Disconnect, and end the thread. In a handler it does not wait for the handlers."""
+        """Disconnect, and end the thread. Called from a handler, it does not wait for handlers."""
         portal = self._portal
         if portal is not None and portal.forked:
-            self._portal = None  # the connection is the other process's
+            self._portal = None  # forked: the connection belongs to the parent
         elif portal is not None:
             try:
                 portal.call(self._client.disconnect)
             except ClientClosed:
-                pass  # another thread was faster
+                pass  # another thread stopped it
             finally:
                 self._stop()
 
     def _stop(self) -> None:
         portal, self._portal = self._portal, None
         if portal is not None:
-            if self._client._in_handler:  # which is to return first, and others may follow it
+            if self._client._in_handler:  # the handlers must return first
                 portal.stop_after(self._client._wait_over)
             else:
                 portal.stop()
 
     def logout(self) -> None:
-        """Disconnect, and end the session, here and at the server. Raises ConnectionError."""
+        """Disconnect, and end the session, locally and at the server. Raises ConnectionError."""
         self.disconnect()
         self._somewhere(self._client.logout)
 
@@ -158,17 +158,17 @@ class SyncClient:
         portal = getattr(self, "_portal", None)
         if portal is not None and not portal.forked:
             warnings.warn(f"{self!r} was never closed", ResourceWarning, stacklevel=1, source=self)
-            self._client._abandon = None  # which would warn again
+            self._client._abandon = None  # else it would warn again
             portal.stop(wait=False)
 
-    # ---- talking
+    # ---- messages
 
     def send(self, content: str) -> dict[str, Any]:
-        """Send a message; the acknowledgement. Raises ConnectionError if it is not connected."""
+        """Send a message; returns the acknowledgement. Raises ConnectionError if not connected."""
         return self._here(partial(self._client.send, content))
 
     def set_display_name(self, name: str | None) -> dict[str, Any]:
-        """Set the display name, or clear it with None; the acknowledgement. Raises as `send`."""
+        """Set the display name, or clear it with None. Returns and raises as `send`."""
         return self._here(partial(self._client.set_display_name, name))
 
     def _here(self, fn: Callable[[], Any]) -> dict[str, Any]:
@@ -182,7 +182,7 @@ class SyncClient:
         return reply
 
     def _somewhere(self, fn: Callable[[], Any]) -> Any:
-        """In the loop of the connection, or in one for this call."""
+        """Run ``fn`` in the loop of the connection, or else in a temporary one."""
         if self._portal is not None:
             return self._portal.call(fn)
         portal = Portal("roomz")

@@ -1,9 +1,11 @@
-"""The elements of a scene, by the names that `vuer.schemas` has for them, grouped by what they are.
+"""The elements of a scene, with the names of `vuer.schemas`, grouped by what they are.
 
-An element is sent as a node: its tag, its key, and what it was given. What it was not given, the
-browser decides.
+An element is sent as a node: its tag, its key, and the properties that it was given. The browser
+chooses the others.
 """
 
+from ..serdes import IMAGE_FORMATS
+from ..types import Url
 from .animation import AnimationClip, PlaybackAnimate, QuaternionTrack, ThreeAnimate, VectorTrack
 from .cameras import (
     CameraHelper,
@@ -24,7 +26,6 @@ from .cameras import (
     SimplePerspectiveCamera,
     ViewportHud,
 )
-from .contrib import ContribLoader
 from .controls import (
     Gamepad,
     KeyboardMonitor,
@@ -121,7 +122,7 @@ from .points import (
     TriMesh,
     p,
 )
-from .scene import DefaultScene, Scene
+from .scene import ContribLoader, DefaultScene, Scene
 from .shapes import (
     Box,
     Capsule,
@@ -158,6 +159,7 @@ from .video import (
 from .xr import Body, Facemesh, Hands, Head, MotionControllers, WebXRMesh
 
 __all__ = [
+    "IMAGE_FORMATS",
     "AccumulativeShadows",
     "AmbientLight",
     "AmbientLightStage",
@@ -316,6 +318,7 @@ __all__ = [
     "TriMesh",
     "Tube",
     "Urdf",
+    "Url",
     "Vector",
     "VectorTrack",
     "VideoMaterial",

@@ -1,4 +1,4 @@
-"""Motion that the browser plays by itself. Times are in seconds."""
+"""Motion that the browser plays on its own. Times are in seconds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class QuaternionTrack(SceneElement):
 
 
 class ThreeAnimate(SceneElement):
-    """Plays the clip ``clipIndex`` at ``speed``, by three.js' means."""
+    """Plays the clip ``clipIndex`` at ``speed``, with three.js."""
 
     tag = "ThreeAnimate"
 

@@ -41,7 +41,7 @@ __all__ = [
 
 
 class PerspectiveCamera(SceneElement):
-    """A camera whose far things are small."""
+    """A camera for which distant things look small."""
 
     tag = "PerspectiveCamera"
     key = "perspective-camera"
@@ -52,7 +52,7 @@ class PerspectiveCamera(SceneElement):
 
 
 class OrthographicCamera(SceneElement):
-    """A camera whose parallels stay parallel; ``left``, ``right``, ``top`` and ``bottom``."""
+    """A camera without perspective; its borders are ``left``, ``right``, ``top`` and ``bottom``."""
 
     tag = "OrthographicCamera"
     key = "orthographic-camera"
@@ -82,7 +82,7 @@ class FisheyeCamera(SceneElement):
 
 
 class SceneCamera(SceneElement):
-    """The camera that the scene is seen with; part of the default scene."""
+    """The camera through which the scene is seen; part of the default scene."""
 
     tag = "SceneCamera"
 
@@ -94,7 +94,7 @@ class SceneCamera(SceneElement):
 class CameraView(SceneElement):
     """A camera that renders on its own, ``width`` by ``height`` pixels.
 
-    With ``stream`` its pictures come back as events, at most ``fps`` a second.
+    With ``stream``, its pictures are sent as events, at most ``fps`` a second.
     """
 
     tag = "CameraView"
@@ -166,7 +166,7 @@ class ViewportHud(SceneElement):
 
 
 class HUDPlane(SceneElement):
-    """A rectangle that stays before the camera, at ``distanceToCamera``."""
+    """A rectangle that stays in front of the camera, at ``distanceToCamera``."""
 
     tag = "HUDPlane"
 

@@ -1,4 +1,4 @@
-"""How the viewer moves, and what devices say."""
+"""How the viewer moves, and what devices report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
 
 
 class OrbitControls(SceneElement):
-    """Turn around, shift and zoom with the mouse; with ``stream`` as ``CAMERA_MOVE`` events."""
+    """Rotate, shift and zoom with the mouse; with ``stream``, moves are sent as ``CAMERA_MOVE``."""
 
     tag = "OrbitControls"
     key = "orbit-controls"

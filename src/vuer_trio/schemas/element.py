@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from ..codec import plain
+from .._keys import ATOMS
+from ..codec import gives_plain, plain
 
 __all__ = ["BlockElement", "Child", "Element", "SupportsSerialize"]
 
@@ -27,8 +28,8 @@ class Element:
     """One node: ``tag`` names what the browser draws, the keywords are its properties.
 
     Without ``key`` it gets one from a counter of this process, as a string. Properties are
-    attributes, may be changed, and go out by their names; those whose name begins with an
-    underscore stay here. Values may be numpy arrays, paths and other elements, at any depth.
+    attributes, may be changed, and are sent under their names; those whose names begin with an
+    underscore are not sent. Values may be numpy arrays, paths and other elements, at any depth.
     """
 
     tag: str = "div"
@@ -48,9 +49,14 @@ class Element:
     def __post_init__(self, **props: Any) -> None:
         """Called at the end of the construction with all properties; for subclasses."""
 
+    @gives_plain
     def _serialize(self) -> dict[str, Any]:
         """The element as plain data, in the form of the wire."""
-        return {name: plain(value) for name, value in vars(self).items() if name[:1] != "_"}
+        return {
+            name: value if type(value) in ATOMS else plain(value)
+            for name, value in vars(self).items()
+            if name[:1] != "_"
+        }
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {getattr(self, 'tag', '?')} key={vars(self).get('key')!r}>"
@@ -65,8 +71,8 @@ class Element:
 class BlockElement(Element):
     """An element with children: elements, strings or plain dicts. A child that is None is left out.
 
-    No children, no ``children`` on the wire. Raises TypeError, on its way there, for a child that
-    is none of these.
+    Without children, no ``children`` are sent. Encoding it raises TypeError for a child of any
+    other kind.
     """
 
     children: Any = ()  # of any kind of sequence
@@ -76,6 +82,7 @@ class BlockElement(Element):
             self.children = children
         super().__init__(**props)
 
+    @gives_plain
     def _serialize(self) -> dict[str, Any]:
         node = super()._serialize()
         if children := self.children:
@@ -98,7 +105,7 @@ def _nodes(parent: Element, children: Iterable[Any]) -> list[Any]:
             raise TypeError(
                 f"a child of {parent!r} must be an element, got the class {child.__name__} itself"
             )
-        if not (isinstance(child, (str, Mapping)) or hasattr(child, "_serialize")):
+        if not (hasattr(child, "_serialize") or isinstance(child, (str, Mapping))):
             raise TypeError(
                 f"a child of {parent!r} must be an element, a string or a dict, got {child!r:.60}"
             )

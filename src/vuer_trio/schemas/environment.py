@@ -1,4 +1,4 @@
-"""What is behind the things, and below."""
+"""What is behind and below the scene."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ class BackgroundColor(SceneElement):
 
 
 class Fog(SceneElement):
-    """Fog of a ``color``, which begins at the distance ``near`` and hides all from ``far`` on.
+    """Fog of a ``color``, which begins at the distance ``near`` and hides everything beyond
+    ``far``.
 
-    It has no children: a TypeError.
+    Raises TypeError for children.
     """
 
     tag = "fog"

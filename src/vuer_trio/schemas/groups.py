@@ -1,4 +1,4 @@
-"""Nodes for the sake of what they hold: to move it, to make it react, to place it."""
+"""Nodes that act on their children: they move them, place them, or make them react."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Center(SceneElement):
 
 
 class Billboard(SceneElement):
-    """Keeps its children turned to the camera, about the axes that are not locked."""
+    """Keeps its children facing the camera, about the axes that are not locked."""
 
     tag = "Billboard"
 

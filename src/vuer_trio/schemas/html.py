@@ -41,7 +41,7 @@ class div(BlockElement):
 
 
 class AutoScroll(BlockElement):
-    """Keeps the last of its children in sight."""
+    """Scrolls to the last of its children."""
 
     tag = "AutoScroll"
 
@@ -59,7 +59,7 @@ class Markdown(BlockElement):
 
 
 class Header1(BlockElement):
-    """A heading of the first rank."""
+    """A heading of the first level."""
 
     tag = "h1"
 
@@ -68,13 +68,13 @@ Header = Header1
 
 
 class Header2(Header1):
-    """A heading of the second rank."""
+    """A heading of the second level."""
 
     tag = "h2"
 
 
 class Header3(Header1):
-    """A heading of the third rank."""
+    """A heading of the third level."""
 
     tag = "h3"
 
@@ -86,7 +86,7 @@ class Paragraph(BlockElement):
 
 
 class span(Element):
-    """Text in a line; several strings are joined by ``sep``, which is not sent."""
+    """Inline text; several strings are joined by ``sep``, which is not sent."""
 
     tag = "Span"
 
@@ -96,14 +96,14 @@ class span(Element):
 
 
 class Bold(span):
-    """Bold text; ``style`` may say more, and has the last word."""
+    """Bold text; ``style`` may add to that, and takes precedence."""
 
     def __post_init__(self, style: Mapping[str, Any] | None = None, **props: Any) -> None:
         self.style: dict[str, Any] = {"fontWeight": "bold", **(style or {})}
 
 
 class Italic(span):
-    """Slanted text; ``style`` may say more, and has the last word."""
+    """Italic text; ``style`` may add to that, and takes precedence."""
 
     def __post_init__(self, style: Mapping[str, Any] | None = None, **props: Any) -> None:
         self.style: dict[str, Any] = {"fontStyle": "italic", **(style or {})}

@@ -1,7 +1,7 @@
 """Pictures, encoded here or loaded by the browser.
 
-Given as ``data``, a picture is encoded when its element is made, which takes Pillow (the extra
-``image``) and, for a file, reads it. Given as ``src``, it goes out as it is.
+A picture given as ``data`` is encoded when its element is created, which needs Pillow (the extra
+``image``), and reads the file, if it is one. A picture given as ``src`` is sent as it is.
 """
 
 from __future__ import annotations
@@ -32,6 +32,14 @@ _CHANNELS = 4  # at most: red, green, blue, alpha
 _METRES_PER_PIXEL = 0.001  # the height of a picture for which none is given
 
 
+class _NotBoth(TypeError, AssertionError):
+    """An AssertionError, too: that is what programs for the reference catch."""
+
+
+class _NotText(ValueError, AssertionError):
+    """As `_NotBoth`."""
+
+
 class Img(Element):
     """A picture in the page.
 
@@ -57,7 +65,7 @@ class Img(Element):
             data = None
         if data is not None:
             if src is not None:
-                raise TypeError(f"{type(self).__name__} takes data or src, not both")
+                raise _NotBoth(f"{type(self).__name__} takes data or src, not both")
             src, width, height = _encoded(data, format, quality)
             props = {"_width": width, "_height": height, **props}  # pixels; not sent
         if src is not None:
@@ -92,8 +100,8 @@ class Picture(Img, SceneElement):
 class Image(Picture):
     """A picture on a plane in the scene; it is sent as ``rgb``.
 
-    The ``height`` and the ``aspect`` (width by height) of what is encoded here follow from it,
-    a millimetre for each pixel, if they are not given.
+    If they are not given, ``height`` and ``aspect`` (width by height) of a picture that is encoded
+    here are taken from it, with a millimetre for each pixel.
     """
 
     height: float
@@ -200,7 +208,7 @@ def _encoded_array(array: Any, format: str, quality: int | None) -> tuple[str | 
 
 def _saved(image: PillowImage, format: str) -> bytes:
     if format.startswith("b64"):
-        raise ValueError(
+        raise _NotText(
             f"{format} does not support base64 of files and Pillow images, only of arrays;"
             " use png or jpeg"
         )

@@ -14,7 +14,7 @@ __all__ = ["CatmullRomLine", "CubicBezierLine", "Line", "QuadraticBezierLine"]
 
 
 class Line(SceneElement):
-    """Straight from each of ``points`` to the next; with ``segments`` from pair to pair."""
+    """Straight lines through ``points``; with ``segments``, one for each pair of points."""
 
     tag = "Line"
 

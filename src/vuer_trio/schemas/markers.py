@@ -1,4 +1,4 @@
-"""Signs for the viewer: frames, arrows, boxes around things, grippers."""
+"""Markers: frames, arrows, bounding boxes, grippers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 
 
 class CoordsMarker(SceneElement):
-    """A frame of coordinates: red x, green y, blue z."""
+    """A coordinate frame: x in red, y in green, z in blue."""
 
     tag = "CoordsMarker"
 
@@ -57,7 +57,7 @@ class SkeletalGripper(SceneElement):
 class BBox(SceneElement):
     """The edges of a box from the corner ``min`` to the corner ``max``, two maps of x, y, z.
 
-    Without them from -1 to 1. ``scale`` is a little over 1, so that it lies around what it bounds.
+    By default from -1 to 1. ``scale`` is a little over 1, so that the box encloses what it bounds.
     """
 
     tag = "BBox"

@@ -1,4 +1,4 @@
-"""What surfaces look like: three.js' materials, by its own names.
+"""What surfaces look like: three.js' materials, under their own names.
 
 A material is a child of a mesh or a property of a shape; it has no children itself.
 """
@@ -66,7 +66,7 @@ class MeshDistanceMaterial(Element):
 
 
 class MeshLambertMaterial(Element):
-    """Dull, light per vertex."""
+    """Matt, with light computed per vertex."""
 
     tag = "meshLambertMaterial"
 
@@ -78,13 +78,13 @@ class MeshMatcapMaterial(Element):
 
 
 class MeshNormalMaterial(Element):
-    """The colour says which way a face looks."""
+    """The colour shows which way a face points."""
 
     tag = "meshNormalMaterial"
 
 
 class MeshPhongMaterial(Element):
-    """Glossy, light per pixel."""
+    """Glossy, with light computed per pixel."""
 
     tag = "meshPhongMaterial"
 
@@ -96,7 +96,7 @@ class MeshPhysicalMaterial(Element):
 
 
 class MeshStandardMaterial(Element):
-    """By the laws of light: ``roughness`` and ``metalness`` from 0 to 1."""
+    """Physically based: ``roughness`` and ``metalness`` are from 0 to 1."""
 
     tag = "meshStandardMaterial"
 
@@ -114,24 +114,24 @@ class PointsMaterial(Element):
 
 
 class RawShaderMaterial(Element):
-    """Shaders of one's own, with nothing put before them."""
+    """Your own shaders, with nothing prepended."""
 
     tag = "rawShaderMaterial"
 
 
 class ShaderMaterial(Element):
-    """Shaders of one's own."""
+    """Your own shaders."""
 
     tag = "shaderMaterial"
 
 
 class ShadowMaterial(Element):
-    """Transparent but for the shadows on it."""
+    """Transparent, except for the shadows on it."""
 
     tag = "shadowMaterial"
 
 
 class SpriteMaterial(Element):
-    """A picture that always looks at the camera."""
+    """A picture that always faces the camera."""
 
     tag = "spriteMaterial"

@@ -1,6 +1,7 @@
 """Models from files. The browser loads them: ``src`` is an address, never a path of this machine.
 
-Instead of ``src``, ``text`` or ``buff`` (bytes) may hold the file itself.
+Instead of ``src``, ``text`` or ``buff`` (bytes) can hold the file itself, for the formats that the
+web client draws from them: see `ModelProperties`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ __all__ = ["Bvh", "Dae", "Fbx", "Glb", "ModelNode", "Obj", "Pcd", "Ply", "Stl", 
 
 
 class ModelNode(SceneElement):
-    """What loads a file; the classes below name its format."""
+    """Loads a file; the classes below name its format."""
 
 
 class Obj(ModelNode):
@@ -65,7 +66,7 @@ class Ply(ModelNode):
 
 
 class Glb(ModelNode):
-    """glTF, as one binary file or not."""
+    """glTF, binary or not."""
 
     tag = "Glb"
 

@@ -1,6 +1,6 @@
 """MuJoCo in the browser.
 
-Class attributes are what it assumes; only what is given is sent.
+Class attributes show the defaults; only properties that are given are sent.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class MuJoCo(SceneElement):
 class HandActuator(SceneElement):
     """Moves the actuator ``ctrlId`` between ``low`` and ``high`` with the distance of two joints.
 
-    ``value`` names the two joints, ``cond`` the gesture while which they count.
+    ``value`` names the two joints, ``cond`` the gesture during which they count.
     """
 
     tag = "HandActuator"

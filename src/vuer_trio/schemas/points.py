@@ -1,7 +1,7 @@
 """Clouds of points and meshes of triangles, from arrays or from depth images.
 
-Arrays are packed when their element is made: coordinates as 16-bit floats, which hold three
-digits and nothing over 65504, indices as 32-bit and colours as 8-bit integers.
+Arrays are packed when their element is created: coordinates as 16-bit floats, which have three
+significant digits and a maximum of 65504, indices as 32-bit and colours as 8-bit integers.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ _UINT32 = "<u4"
 
 
 class PointCloud(SceneElement):
-    """Points: ``vertices`` and ``colors`` are numpy arrays of the shape (N, 3); ``size`` is one's.
+    """Points: ``vertices`` and ``colors`` are numpy arrays of shape (N, 3); ``size`` is that of a
+    point.
 
     Colours are 8-bit integers, or numbers from 0 to 1; a fourth channel is left out. Raises
     TypeError for other kinds of arrays, and without ``vertices``.

@@ -1,8 +1,8 @@
-"""What the elements that programs use most take as keywords, for editors and type checkers.
+"""The keywords of the most common elements, for editors and type checkers.
 
-Nothing here is imported at run time, when an element takes any keyword: what is not given is not
-sent, and the browser then decides. A property that is missing here goes past the checker as
-``**{"name": value}``, annotated as a ``dict[str, Any]``, or as an attribute.
+Nothing here is imported at run time, when an element takes any keyword: a property that is not
+given is not sent, and the browser chooses it. To give a property that is missing here, pass
+``**values`` with ``values`` annotated as a ``dict[str, Any]``, or set the attribute.
 
 Lengths are in metres and angles in radians, unless a class says otherwise; a colour is a `Color`.
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypedDict
 
 from .element import Child, SupportsSerialize
-from .vectors import Color, Rotation, SupportsToList, Vector
+from .node import Color, Rotation, SupportsToList, Vector
 
 __all__ = [
     "CameraProperties",
@@ -103,7 +103,7 @@ class _Node(TypedDict, total=False):
 
 
 class NodeProperties(_Node, total=False):
-    """What every node of the scene takes, and its name there, ``key``."""
+    """What every node of the scene takes, including its name, ``key``."""
 
     key: str | None
 
@@ -123,7 +123,8 @@ class SurfaceProperties(NodeProperties, total=False):
 class ShapeProperties(SurfaceProperties, total=False):
     """A shape of three.js: ``args`` are those of its geometry, which the class of the shape lists.
 
-    Or each by its name: lengths, angles, and how many segments. ``outlineThickness`` is in pixels.
+    Or give each by its name: lengths, angles, and numbers of segments. ``outlineThickness`` is in
+    pixels.
     """
 
     args: Sequence[Any] | SupportsToList
@@ -191,10 +192,11 @@ class PointsProperties(SurfaceProperties, total=False):
 
 
 class ModelProperties(SurfaceProperties, total=False):
-    """A file that the browser loads: from the address ``src``, or ``text`` or ``buff`` hold it.
+    """A file that the browser loads from the address ``src``.
 
-    ``assets`` maps the names of the files that it refers to, to addresses. ``animationSpeed`` is a
-    factor.
+    Instead, ``text`` or ``buff`` can hold the file itself. The web client of ``vuer`` 0.1.6 does
+    not draw Pcd, Ply and Urdf from ``text``: use a ``data:`` URL as ``src``. ``assets`` maps the
+    names of files that the file refers to, to their addresses. ``animationSpeed`` is a factor.
     """
 
     src: str
@@ -218,10 +220,11 @@ class PointModelProperties(ModelProperties, total=False):
 
 
 class UrdfProperties(ModelProperties, total=False):
-    """A robot. ``jointValues`` maps the names of its joints to radians, or metres if they slide.
+    """A robot. ``jointValues`` maps the names of its joints to radians, or to metres if they slide.
 
-    ``workingPath`` is where its files are, ``packages`` where those of ``package://`` addresses
-    are: an address, or one for each package.
+    ``workingPath`` is the address of its files, ``packages`` that of all packages that
+    ``package://`` addresses name. The web client of ``vuer`` 0.1.6 ignores ``packages`` if it maps
+    each package to an address.
     """
 
     jointValues: Mapping[str, float]
@@ -247,8 +250,8 @@ class SplatProperties(NodeProperties, total=False):
 class PlaneProperties(SurfaceProperties, total=False):
     """A rectangle that faces the camera, ``distanceToCamera`` metres away.
 
-    ``height`` is in metres, ``aspect`` width by height; without them it fills the view. A ``fixed``
-    one stays at its place in the scene.
+    ``height`` is in metres, ``aspect`` width by height; without them it fills the view. If it is
+    ``fixed``, it keeps its place in the scene.
     """
 
     distanceToCamera: float
@@ -260,7 +263,7 @@ class PlaneProperties(SurfaceProperties, total=False):
 class PictureProperties(PlaneProperties, total=False):
     """A picture: the address or the encoded bytes of its colours, opacities and depths.
 
-    ``depthScale`` and ``depthBias`` make metres of what the picture of the depths holds, and
+    ``depthScale`` and ``depthBias`` convert the values of the depth picture to metres, and
     ``interpolate`` draws between its pixels. ``quality`` of a JPEG is from 1 to 100.
     """
 
@@ -281,7 +284,7 @@ class PictureProperties(PlaneProperties, total=False):
 class VideoProperties(PlaneProperties, total=False):
     """A video: at the address ``src``, or the WebRTC ``stream`` of that name or address.
 
-    ``layout`` says how the pictures for two eyes lie in one.
+    ``layout`` says how the pictures for the two eyes are arranged in one.
     """
 
     src: str | bytes | None
@@ -436,8 +439,8 @@ class CameraProperties(NodeProperties, total=False):
 class CameraViewProperties(CameraProperties, total=False):
     """A camera whose pictures come back, ``width`` by ``height`` pixels over ``downsample``.
 
-    At most ``fps`` a second; ``quality`` of a JPEG is from 0 to 1. The picture hangs
-    ``distanceToCamera`` metres before it.
+    At most ``fps`` are sent a second; ``quality`` of a JPEG is from 0 to 1. The picture is shown
+    ``distanceToCamera`` metres in front of it.
     """
 
     width: int
@@ -537,7 +540,8 @@ class HandsProperties(NodeProperties, total=False):
 class ControllerProperties(_Node, total=False):
     """Both controllers, ``fps`` events a second.
 
-    A new hash makes one vibrate: its strength is from 0 to 1, its duration in milliseconds.
+    A new hash makes a controller vibrate: the strength is from 0 to 1, the duration in
+    milliseconds.
     """
 
     fps: float
@@ -552,7 +556,7 @@ class ControllerProperties(_Node, total=False):
 class LightProperties(NodeProperties, total=False):
     """A light. ``intensity`` is a factor; with ``helper`` the light itself is drawn.
 
-    ``distance`` is how far it reaches, 0 without an end; ``angle`` is half of its cone, and
+    ``distance`` is how far it reaches, 0 for no limit; ``angle`` is half of its cone, and
     ``penumbra`` from 0 to 1. ``width``, ``height`` and ``radius`` are in metres.
     """
 
@@ -572,7 +576,7 @@ class LightProperties(NodeProperties, total=False):
 
 
 class RootProperties(TypedDict, total=False):
-    """What the root of a scene takes beside its slots and what it says by name."""
+    """What the root of a scene takes in addition to its slots and its named parameters."""
 
     key: str | None
 

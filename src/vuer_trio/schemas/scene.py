@@ -1,21 +1,23 @@
-"""The root of a scene."""
+"""The root of a scene, and the components that are loaded into its page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+from ..codec import gives_plain
 from .cameras import CameraPreviewOverlay, CameraPreviewThumbs, SceneCamera
 from .controls import Gamepad, SceneCameraControl
 from .element import BlockElement, Child, _nodes
 from .environment import Grid
 from .lights import HemisphereLightStage
+from .node import SceneElement
 from .xr import Hands, MotionControllers
 
 if TYPE_CHECKING:
     from .properties import RootProperties, SceneProperties
 
-__all__ = ["DefaultScene", "Scene"]
+__all__ = ["ContribLoader", "DefaultScene", "Scene"]
 
 _Y_UP = (0, 1, 0)  # as in three.js; Blender has z up
 _SLOTS = ("rawChildren", "htmlChildren", "bgChildren")
@@ -67,6 +69,7 @@ class Scene(BlockElement):
             if value is not None:
                 setattr(self, name, value)
 
+    @gives_plain
     def _serialize(self) -> dict[str, Any]:
         node = super()._serialize()
         for slot in _SLOTS:
@@ -109,3 +112,17 @@ def _unless_empty(background: Any) -> Any:
         return background or None
     except ValueError:
         return background
+
+
+class ContribLoader(SceneElement):
+    """Loads a ``library`` of components (a UMD module) from ``url`` into the page.
+
+    ``main`` is the path of its module. With ``dev``, it is loaded again each time.
+    """
+
+    tag = "ContribLoader"
+    url: str | None = None
+    library: str | None = None
+    version = "latest"
+    main = "dist/index.js"
+    dev = False

@@ -1,6 +1,6 @@
 """Shapes that a few numbers describe: ``args`` are those of three.js' geometry of that name.
 
-Lengths are in metres, angles in radians; what ``args`` leaves out at its end has a default.
+Lengths are in metres, angles in radians; the last ones in ``args`` may be omitted.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Plane(_Solid):
 
 
 class Polyhedron(_Solid):
-    """Any faces. ``args``: coordinates, indices, radius, how often each face is divided."""
+    """Arbitrary faces. ``args``: coordinates, indices, radius, how often each face is divided."""
 
     tag = "Polyhedron"
 

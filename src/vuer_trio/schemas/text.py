@@ -1,4 +1,4 @@
-"""Words in the scene."""
+"""Text in the scene."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Html(SceneElement):
 
 
 class Text(SceneElement):
-    """Flat text; its children are the strings, or ``characters`` is."""
+    """Flat text: the strings that are its children, or ``characters``."""
 
     tag = "Text"
 

@@ -1,4 +1,4 @@
-"""Moving pictures. ``src`` is the address of a video, ``stream`` names a WebRTC stream."""
+"""Videos. ``src`` is the address of a video, ``stream`` names a WebRTC stream."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class VideoPlane(Picture):
 
 
 class StereoVideoPlane(Picture):
-    """A video with one half for each eye; ``layout`` says which half is whose."""
+    """A video with one half for each eye; ``layout`` says which half is for which."""
 
     tag = "StereoVideoPlane"
 

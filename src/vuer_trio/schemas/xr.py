@@ -1,6 +1,6 @@
 """People in the scene: hands, controllers, body, face, and the room around them.
 
-With ``stream`` what a headset tracks comes back as events, ``fps`` of them a second.
+With ``stream``, what a headset tracks is sent as events, ``fps`` of them a second.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Body", "Facemesh", "Hands", "Head", "MotionControllers", "WebXRMesh"
 class Hands(SceneElement):
     """Both hands' joints, as ``HAND_MOVE`` events; part of the default scene.
 
-    What is disabled is not tracked, what is hidden is only not drawn.
+    A hand that is disabled is not tracked; one that is hidden is only not drawn.
     """
 
     tag = "Hands"
@@ -60,7 +60,7 @@ class MotionControllers(SceneElement):
 
 
 class Body(SceneElement):
-    """The joints of the whole body, hands by choice, as ``BODY_MOVE`` events."""
+    """The joints of the whole body, optionally with the hands, as ``BODY_MOVE`` events."""
 
     tag = "Body"
     key = "body_tracking"

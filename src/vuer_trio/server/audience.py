@@ -1,8 +1,9 @@
-"""A session as a broadcast sees it: it takes a message, waits in line for it, or is skipped."""
+"""A session as broadcasts see it: it gets a message, waits for room, or is skipped."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from .._connection.queue import Queue, Waiter
 
@@ -12,58 +13,60 @@ log: logging.Logger = logging.getLogger("vuer_trio.server")
 
 
 class Listener:
-    """One session's. It lags from a broadcast that it did not get until its outbox is half empty:
-    then it has caught up, and could have room each time that it is asked.
+    """What a broadcast knows of one session.
 
-    Until `release`, what it gets lies in the outbox: a write costs twenty times as much, and who
-    opens a thousand sockets and says nothing would have a thousand of each broadcast.
+    A session that was skipped lags until its outbox is half empty. It has caught up then; before
+    that, it might have room again each time that it is asked.
+
+    Until `release`, messages stay in the outbox: a write costs twenty times as much, and a stranger
+    with a thousand silent sockets would cause a thousand of them for each broadcast.
     """
 
-    __slots__ = ("_lags", "_outbox", "_peer", "holds", "skipped")
+    __slots__ = ("_outbox", "_peer", "lags", "offer", "skipped")
 
     def __init__(self, outbox: Queue[bytes], peer: str) -> None:
         self._outbox = outbox
         self._peer = peer
-        self._lags = False
-        #: whether it is before `release`
-        self.holds: bool = False
-        #: broadcasts that it did not get
+        #: whether a message was skipped, and the outbox has not been half empty since
+        self.lags: bool = False
+        #: the number of broadcasts that the session has missed
         self.skipped: int = 0
+        #: enqueues a message; False if there is no room. A closed session accepts everything. It is
+        #: the outbox's own, because each broadcast calls it for each session
+        self.offer: Callable[[bytes], bool] = outbox.offer_shared
 
-    def offer(self, message: bytes) -> bool:
-        """Enqueue a broadcast; False if there is no room. A closed session takes all."""
-        outbox = self._outbox
-        if outbox.closed is not None:
-            return True
-        offer = outbox.offer_asleep if self.holds else outbox.offer_shared
-        if not offer(message):
-            return False
-        if self._lags and outbox.is_half_empty:
-            self._lags = False
-        return True
+    def hold(self) -> None:
+        """Keep messages in the outbox until `release`."""
+        self.offer = self._outbox.offer_asleep
 
     def release(self) -> None:
-        """It is known who this is: what it has got goes out."""
-        if self.holds:
-            self.holds = False
-            self._outbox.wake()
+        """The client has introduced itself: what was enqueued for it is sent."""
+        self.offer = self._outbox.offer_shared
+        self._outbox.wake()
+
+    def catch_up(self) -> None:
+        """The session no longer lags, if its outbox is half empty."""
+        if self._outbox.is_half_empty:
+            self.lags = False
 
     def offer_later(self, message: bytes) -> Waiter | None:
-        """After `offer` said no: a place in the line; None for one that lags: it is skipped."""
-        if self._lags:
+        """Wait in line for room, after `offer` returned False. Returns None for a session that
+        lags: it is skipped.
+        """
+        if self.lags:
             self.skip()
             return None
         return self._outbox.put_later(message)
 
     def withdraw(self, waiter: Waiter) -> bool:
-        """Give up a place in the line; whether it was still one."""
+        """Stop waiting; whether the message had still not been enqueued."""
         return self._outbox.withdraw(waiter)
 
     def skip(self) -> None:
-        """It does not get a broadcast, as its outbox is full."""
+        """The session misses a message, because its outbox is full."""
         self.skipped += 1
-        if not self._lags:
-            self._lags = True
+        if not self.lags:
+            self.lags = True
             log.warning(
                 "%s reads too slowly, and broadcasts leave it out when its outbox is full (%d "
                 "messages, %d bytes), until that is half empty: what it shows may be out of date",

@@ -1,4 +1,4 @@
-"""To all sessions of a server at once."""
+"""Events for all sessions of a server at once."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Audience", "Broadcast"]
 
-#: seconds until `send` yields: at least so many, and so many for each session. When it yields, each
-#: session's writer wakes and writes what there is: work of about `_PAUSE_EACH`
+#: seconds until `send` yields: at least `_PAUSE`, and for each session `_PAUSE_EACH`, about what
+#: its writer needs to write what there is
 _PAUSE, _PAUSE_EACH = 0.00025, 0.00005
 
 
 class Audience(Protocol):
-    """A server that runs."""
+    """A running server, as its broadcasts see it."""
 
     @property
     def rt(self) -> Runtime: ...
@@ -42,7 +42,7 @@ class Audience(Protocol):
     def sessions(self) -> Collection[VuerSession]: ...
 
     def prepare(self, event: ServerEvent) -> Prepared:
-        """A message for the outboxes of all sessions."""
+        """Encode and frame a message for the outboxes of all sessions."""
 
 
 class Broadcast(Verbs):
@@ -65,9 +65,8 @@ class Broadcast(Verbs):
         self._due = 0.0  # when `send` is to yield, on the clock of `perf_counter`
 
     def __matmul__(self, event: ServerEvent) -> None:
-        """``broadcast @ event``: enqueue it now, in every session that has room.
-
-        Raises EncodeError.
+        """``broadcast @ event``: enqueue an event in every session that has room. Raises
+        EncodeError.
         """
         self._send(event)
 
@@ -79,7 +78,7 @@ class Broadcast(Verbs):
         self._offer(serving, serving.prepare(event))
 
     def from_thread(self, event: ServerEvent) -> None:
-        """``broadcast @ event`` from any thread; it is encoded in the calling one."""
+        """``broadcast @ event`` from any thread. The event is encoded in the calling thread."""
         serving = self._serving()
         if serving is None:
             return
@@ -87,18 +86,23 @@ class Broadcast(Verbs):
 
     def _offer(self, serving: Audience, message: Prepared) -> None:
         for session in serving.sessions:
-            if not session._listener.offer(message):
-                session._listener.skip()
+            listener = session._listener
+            if not listener.offer(message):
+                listener.skip()
+            elif listener.lags:
+                listener.catch_up()
 
     async def send(self, event: ServerEvent) -> None:
-        """Enqueue the event in every session, and wait until all have had room for it.
+        """Enqueue an event in every session, and wait until all of them have had room for it.
 
-        It is in the outboxes that have room before anything is waited for, and after everything
-        else in those that have not: every session gets the events of all callers in the order of
-        the calls. A session that has no room within ``stall_timeout`` is skipped, and then is not
-        waited for until its outbox is half empty; one that ends is left out. It yields to other
-        tasks at least every 0.25 ms, or 50 µs for each session. Raises EncodeError. Cancelled: the
-        sessions that had room have got it, the others will not.
+        It is enqueued at once where there is room, and elsewhere behind everything else: every
+        session gets the events of all callers in the order of the calls. A session that has no room
+        within ``stall_timeout`` is skipped, and is not waited for again until its outbox is half
+        empty. A session that ends meanwhile is left out.
+
+        This yields to other tasks every 0.25 ms, or every 50 µs times the number of sessions if
+        that is longer. Raises EncodeError. If cancelled, the sessions that had room have got the
+        event, and the others will not get it.
         """
         serving = self._serving()
         if serving is None:
@@ -117,6 +121,8 @@ class Broadcast(Verbs):
                 waiter = listener.offer_later(message)
                 if waiter is not None:
                     waiting.append((listener, waiter))
+            elif listener.lags:
+                listener.catch_up()
         if waiting:
             await self._wait(serving, waiting)
 

@@ -5,28 +5,34 @@ from __future__ import annotations
 import os
 import ssl
 
-__all__ = ["server_context"]
+__all__ = ["new_context", "server_context"]
 
-#: bytes of a file that are looked at
+#: bytes of a file that are read to find out what it is
 _MOST = 1 << 20
 Path_ = str | os.PathLike[str]
 
 
 def server_context(cert: Path_, key: Path_, ca_cert: Path_ | None) -> ssl.SSLContext:
-    """The server's side of TLS: ``cert`` holds a chain, ``key`` its private key; with ``ca_cert``
-    clients have to show a certificate that it has signed.
+    """A TLS context for a server. The file ``cert`` holds a certificate chain, ``key`` its private
+    key. With ``ca_cert``, clients must present a certificate that it has signed.
 
-    Raises OSError and ssl.SSLError, which say which file is at fault, and why.
+    Raises OSError and ssl.SSLError, which say what is wrong with which file.
     """
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    for name, path in (("cert", cert), ("key", key), ("ca_cert", ca_cert)):
-        if path is not None:
-            _check_readable(name, path)
+    for name, path in (("cert", cert), ("key", key)):
+        _check_readable(name, path)
+    context = new_context(ca_cert)
     try:
         context.load_cert_chain(cert, key)
     except ssl.SSLError as exc:
         raise ssl.SSLError(exc.errno, _say_why(exc, cert, key)) from exc
+    return context
+
+
+def new_context(ca_cert: Path_ | None) -> ssl.SSLContext:
+    """A TLS context for a server, still without a certificate. As `server_context`."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     if ca_cert is not None:
+        _check_readable("ca_cert", ca_cert)
         try:
             context.load_verify_locations(ca_cert)
         except ssl.SSLError as exc:
@@ -37,7 +43,7 @@ def server_context(cert: Path_, key: Path_, ca_cert: Path_ | None) -> ssl.SSLCon
 
 
 def _check_readable(name: str, path: Path_) -> None:
-    """OpenSSL's own error names no file."""
+    """Raise an OSError that names the file; that of OpenSSL does not."""
     try:
         with open(path, "rb"):
             pass

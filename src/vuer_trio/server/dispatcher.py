@@ -1,22 +1,26 @@
-"""What a session reads, on its way: to who waits for it, to the handlers, to ``recv``."""
+"""Where a session's events go: to those who wait for them, to handlers, and to ``recv``."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
 
-from .._client.dispatch import Arrived, set_key
 from .._connection.connection import Connection
-from .._connection.policies import Policy
-from .._connection.queue import Queue
+from .._connection.freshness import Freshness
+from .._connection.policies import Latest, Policy
+from .._connection.received_item import ReceivedItem
 from .._errors import ProtocolError
-from .._handlers import Handler, HandlerRunner, Handlers, kind
+from .._handlers import Handler, HandlerRunner, Handlers
 from .._interrupts import call_unprotected, protected_methods
 from .._values import count_values
 from .._websocket.transport import Text
 from ..events import ClientEvent, Event, received_client_event
 from .waiting import Waiting
+from .wrong_library import add_hint
+
+if TYPE_CHECKING:
+    from .._async_types import AsyncEvent
 
 __all__ = ["Dispatcher", "taken"]
 
@@ -25,19 +29,21 @@ log: logging.Logger = logging.getLogger("vuer_trio.server")
 #: RFC 6455 §7.4.1: data that is not consistent with the type of the message, and a message that is
 #: too big to process
 INVALID, TOO_BIG = 1007, 1009
-#: values that one message of a client's may hold: at most 150 ms of the loop
+#: values in one message of a client: decoding them takes the loop 150 ms at most
 _MOST_VALUES = 1 << 18
-#: bytes of messages that wait, beyond which it is looked at what a message takes in memory, and the
-#: bytes that each of its values takes
+#: queued bytes from which on the size of decoded messages is counted, and the bytes of one value
 _LIGHT, _EACH = 1 << 18, 80
+#: what a session keeps for `latest`: reads and bytes before somebody asks; then the newest of so
+#: many types, in bytes of memory
+_READS, _BYTES, _NEWEST = 16, 16_384, Latest(max_keys=256, max_bytes=16 << 20)
 
 
 @protected_methods
 class Dispatcher:
     """Sees every message of one session when it is read, in sync code.
 
-    An event goes first to those that wait for it, then to the handlers' queue, then to the box of
-    `recv`. What cannot be decoded ends the session.
+    An event goes first to those who wait for it, then to the queue of the handlers, then to the
+    inbox. A message that cannot be decoded ends the session.
     """
 
     def __init__(
@@ -46,61 +52,92 @@ class Dispatcher:
         self._connection = connection
         self._handlers = handlers
         self._policy = policy
-        self._session = session
-        self._key_function = policy.key_function(kind)
+        self._session: object = session
         self._failed = False
         self._nursery: Any = None
         self._handler_runner: HandlerRunner | None = None
-        self.waiting: Waiting = Waiting(connection.rt, self._ignore_count)
+        self.waiting: Waiting = Waiting(connection.rt, connection.ignore_count)
         #: called when the first INIT has been read
-        self.on_init: Callable[[], None] = lambda: None
-        #: the first INIT, once it is there
+        self.on_init: Callable[[], object] | None = None
+        #: called with each event that is read
+        self.on_event: Callable[[ClientEvent], object] | None = None
+        #: called when a handler has raised
+        self.on_failure: Callable[[], object] | None = None
+        #: the first INIT, once it has been read
         self.init: ClientEvent | None = None
-        #: bytes that it takes
+        #: the bytes that INIT takes
         self.kept: int = 0
-        #: what was read from INIT on, until the program's first step is over, if one waits for INIT
+        #: INIT as it came and, until the first step of a `Vuer.spawn` function is over, what
+        #: followed it; None once more has come
         self.early: list[Any] | None = None
-        #: whether INIT makes the handlers wait for `release`
+        #: whether handlers wait for `release` from INIT on
         self.holds_at_init: bool = False
         self._held: Any = None  # an event, while handlers wait
+        #: what `VuerSession.latest` and `lease` look at
+        self.freshness: Freshness[ClientEvent] = Freshness(
+            _decode, reads=_READS, size=_BYTES, newest=_NEWEST
+        )
+        self.freshness.follow(connection.rt)
+        self._watching: tuple[Freshness[ClientEvent], ...] = ()  # that are told of each event
+
+    def watch(self, freshness: Freshness[ClientEvent]) -> None:
+        """Tell it of every event from now on, and of what the session looks back over."""
+        if freshness is self.freshness:
+            freshness.begin()
+        else:
+            freshness.follow(self._connection.rt)
+            self.freshness.look_back(freshness)
+        if freshness not in self._watching:
+            self._watching += (freshness,)
+
+    def unwatch(self, freshness: Freshness[ClientEvent]) -> None:
+        """Tell it of no more."""
+        self._watching = tuple(other for other in self._watching if other is not freshness)
 
     def start(self, nursery: Any) -> None:
         """Call the handlers in ``nursery``."""
         self._nursery, connection = nursery, self._connection
         self._handler_runner = HandlerRunner(
-            connection.rt, nursery, self._policy, self._run, connection.outbox
+            connection.rt,
+            nursery,
+            self._handlers,
+            self._policy,
+            self._call,
+            connection.outbox,
+            connection.stop_for,
+            self._explain,
         )
-        connection.stop_for(self._handler_runner.boxes)
 
     def hold(self) -> None:
-        """Handlers wait: what the program does first, the client is to see first."""
+        """Let handlers wait until the session's own function has taken its first step."""
         if self._held is None:
             self._held = self._connection.rt.Event()
 
     def release(self) -> None:
-        """The program begins in this step, or there is none."""
+        """The session's own function takes its first step now, or there is none."""
         self.holds_at_init = False
         if self._held is not None:
             self._held.set()
             self._held = None
-        if self.early is not None:
-            self._nursery.start_soon(self._forget)  # its first step comes after this one
+        if self.early is not None and len(self.early) > 1:
+            self._nursery.start_soon(self._forget)  # runs after its first step
 
     async def _forget(self) -> None:
         self.early = None
 
-    def _ignore_count(self, ignores_count: bool) -> None:
-        """Somebody waits for what may be behind full boxes: read on, up to their bytes."""
-        box: Queue[Any]
-        for box in self._connection.boxes:
-            box.ignore_count(ignores_count)
-
-    def messages_received(self, messages: Sequence[Any], at: float) -> list[Arrived]:
-        """What goes into the inbox, of messages read ``at`` that time."""
-        arrived: list[Arrived] = []
+    def messages_received(self, messages: Sequence[Any], at: float) -> list[Any]:
+        """What goes into the inbox for messages that were read at the time ``at``."""
+        arrived: list[Any] = []
         inbox, heavy = self._connection.inbox, self._is_heavy()
+        runner, waiting = self._handler_runner, self.waiting
+        assert runner is not None
         if self.early is not None:
-            self.early += messages
+            if self._held is None:
+                self.early = None  # that step is over, as this is another task's
+            else:
+                self.early += messages
+        if not self.freshness.tracking:
+            self.freshness.note(messages, at)
         for message in messages:
             if self._failed:
                 break
@@ -109,37 +146,41 @@ class Dispatcher:
             except ProtocolError as exc:
                 self._refuse(exc)
                 break
+            if self.on_event is not None:
+                self.on_event(event)
             if self.init is None and event.etype == "INIT":
                 self._keep(event, message)
-                self.on_init()
+                if self.on_init is not None:
+                    on_init, self.on_init = self.on_init, None
+                    on_init()
                 if self.holds_at_init:
                     self.hold()
                     self.early = list(messages[messages.index(message) :])
-            if self.waiting.see(event):
+            if waiting.count and waiting.see(event):
                 continue
+            for freshness in self._watching:
+                freshness.saw(event, _weight(message), at)
             size = _weight(message) if heavy else len(message)
-            # A box from which nobody takes keeps the newest, for long: as bytes, of which an event
-            # may take eighty times as many.
-            item = Arrived(event if inbox.has_consumer else message, size)
-            if self._key_function is not None:
-                set_key(item, event, self._key_function)
-            for handler in self._handlers.of(event.etype):
-                assert self._handler_runner is not None
-                key = getattr(item, "key", None)
-                self._handler_runner.put(
-                    handler, event, size, None if key is None else (handler, key)
-                )
+            # An inbox without a consumer keeps the newest messages for long: as bytes, because an
+            # event may take eighty times as much memory.
+            item = ReceivedItem(event, size) if inbox.has_consumer else message
+            if runner.keyed:
+                if item is message:
+                    item = ReceivedItem(message, size)
+                runner.receive(event, size, item)
+            else:
+                runner.receive(event, size)
             arrived.append(item)
         return arrived
 
     def _is_heavy(self) -> bool:
-        """Whether so much waits to be taken that it matters what a message is decoded."""
-        return any(box.has_consumer and box.bytes > _LIGHT for box in self._connection.boxes)
+        """Whether so much is queued that the size of decoded messages matters."""
+        return any(queue.bytes > _LIGHT and queue.has_consumer for queue in self._connection.queues)
 
     def _keep(self, event: ClientEvent, message: Any) -> None:
-        """The first INIT, which stays for as long as the session."""
+        """Keep the first INIT for as long as the session lasts."""
         self.init = event
-        self.kept = _weight(message)
+        self.kept = _weight(message) + len(message)  # it may be kept as it came, too
 
     def _refuse(self, error: ProtocolError) -> None:
         self._failed = True
@@ -150,10 +191,30 @@ class Dispatcher:
         )
         self._connection.fail(TOO_BIG if error.too_large else INVALID, str(error))
 
-    async def _run(self, handler: Handler, event: Event) -> None:
+    # Not `async def`: a coroutine that only awaits another one costs a twentieth of a dispatch.
+    def _call(self, handler: Handler, event: Event) -> Coroutine[Any, Any, object]:
         if self._held is not None:
-            await self._held.wait()
+            return self._call_later(self._held, handler, event)
+        return call_unprotected(handler.fn, event, self._session)
+
+    async def _call_later(self, released: AsyncEvent, handler: Handler, event: Event) -> None:
+        await released.wait()
         await call_unprotected(handler.fn, event, self._session)
+
+    def _explain(self, failure: BaseException) -> None:
+        if self.on_failure is not None:
+            self.on_failure()
+        add_hint(failure, self._connection.rt)
+
+    def end(self) -> None:
+        """Nothing more is read, and the handlers have ended: let go of what holds this one."""
+        self._session = self._nursery = self._handler_runner = self.on_init = None
+        self.on_event = self.on_failure = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether there are events that were read and have not been handled."""
+        return self._handler_runner is not None and self._handler_runner.busy
 
     async def finish(self) -> None:
         """Wait until every event that was read has been handled."""
@@ -169,14 +230,15 @@ def _decode(message: Any) -> ClientEvent:
     return received_client_event(message, _MOST_VALUES)
 
 
-def taken(item: Arrived) -> ClientEvent:
-    """The event in an item of an inbox."""
-    found: Any = item.event
-    if isinstance(found, Event):
-        return found  # type: ignore[return-value]  # of a client
-    return received_client_event(found, None)  # it could be decoded when it was read
+def taken(item: Any) -> ClientEvent:
+    """The event of an item that was taken from the inbox."""
+    if type(item) is ReceivedItem:
+        item = item.event
+        if isinstance(item, Event):
+            return item  # type: ignore[return-value]  # of a client
+    return received_client_event(item, None)  # it could be decoded when it was read
 
 
 def _weight(message: Any) -> int:
-    """The bytes of a message and, about, of what it is decoded."""
+    """The bytes of a message, and roughly those of what it is decoded to."""
     return len(message) + _EACH * count_values(message, _MOST_VALUES)

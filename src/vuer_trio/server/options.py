@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 import ssl
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -16,33 +16,25 @@ from .._client.options import (
     check_port,
     check_seconds,
     check_size,
-    environment_int,
+    check_token,
 )
 from .._connection.policies import Fifo, Policy
 from .._formatting import must_be
-from .._hosting.origins import DEFAULT, check_hosts, check_origins
+from .._hosting.authorization import Authorize, check_authorize
+from .._hosting.origins import DEFAULT, check_hosts, check_origins, is_this_machine
 from .._hosting.places import quarter
 from .._transport_name import TransportName
+from ..workspace import Workspace, WorkspaceConfig
+from .announcement import check_announcement
 from .certificates import server_context
+from .file_options import CurrentFolder, take_workspace
+from .metrics import check_metrics
+from .reference_options import DEFAULT_DOMAIN, DEFAULT_OUTBOX, RENAMED, translate
 
 __all__ = ["ServerOptions"]
 
-DEFAULT_PORT = 8012
-#: bytes: of one message, and of what all sessions hold together
-DEFAULT_MAX_SIZE, DEFAULT_MAX_BUFFERED = 1 << 24, 1 << 30
-#: keyword of the reference: option here
-_NEAREST = {
-    "queue_len": "outbox",
-    "static_root": "client_root",
-    "cors": "origins",
-    "cors_origins": "origins",
-    "domain": "hosts",
-    "uri": "host",
-    "WEBSOCKET_MAX_SIZE": "max_size",
-    "REQUEST_MAX_SIZE": "max_size",
-    "free_port": "port",
-    "workspace": "client_root",
-}
+#: bytes of what all sessions hold together
+DEFAULT_MAX_BUFFERED = 1 << 30
 _SECONDS = ("handshake_timeout", "init_timeout", "close_timeout", "heartbeat", "stall_timeout")
 Path_ = str | os.PathLike[str]
 
@@ -55,7 +47,7 @@ class ServerOptions:
     port: int
     max_size: int
     inbox: Policy = Fifo(1024)
-    outbox: Policy = Fifo(65_536)
+    outbox: Policy = DEFAULT_OUTBOX
     max_sessions: int = 1000
     max_sessions_per_host: int | None = None
     max_buffered: int = DEFAULT_MAX_BUFFERED
@@ -69,29 +61,41 @@ class ServerOptions:
     cert: Path_ | None = None
     key: Path_ | None = None
     ca_cert: Path_ | None = None
+    tls: Literal["auto"] | None = None
+    mdns: bool = False
+    token: str | None = field(default=None, repr=False)
+    authorize: Authorize | None = None
+    metrics: bool = False
     client_root: Path_ | None = None
-    backend: Literal["trio", "asyncio"] = "trio"
+    backend: Literal["auto", "trio", "asyncio"] = "auto"
     floats: Literal["double", "single"] = "double"
     transport: TransportName = "auto"
+    # ---- files
+    workspace: Workspace = field(default_factory=CurrentFolder)
+    static_root: WorkspaceConfig = None
+    workspace_path: str = ""
+
+    # those of the reference, see `translate`
+    request_max_size: int = 1 << 28
+    domain: str = DEFAULT_DOMAIN
+    client_url: str | None = None
+    queries: Mapping[str, Any] | None = None
+    web_port: int | None = None
+    free_port: bool = False
+    verbose: bool = False
 
     @classmethod
     def gather(cls, given: dict[str, Any]) -> ServerOptions:
         """Options from keywords. Raises TypeError and ValueError that name the option."""
-        known = [field.name for field in fields(cls)]
-        for name in given:
-            if name not in known:
-                close = difflib.get_close_matches(name, known, 1, 0.0)
-                nearest = _NEAREST.get(name) or close[0]
-                raise TypeError(f"a server has no option {name!r}; the nearest is {nearest!r}")
-        options = dict(given)
-        if options.get("port") is None:
-            options["port"] = environment_int("VUER_PORT", DEFAULT_PORT)
-        if options.get("max_size") is None:
-            options["max_size"] = environment_int("WEBSOCKET_MAX_SIZE", DEFAULT_MAX_SIZE)
-        for name in ("origins", "hosts"):
-            names = options.get(name)
-            if isinstance(names, Iterable) and not isinstance(names, str):
-                options[name] = tuple(names)  # it is asked more than once
+        known = [option.name for option in fields(cls)]
+        options = translate(given)
+        unknown = [name for name in options if name not in known]
+        if unknown:
+            raise TypeError(_refusal(unknown, [*known, *given.keys() - set(unknown)]))
+        hosts = options.get("hosts")
+        if isinstance(hosts, Iterable) and not isinstance(hosts, str):
+            options["hosts"] = tuple(hosts)  # it is asked more than once
+        take_workspace(options)
         made = cls(**options)
         made._check()
         return made
@@ -110,30 +114,80 @@ class ServerOptions:
         check_origins(self.origins)
         check_hosts(self.hosts)
         for name, allowed in (
-            ("backend", ("trio", "asyncio")),
+            ("backend", ("auto", "trio", "asyncio")),
             ("floats", ("double", "single")),
             ("transport", get_args(TransportName)),
         ):
             check_choice(name, getattr(self, name), allowed)
-        if (self.cert is None) != (self.key is None):
-            raise ValueError("cert= and key= go together: a certificate chain and its private key")
-        if self.ca_cert is not None and self.cert is None:
-            raise ValueError("ca_cert= checks the certificates of clients; it needs cert= and key=")
+        self._check_tls()
+        check_token(self.token)
+        check_authorize(self.authorize)
+        if not isinstance(self.metrics, bool):
+            raise TypeError(must_be("metrics", "a bool", self.metrics))
+        if self.metrics:
+            check_metrics()
+        self._check_pages()
         if self.client_root is not None and not Path(self.client_root, "index.html").is_file():
             what = "a folder with an index.html in it"
             raise ValueError(must_be("client_root", what, str(self.client_root)))
+
+    def _check_tls(self) -> None:
+        if self.tls is not None:
+            check_choice("tls", self.tls, ("auto",))
+        if self.tls is not None and (self.cert is not None or self.key is not None):
+            raise ValueError("tls='auto' makes a certificate, and cert= is one; use one of them")
+        if self.cert is None and self.key is not None:
+            raise ValueError("key= is the private key of a certificate; it needs cert=")
+        if not self.secure and self.ca_cert is not None:
+            raise ValueError("ca_cert= checks the certificates of clients; it needs cert= and key=")
+        if not isinstance(self.mdns, bool):
+            raise TypeError(must_be("mdns", "a bool", self.mdns))
+        if self.mdns:
+            check_announcement()
+            if is_this_machine(self.host or ""):
+                raise ValueError(
+                    "mdns=True announces the server to other machines, which cannot reach "
+                    f"host={self.host!r}; use host=None"
+                )
+
+    def _check_pages(self) -> None:
+        """What the printed addresses are made of."""
+        check_size("request_max_size", self.request_max_size)
+        for name in ("domain", "client_url"):
+            value = getattr(self, name)
+            if not (isinstance(value, str) or (value is None and name == "client_url")):
+                raise TypeError(must_be(name, "a URL, 'https://vuer.ai'", value))
+        if self.queries is not None and not isinstance(self.queries, Mapping):
+            what = "a dict for the query of the page's URL"
+            raise TypeError(must_be("queries", what, self.queries, "use {'grid': False}"))
+        if self.web_port is not None:
+            check_port(self.web_port)
 
     @property
     def sessions_per_host(self) -> int:
         """How many one address may have."""
         return self.max_sessions_per_host or quarter(self.max_sessions)
 
-    def tls(self) -> ssl.SSLContext | None:
-        """The server's side of TLS, if there is a certificate.
+    @property
+    def secure(self) -> bool:
+        """Whether it speaks TLS."""
+        return self.cert is not None or self.tls is not None
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """The server's side of TLS, if there is a file of a certificate.
 
         Raises OSError, ssl.SSLError, which name the file.
         """
         if self.cert is None:
             return None
-        assert self.key is not None
-        return server_context(self.cert, self.key, self.ca_cert)
+        return server_context(self.cert, self.key or self.cert, self.ca_cert)
+
+
+def _refusal(unknown: Iterable[str], known: Iterable[str]) -> str:
+    """Of keywords that no server has, with the nearest of each."""
+    names, nearest = list(unknown), list(known)
+    near = [RENAMED.get(n) or difflib.get_close_matches(n, nearest, 1, 0.0)[0] for n in names]
+    if len(names) == 1:
+        return f"a server has no option {names[0]!r}; the nearest is {near[0]!r}"
+    pairs = [f"{name!r} (nearest: {close!r})" for name, close in zip(names, near, strict=True)]
+    return f"a server has no options {', '.join(pairs)}"

@@ -1,28 +1,37 @@
-"""A server while it runs: the door, and the sessions behind it."""
+"""A server while it runs: its sessions, and what they share."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from socket import socket
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from .._client.connecting import event_encoder
 from .._connection.connection import Connection
-from .._errors import ConnectionClosed
-from .._handlers import kind
 from .._home import Home
+from .._hosting.authorization import Authorization
+from .._hosting.lagging import report_lagging
 from .._hosting.memory_limit import MemoryLimit
-from .._hosting.origins import Origins
-from .._hosting.places import NoPlace, Places
-from .._hosting.stalls import end_stalled
-from .._hosting.visits import Visits
+from .._hosting.origins import Origins, is_this_machine
+from .._hosting.places import Places
+from .._hosting.websocket_server import Refusal, Service, WebSocketServer
 from .._interrupts import protected_methods
 from .._runtime import Runtime
+from .._web_client.installed import web_client
 from .._websocket.frames import prepare
 from .._websocket.transport import Prepared
+from ..codec import make_encoder
 from ..events import Event, ServerEvent
+from .announcement import announce
+from .automatic_tls import AutomaticTLS
+from .banner import CERTIFICATE_PATH
+from .client_location import client_location
+from .file_options import CurrentFolder
+from .metrics import CountedAuthorization, CountedOrigins, CountedPlaces, Metrics
+from .metrics_page import METRICS_PATH, answer_metrics
+from .offers import Offers
 from .options import ServerOptions
 from .pages import Pages
 from .registered import Registered
@@ -31,56 +40,134 @@ from .session_runner import SessionRunner
 
 if TYPE_CHECKING:
     from .._async_types import TaskStatus
+    from .._net.http_request import HttpRequest
     from .._websocket.incoming_request import IncomingRequest
 
 __all__ = ["Serving"]
 
-log: logging.Logger = logging.getLogger("vuer_trio.server")
+T = TypeVar("T")
 
-#: RFC 6455 §7.4.1
-_GOING_AWAY = (1001, "the server is going away")
-#: seconds that a client has to read a page, if it makes progress: the largest file of a web client
-#: has some megabytes, and a headset may have a slow link; and to read why it was refused
-_PAGE_TIMEOUT, _REFUSAL_TIMEOUT = 600.0, 30.0
-#: seconds, beyond ``close_timeout``, until a server that was cancelled leaves its clients
-_PATIENCE = 1.0
-#: plain HTTP requests at a time, answered and refused
-_VISITS = 256
+#: how a device knows what the authority's certificate is
+_CERTIFICATE = (
+    ("content-type", "application/x-x509-ca-cert"),
+    ("content-disposition", 'attachment; filename="vuer-trio-ca.pem"'),
+    ("cache-control", "no-cache"),
+)
+
 #: sessions at a time that have lost their place to others, and are being closed
 _GIVING_WAY = 64
 
 
 @protected_methods
 class Serving:
-    """One run of a server. `run` is its life."""
+    """One run of a Vuer server: the `Application` of a `WebSocketServer`."""
 
-    def __init__(self, registered: Registered, rt: Runtime, options: ServerOptions) -> None:
+    name = "server"
+    limits = "max_sessions= and max_sessions_per_host="
+    log: logging.Logger = logging.getLogger("vuer_trio.server")
+
+    def __init__(
+        self,
+        registered: Registered,
+        rt: Runtime,
+        options: ServerOptions,
+        sockets: Sequence[socket] = (),
+    ) -> None:
+        from .._websocket.accept import ListenOptions
+
         self.registered = registered
         self.rt = rt
         self.options = options
         self.home: Home = Home(rt, "this server")
-        self._encode = event_encoder(options.floats, "ServerEvent")
-        #: of what all sessions hold
+        self._encode = make_encoder(options.floats, "ServerEvent")
+        #: what all sessions hold
         self.memory: MemoryLimit = MemoryLimit(options.max_buffered, "all sessions")
-        self._key = options.outbox.key_function(kind)
+        self._key = options.outbox.key_function(None)
         #: the open ones, the oldest first
         self.sessions: dict[VuerSession, None] = {}
-        #: those, and what is about to be one, or still leaving
-        self.lives: dict[VuerSession, None] = {}
-        self.closing: bool = False
-        #: who counts against ``max_sessions``: those, but who has given way and is about to go
-        self._places: Places[SessionRunner] = Places(
+        #: what is counted, with ``metrics=True``
+        self.metrics: Metrics | None = Metrics(self.sessions) if options.metrics else None
+        #: who counts against ``max_sessions``: not those that have given way and are about to go
+        self._places: Places[SessionRunner] = self._counted(Places, CountedPlaces)(
             rt, options.max_sessions, options.sessions_per_host
         )
-        self._giving_way: dict[SessionRunner, None] = {}
-        self._origins = Origins(options.origins, options.hosts, options.host)
-        self._visits = Visits(rt, _VISITS)
-        self._refusals = Visits(rt, _VISITS)
-        self._left = rt.Event()  # set by the next one that is gone
-        self._pages = Pages(rt, options.client_root)
-        #: where it listens: host and port, one for each address of ``host``
-        self.addresses: Sequence[tuple[str, int]] = ()
-        self._status: TaskStatus[Serving] | None = None
+        self._giving_way: list[SessionRunner] = []
+        self._authorization: Authorization | None = None
+        if options.token is not None or options.authorize is not None:
+            self._authorization = self._counted(Authorization, CountedAuthorization)(
+                rt, self.log, options.token, options.authorize, options.handshake_timeout
+            )
+        self._tls: AutomaticTLS | None = None
+        if options.tls is not None:
+            self._tls = AutomaticTLS((options.host or "", *options.hosts), options.ca_cert)
+        self._offers = Offers(rt, self.log, registered.streams)
+        own = web_client() if options.client_root is None else None
+        self._leads_to_socket = own is not None
+        self._pages = Pages(
+            rt,
+            options.client_root or own,
+            options.workspace,
+            guarded=isinstance(options.workspace, CurrentFolder),
+            offline=options.client_root is None,
+            max_body=options.max_size,
+        )
+        self.server: WebSocketServer[SessionRunner] = WebSocketServer(
+            rt,
+            self,
+            ListenOptions(
+                options.host,
+                options.port,
+                options.max_size,
+                options.tls_context() if self._tls is None else self._tls.context,
+                options.handshake_timeout,
+                options.transport,
+                sockets,
+            ),
+            self._counted(Origins, CountedOrigins)(options.origins, options.hosts, options.host),
+            self._places,
+            close_timeout=options.close_timeout,
+            stall_timeout=options.stall_timeout,
+            authorization=self._authorization,
+            heartbeat=options.heartbeat,
+            services=self._services(),
+        )
+
+    def _counted(self, usual: type[T], counted: type[Any]) -> Callable[..., T]:
+        """The class itself, or one that tells `metrics`, if there are any."""
+        metrics = self.metrics
+        if metrics is None:
+            return usual
+
+        def new(*args: Any) -> T:
+            made: Any = counted(*args)
+            made.metrics = metrics
+            counting: T = made
+            return counting
+
+        return new
+
+    def _services(self) -> Iterator[Service]:
+        options = self.options
+        yield self._offers.run
+        yield partial(self._places.watch, options.init_timeout, self._turn_out)
+        if options.outbox.lossless:  # the other policies keep no message for long
+            yield partial(report_lagging, self.rt, self._open)
+        if self._tls is not None:
+            yield partial(self._tls.watch, self.rt)
+        if options.mdns:
+            yield self._announce
+
+    async def _announce(self) -> None:
+        if self.addresses:  # not of a server in memory
+            await announce(self.rt, self.options.host, self.port, secure=self.options.secure)
+
+    def _open(self) -> list[Connection]:
+        return [session._connection for session in self.sessions]
+
+    @property
+    def addresses(self) -> Sequence[tuple[str, int]]:
+        """Where it listens: host and port, one for each address of ``host``."""
+        return self.server.addresses
 
     @property
     def port(self) -> int:
@@ -90,9 +177,12 @@ class Serving:
     @property
     def uri(self) -> str:
         """For a client on this machine."""
-        scheme = "ws" if self.options.cert is None else "wss"
-        host = self.options.host or "localhost"
-        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+        return self.server.url("ws")
+
+    @property
+    def files(self) -> str:
+        """Which files of the workspace it serves, for people."""
+        return str(self._pages)
 
     def encode(self, event: Event) -> bytes:
         """A message for the outbox of one session. Raises EncodeError."""
@@ -108,142 +198,100 @@ class Serving:
             hash(message.key)  # a TypeError is the caller's
         return message
 
-    async def run(self, status: TaskStatus[Serving]) -> None:
-        """Serve until cancelled; ``status.started(self)`` once it listens.
+    async def run(self, status: TaskStatus[Serving] | None = None) -> None:
+        """As `WebSocketServer.run`; ``status.started(self)`` once it listens."""
 
-        Raises OSError if it cannot. Cancelled: every session is closed with 1001, within a
-        second more than ``close_timeout``.
-        """
-        from .._websocket.accept import listen
-        from .._websocket.listen_options import ListenOptions
+        def started() -> None:
+            self._pages.exposed = not all(is_this_machine(host) for host, _ in self.addresses)
+            self.log.info("serving at %s; %s", self.uri, self._pages)
+            self.registered.streams.serving.set()
+            if status is not None:
+                status.started(self)
 
-        options = self.options
-        listen_options = ListenOptions(
-            options.host,
-            options.port,
-            options.max_size,
-            options.tls(),
-            options.handshake_timeout,
-            options.transport,
-        )
-        self._status = status
-        await listen(
-            self.rt,
-            listen_options,
-            self.greet,
-            self._started,
-            *self.services(),
-        )
-
-    def _started(self, addresses: Sequence[tuple[str, int]]) -> None:
-        self.addresses = addresses
-        log.info("serving at %s", self.uri)
-        assert self._status is not None
-        self._status.started(self)
-
-    def services(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
-        """What runs beside the sessions, until the server is cancelled."""
-        options = self.options
-        return (
-            partial(self._places.watch, options.init_timeout, self._turn_out),
-            partial(end_stalled, self.rt, self._connections, options.stall_timeout),
-            self._close_at_the_end,
-        )
-
-    async def _close_at_the_end(self) -> None:
-        """Wait to be cancelled, then close every session with 1001."""
         try:
-            await self.rt.Event().wait()
+            await self.server.run(started)
         finally:
-            self.closing = True
-            patience = self.options.close_timeout + _PATIENCE
-            deadline = self.rt.current_time() + patience
-            with self.rt.CancelScope(shield=True, deadline=deadline):
-                async with self.rt.open_nursery() as nursery:
-                    for session in list(self.sessions):
-                        nursery.start_soon(self.say_goodbye, session)
-                while self.lives:  # one that opens now says goodbye by itself
-                    self._left = self.rt.Event()
-                    await self._left.wait()
-            for session in list(self.lives):
-                session._abort()
+            self.registered.streams.serving.clear()
 
-    def _connections(self) -> Iterable[Connection]:
-        return [session._connection for session in self.sessions]
+    # ---- the server's view (Application)
 
-    async def say_goodbye(self, session: VuerSession) -> None:
-        """Close it because the server ends."""
-        try:
-            await session.aclose(*_GOING_AWAY)
-        except ConnectionClosed as exc:
-            log.info("%s", exc)
-
-    async def greet(self, incoming: IncomingRequest) -> None:
-        """Let somebody in, or say why not."""
-        refusal = self._origins.refusal(incoming.request, secure=incoming.secure)
-        if refusal is not None:
-            log.warning("%s: refused: %s", incoming.peer, refusal)
-            await self._refuse(incoming, 403, f"{refusal}\n")
-        elif not incoming.wants_websocket:
-            with self._visits.visit(_PAGE_TIMEOUT):
-                await self._pages.answer(incoming, self._origins.headers(incoming.request))
-        elif self.closing:
-            await self._refuse(incoming, 503, "this server is going away\n")
-        else:
-            await self._let_in(incoming)
-
-    async def _let_in(self, incoming: IncomingRequest) -> None:
-        runner = SessionRunner(self, incoming)
-        session = runner.session
-        try:
-            out = self._places.enter(runner, incoming.host)
-        except NoPlace as exc:
-            log.warning(
-                "%s: refused: %s; see max_sessions= and max_sessions_per_host=",
-                incoming.peer,
-                exc,
-            )
-            await self._refuse(incoming, 503, "this server has as many sessions as it takes\n")
+    async def answer(self, incoming: IncomingRequest, headers: Sequence[tuple[str, str]]) -> None:
+        routes, request = self.registered.routes, incoming.request
+        has_route = routes.has(request.target)
+        if self._tls is not None and request.target.partition("?")[0] == CERTIFICATE_PATH:
+            await incoming.answer(200, [*_CERTIFICATE, *headers], self._tls.pem)
+        elif self.metrics is not None and request.target.partition("?")[0] == METRICS_PATH:
+            if await self._may_see(incoming, headers, True):
+                authorized = self._authorization is not None
+                await answer_metrics(incoming, self.metrics, headers, authorized=authorized)
+        elif not await self._may_see(incoming, headers, has_route):
             return
-        if out is not None:
-            self._give_way(out)
-        session._listener.holds = self.options.init_timeout != math.inf
-        session._on_init(partial(self._introduce, runner))
-        self.lives[session] = None
-        try:
-            # A session ends by its own close, in order, when the server is cancelled.
-            with self.rt.CancelScope(shield=True):
-                await runner.run()
-        finally:
-            del self.lives[session]
-            self._places.leave(runner)
-            self._giving_way.pop(runner, None)
-            self._left.set()
+        elif has_route:
+            await routes.answer(self.rt, incoming, headers, self.options.request_max_size)
+        elif self._offers.has(request.target):
+            await self._offers.answer(incoming, headers)
+        elif self._leads_to_socket and (location := client_location(incoming)):
+            fields = [("location", location), ("cache-control", "no-store"), *headers]
+            await incoming.answer(302, fields)
+        else:
+            await self._pages.answer(incoming, headers)
+
+    async def _may_see(
+        self, incoming: IncomingRequest, headers: Sequence[tuple[str, str]], has_route: bool
+    ) -> bool:
+        """Whether what is asked for may be given; if not, that has been answered. The web client is
+        for everybody; and before a page of another origin asks with a token, its browser asks
+        without one, by OPTIONS."""
+        request = incoming.request
+        target = request.target
+        shows_data = has_route or self._offers.shows_data(target) or self._pages.shows_data(target)
+        if self._authorization is None or request.method == "OPTIONS" or not shows_data:
+            return True
+        denial = await self._authorization.check(incoming)
+        if denial is None:
+            return True
+        fields = [("content-type", "text/plain"), *headers]
+        if denial.status == 401:
+            fields.append(("www-authenticate", "Bearer"))
+        await incoming.answer(denial.status, fields, denial.text.encode())
+        return False
+
+    def forbid(self, why: str, status: int = 403) -> Refusal:
+        return Refusal(status, f"{why}\n")
+
+    def refuse(self, request: HttpRequest) -> Refusal | None:
+        return None  # sessions are at every path
+
+    def new_connection(self, incoming: IncomingRequest) -> SessionRunner:
+        runner = SessionRunner(self, incoming)
+        if self.options.init_timeout != math.inf:
+            runner.session._listener.hold()
+        runner.session._on_init(partial(self._introduce, runner))
+        return runner
+
+    def give_way(self, runner: SessionRunner) -> None:
+        """It may hear why it ends, but not keep its memory for long."""
+        self.log.info("%s has sent no INIT, and gives way to another", runner.session.peer)
+        leaving = [other for other in self._giving_way if other in self.server.connections]
+        if len(leaving) >= _GIVING_WAY:
+            leaving.pop(0).abort()
+        self._giving_way = [*leaving, runner]
+        runner.turn_out("no INIT was sent, and others want to get in")
 
     def _introduce(self, runner: SessionRunner) -> None:
         """Its INIT has been read."""
         self._places.settle(runner)
-        runner.session._listener.release()
-
-    def _give_way(self, runner: SessionRunner) -> None:
-        """It has lost its place to another: it may hear of that, but not keep its memory."""
-        log.info("%s has sent no INIT, and gives way to another", runner.session.peer)
-        if len(self._giving_way) >= _GIVING_WAY:
-            oldest = next(iter(self._giving_way))
-            del self._giving_way[oldest]
-            oldest.session._abort()
-        self._giving_way[runner] = None
-        runner.turn_out("no INIT was sent, and others want to get in")
+        self.registered.newest.join(runner.session._dispatcher)
+        if self.options.init_timeout != math.inf:
+            runner.session._listener.release()
 
     def _turn_out(self, runner: SessionRunner) -> None:
         timeout = self.options.init_timeout
-        log.warning(
+        self.log.warning(
             "%s has sent no INIT within %g s, so its session ends; see init_timeout=",
             runner.session.peer,
             timeout,
         )
+        if self.metrics is not None:
+            self.metrics.refuse("init")
         runner.turn_out(f"no INIT was sent within {timeout:g} s")
-
-    async def _refuse(self, incoming: IncomingRequest, status: int, text: str) -> None:
-        with self._refusals.visit(_REFUSAL_TIMEOUT):
-            await incoming.answer(status, [("content-type", "text/plain")], text.encode())

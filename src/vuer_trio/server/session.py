@@ -1,34 +1,40 @@
-"""A session: one client of a server, and the nursery of everything that happens for it."""
+"""A session: one client of a server, and the nursery of all that runs for it."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from uuid import UUID, uuid4
 
-from .._connection.checkpoints import CheckpointThrottle
 from .._connection.close_info import check_close
 from .._connection.connection import Connection
+from .._connection.duplex import Duplex
+from .._connection.freshness import Lease
 from .._connection.observers import Observer, add_observer, call_observer
 from .._connection.policies import Policy
-from .._connection.receiver import Receiver
 from .._connection.sender import Sender
-from .._connection.state import State
-from .._connection.statistics import Statistics, measure
+from .._connection.statistics import Statistics
 from .._errors import CallTimeout, ClientClosed, VuerError, renew
 from .._formatting import must_be
 from .._handlers import Handlers
+from .._hosting.request import Request, request_of
 from .._interrupts import protected_methods
 from .._runtime import Runtime
 from ..codec import make_encoder
 from ..events import ClientEvent, GetWebXRMesh, GrabRender, ServerEvent, ServerRPC
 from .audience import Listener
-from .change import Change, Prepare
 from .dispatcher import Dispatcher, taken
-from .tasks import NotStarted, SessionTask, check_function, guarded
+from .session_sender import SessionSender
+from .session_task import SessionTask
+from .store import Change, Prepare
+from .tasks import NotStarted, check_function, guarded
 from .threadsafe import ThreadsafeSession
 from .verbs import Verbs
+from .waiting_events import WaitingEvents
 
 if TYPE_CHECKING:
     from .._async_types import CancelScope, Nursery
@@ -38,17 +44,26 @@ __all__ = ["VuerSession"]
 
 log: logging.Logger = logging.getLogger("vuer_trio.server")
 
+T = TypeVar("T")
+
 
 @protected_methods
-class VuerSession(Verbs):
-    """One client. It is passed to handlers and to the functions of `Vuer.spawn` and `Vuer.bind`.
+class VuerSession(Verbs, WaitingEvents, Duplex[ServerEvent, ClientEvent]):
+    """One connected client, as handlers and the functions of `Vuer.spawn` and `Vuer.bind` get it.
 
-    ``session.set | update | add | upsert | remove`` change the client's scene, ``session @ event``
-    sends any event; both enqueue now, and raise OutboxFull when there is no room, EncodeError,
-    ConnectionClosed. What is sent arrives in the order of the calls, requests included. ``async for
-    event in session`` receives; it ends on a normal close. Everything that a session has started
-    ends when the session does.
+    The verbs ``set``, ``update``, ``add``, ``upsert`` and ``remove`` change the client's scene, and
+    ``session @ event`` sends any other event. They never wait: the event is in the outbox when the
+    call returns, or the call raises OutboxFull, EncodeError or ConnectionClosed. Events arrive in
+    the order of the calls, requests included.
+
+    ``async for event in session`` receives, and stops when the session is closed normally. Until
+    something is received for the first time, by whatever call, the newest 1,024 events are kept, or
+    what the ``inbox`` of the server has room for, and older ones are dropped. Handlers get every
+    event as well. A session is a nursery, too: the tasks that it has started are cancelled when it
+    ends.
     """
+
+    _connection: Connection  # from its beginning on
 
     def __init__(
         self,
@@ -60,71 +75,72 @@ class VuerSession(Verbs):
         prepare: Prepare,
         incoming: IncomingRequest,
     ) -> None:
-        throttle = CheckpointThrottle(rt, home=connection.home)
         self._rt = rt
         self._connection = connection
         self._dispatcher = Dispatcher(connection, handlers, policy, self)
         self._nursery: Nursery | None = None
         self._prepare = prepare
+        #: the `Vuer` that it is a session of, whose type would be an import in a circle
+        self.vuer: Any = None
         self._over = False  # its nursery is
         self._gone = rt.Event()
-        #: path and query that the client asked for, "/" as a rule
+        self._incoming = incoming
+        #: the path and query of the client's request, usually "/"
         self.path: str = incoming.request.target
-        #: the address of the client, for logs
+        #: the client's address, for logs: ``"127.0.0.1:51234"``
         self.peer: str = incoming.peer
-        #: as a broadcast sees it
+        #: how broadcasts reach it
         self._listener = Listener(connection.outbox, incoming.peer)
-        #: ``send @ e``, ``await send(e)``; ``await send`` returns a permit
-        self.send: Sender[ServerEvent] = Sender(connection.outbox, encode, throttle, connection.uri)
-        self._receiver: Receiver[ClientEvent] = Receiver(
-            connection.inbox,
-            connection.outbox,
-            taken,
-            throttle,
-            connection.uri,
-        )
-        self._receiver.connect(rt, connection.inbox, connection.outbox, throttle)
+        #: ``await send(event)`` waits for room, ``send @ event`` does not, nor does ``send(event)``
+        #: without ``await``; ``await send`` waits for room, and returns a permit that owns it
+        self.send: Sender[ServerEvent] = SessionSender(encode, connection.uri)
+        super().__init__(self.send, taken)
+        self._join(connection)
 
     def __repr__(self) -> str:
         return f"<VuerSession {self.peer} {self._connection.state.value}>"
 
     # ---- state
 
-    @property
-    def connected(self) -> bool:
-        """Whether it is open, in both directions."""
-        return self._connection.state is State.OPEN and not self._connection.home.forked
+    @cached_property
+    def CURRENT_WS_ID(self) -> UUID:  # noqa: N802 - the reference's name
+        """What `Vuer.ws` knows it by."""
+        return uuid4()
+
+    @cached_property
+    def request(self) -> Request:
+        """The request that opened the session, with its query, headers and cookies."""
+        return request_of(self._incoming)
 
     @property
     def client_info(self) -> Mapping[str, Any]:
-        """What the client reported in INIT; empty before that, or if it was not a map."""
+        """What the client said about itself in INIT: empty until then, or if that is not a map."""
         init = self._dispatcher.init
         value = init.value if init is not None else None
         return value if isinstance(value, dict) else {}
 
     @property
     def cancel_scope(self) -> CancelScope:
-        """The scope of everything in the session. Cancelling it ends the session with 1000."""
+        """The scope around all of the session's tasks. Cancelling it closes the session with 1000.
+
+        Raises RuntimeError before the session has begun.
+        """
         if self._nursery is None:
             raise RuntimeError(f"{self!r} has not begun")
         return self._nursery.cancel_scope
 
-    @property
-    def close_code(self) -> int | None:
-        """How the connection ended (RFC 6455 §7.4.1), None while it is open."""
-        return self._connection.close_info.code if self._connection.close_info else None
-
     def statistics(self) -> Statistics:
-        """Counts, depths and times, as they are now."""
-        connection = self._connection
-        return measure(
-            connection.counters,
-            connection.outbox,
-            connection.inbox,
-            connection.boxes,
-            silence=self._rt.current_time() - connection.heard_at,
-            skipped=self._listener.skipped,
-        )
+        """A snapshot of the session's counters, queues and times."""
+        return replace(super().statistics(), skipped=self._listener.skipped)
+
+    async def wait_closed(self) -> None:
+        """Wait until nothing of the session is left, whoever ended it.
+
+        It is for code that watches a session from outside: tasks of the session are cancelled with
+        it, and so is this call in them. Safe to cancel.
+        """
+        self._connection.home.check_loop()
+        await self._gone.wait()
 
     @property
     def _tasks(self) -> Nursery:
@@ -136,7 +152,7 @@ class VuerSession(Verbs):
         return self._nursery
 
     def _gone_error(self) -> VuerError:
-        """How it ended, to be raised."""
+        """The error that says how the session ended, to be raised."""
         return renew(self._connection.inbox.closed or ClientClosed(f"{self.peer} has gone"))
 
     # ---- sending
@@ -145,7 +161,10 @@ class VuerSession(Verbs):
         self.send @ event
 
     def send_nowait(self, event: ServerEvent) -> None:
-        """Enqueue an event now; the same as ``session @ event``."""
+        """Enqueue an event without waiting; the same as ``session @ event``.
+
+        Raises OutboxFull if there is no room, EncodeError, ConnectionClosed.
+        """
         if not isinstance(event, Change):
             self._send(event)
         elif self._connection.outbox.owner != get_ident():
@@ -154,63 +173,30 @@ class VuerSession(Verbs):
             raise self.send.full()
 
     def __matmul__(self, event: ServerEvent) -> None:
-        """``session @ event``: enqueue it now.
+        """``session @ event``: enqueue an event without waiting.
 
-        Raises OutboxFull when there is no room, EncodeError, ConnectionClosed.
+        Raises OutboxFull if there is no room, EncodeError, ConnectionClosed.
         """
         self._send(event)
 
     @property
     def threadsafe(self) -> ThreadsafeSession:
-        """The verbs, ``@ event`` and ``send @ event`` of this session, from any thread."""
+        """The same verbs, ``@ event`` and ``send @ event``, to be called from any thread."""
         return ThreadsafeSession(self.send)
-
-    async def flush(self, timeout: float | None = None) -> None:
-        """Wait until the client has read everything enqueued so far.
-
-        The client answers a WebSocket ping that is sent after it. Raises CallTimeout after
-        ``timeout`` seconds, ConnectionClosed. Cancelled: nothing is undone.
-        """
-        if timeout is None:
-            return await self._connection.flush()
-        with self._rt.move_on_after(timeout):
-            return await self._connection.flush()
-        raise CallTimeout(f"{self.peer} has not read everything within {timeout:g} s")
 
     # ---- receiving
 
-    async def recv(self, timeout: float | None = None) -> ClientEvent:
-        """Wait for the next event; handlers see it as well.
-
-        Until the first call, the newest 1,024 events are kept and older ones are dropped. Raises
-        RecvTimeout after ``timeout`` seconds, ConnectionClosed at the end. Cancelled: nothing has
-        been taken.
-        """
-        if timeout is None:
-            return await self._receiver.recv()
-        return await self._receiver.recv_within(timeout)
-
-    def recv_nowait(self) -> ClientEvent:
-        """The next event, if it is there. Raises InboxEmpty if not, else as `recv`."""
-        return self._receiver.recv_nowait()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    def __anext__(self) -> Coroutine[Any, Any, ClientEvent]:
-        """As `recv`, but ends on a normal close: code 1000 or 1001."""
-        return self._receiver.recv(iterating=True)
-
     async def till(self, etype: str, timeout: float | None = None) -> ClientEvent:
-        """The next event of a type from this client; ``till("INIT")`` is that of its opening.
+        """Wait for this client's next event of type ``etype``.
 
-        Raises CallTimeout after ``timeout`` seconds, ConnectionClosed at the end. Cancelled:
-        nothing stays behind.
+        ``till("INIT")`` returns the INIT that opened the session, even if it has been read before.
+        Handlers and `recv` get the event as well. Raises CallTimeout after ``timeout`` seconds, and
+        ConnectionClosed if the session ends first. Safe to cancel.
         """
         if not isinstance(etype, str):
             raise TypeError(must_be("etype", "a str, 'CAMERA_MOVE'", etype))
         if etype == "INIT" and self._dispatcher.init is not None:
-            # Not a full checkpoint: a program that begins with this is still in its first step.
+            # Not a full checkpoint: a function that begins with this is still in its first step.
             await self._rt.checkpoint_if_cancelled()
             return self._dispatcher.init
         self._check_open()
@@ -221,14 +207,43 @@ class VuerSession(Verbs):
                 return await call.wait()
         raise CallTimeout(f"no {etype} from {self.peer} within {timeout:g} s")
 
-    def observe(self, fn: Observer) -> Callable[[], None]:
-        """Call ``fn(direction, messages)`` for all that is on the wire: payloads, in order.
+    def latest(self, etype: str, *, max_age: float | None = None) -> ClientEvent:
+        """The newest event of a type from this client, whoever has received or handled it.
 
-        ``direction`` is "received", when they are read, or "sent", just before they are written.
-        The INIT that opened the session comes first, now, if it has been read; in the first step of
-        a `Vuer.spawn` function, so does what was read after it. ``fn`` is sync, and must neither
-        wait nor keep the sequence. What it raises is logged. Returns a function that removes
-        ``fn``; calling it twice is harmless.
+        Raises Stale if there is none, or if it was read more than ``max_age`` seconds ago.
+
+        The first call of `latest` or `lease` looks back over what was read last: up to 16 reads or
+        16 KiB. From then on the newest of each of the last 256 types is kept.
+        """
+        self._connection.home.check()
+        freshness = self._dispatcher.freshness
+        self._dispatcher.watch(freshness)
+        return freshness.latest(etype, max_age)
+
+    def lease(self, etype: str | Sequence[str], *, max_age: float) -> Lease:
+        """``with session.lease("HAND_MOVE", max_age=0.2):`` runs while events keep coming.
+
+        The block is a cancel scope, ``lease.scope``. Its deadline is ``max_age`` seconds after the
+        newest event of the type, or after the entry if that one is older or there is none; each
+        one that is read moves it on. ``etype`` may be several types: an event of any of them keeps
+        the lease. At the deadline the block is cancelled, and leaving it raises Stale.
+        """
+        self._connection.home.check()
+        freshness = self._dispatcher.freshness
+        self._dispatcher.watch(freshness)
+        return Lease(freshness, etype, max_age)
+
+    def observe(self, fn: Observer) -> Callable[[], None]:
+        """Call ``fn(direction, messages)`` with every message that is received or sent.
+
+        ``direction`` is ``"received"`` for messages that have just been read, and ``"sent"`` for
+        messages that are about to be written; ``messages`` is a sequence of payloads (bytes), in
+        order. If the INIT that opened the session has been read already, ``fn`` is called with it
+        at once; before the first await of a `Vuer.spawn` function, also with what followed it.
+
+        ``fn`` is sync. It must neither block nor keep the sequence, which is reused. If it raises,
+        the exception is logged. Returns a function that removes ``fn``; calling it twice is
+        harmless.
         """
         init, early = self._dispatcher.init, self._dispatcher.early
         if init is not None:
@@ -238,10 +253,12 @@ class VuerSession(Verbs):
     # ---- requests
 
     async def rpc(self, event: ServerRPC, ttl: float | None = 2.0) -> ClientEvent:
-        """Send a request, and wait for this client's reply: the event of type ``event.rtype``.
+        """Send a request, and return this client's reply: the event of type ``event.rtype``.
 
-        Raises CallTimeout after ``ttl`` seconds (None: never), EncodeError, ConnectionClosed.
-        Cancelled: nothing stays behind; the request may have been sent.
+        The reply is not delivered to handlers or to `recv`. Raises CallTimeout if there is none
+        within ``ttl`` seconds (None waits for ever), EncodeError, and ConnectionClosed if the
+        session ends first. If cancelled, the request may have been sent; a late reply is received
+        like any other event.
         """
         rtype = getattr(event, "rtype", None)
         if not isinstance(rtype, str):
@@ -260,7 +277,7 @@ class VuerSession(Verbs):
         raise CallTimeout(f"{self.peer} has not answered {event.etype} within {ttl:g} s")
 
     async def _request(self, event: ServerRPC) -> None:
-        """Enqueue it before anything else runs, if there is room: in the order of the calls."""
+        """Enqueue a request before other tasks run, if there is room: calls keep their order."""
         await self._rt.checkpoint_if_cancelled()
         if self._has_room:
             self.send @ event
@@ -270,24 +287,26 @@ class VuerSession(Verbs):
     async def grab_render(
         self, ttl: float | None = 2.0, *, key: str = "DEFAULT", **options: Any
     ) -> ClientEvent:
-        """An image of the client's canvas: ``.value["frame"]`` is a JPEG's bytes.
+        """Ask a browser for an image of its canvas: ``.value["frame"]`` holds a JPEG (bytes).
 
-        The scene must contain a ``GrabRender(key=...)`` element, or there is no answer. ``quality``
-        (0 to 1) and ``downsample`` are the client's options. Raises as `rpc`.
+        The scene must contain a ``GrabRender(key=...)`` element with the same key, or there is no
+        reply. ``options`` are the browser's: ``quality`` (0 to 1) and ``downsample``. Raises what
+        `rpc` raises.
         """
         return await self.rpc(GrabRender(key=key, **options), ttl)
 
     async def get_webxr_mesh(
         self, key: str = "webxr-mesh", ttl: float | None = 2.0, **options: Any
     ) -> ClientEvent:
-        """What an AR headset has detected: ``.value["meshes"]``. Raises as `rpc`.
+        """Ask an AR headset for the meshes that it has detected: ``.value["meshes"]``.
 
-        The scene must contain a ``WebXRMesh`` element.
+        The scene must contain a ``WebXRMesh`` element, or there is no reply. Raises what `rpc`
+        raises.
         """
         return await self.rpc(GetWebXRMesh(key=key, **options), ttl)
 
     def _check_open(self) -> None:
-        """What the box says, before anybody waits for a reply that cannot come."""
+        """Raise what ended the session, before anybody waits for a reply that cannot come."""
         self._connection.home.check_loop()
         if self._connection.outbox.closed is not None:
             raise renew(self._connection.outbox.closed)
@@ -295,18 +314,20 @@ class VuerSession(Verbs):
     # ---- tasks
 
     def start_soon(self, fn: Callable[..., Awaitable[object]], *args: Any) -> None:
-        """Run ``await fn(*args)`` in the session. What it raises ends the session with 1011.
+        """Run ``await fn(*args)`` in a task of the session.
 
-        Raises ConnectionClosed, or ClientClosed, when the session has ended.
+        If it raises, the exception is logged and the session is closed with 1011. Raises
+        ConnectionClosed or ClientClosed if the session has ended.
         """
         check_function("start_soon", fn)
         self._tasks.start_soon(guarded, self, self._rt, fn, *args)
 
     async def start(self, fn: Callable[..., Awaitable[object]], *args: Any) -> Any:
-        """As `start_soon`, and wait until ``fn`` calls ``task_status.started(value)``.
+        """Run ``await fn(*args, task_status=...)``, and wait for ``task_status.started(value)``.
 
-        What it raises before that is raised here; after it, it ends the session with 1011.
-        Raises ConnectionClosed, or ClientClosed, when the session has ended.
+        Returns ``value``. What ``fn`` raises before that call is raised here; what it raises later
+        is logged, and closes the session with 1011. Raises ConnectionClosed or ClientClosed if the
+        session has ended. If cancelled before ``fn`` has started, ``fn`` is cancelled too.
         """
         check_function("start", fn)
         value = await self._tasks.start(guarded, self, self._rt, fn, *args)
@@ -315,33 +336,42 @@ class VuerSession(Verbs):
         return value
 
     def spawn_task(
-        self, fn: Callable[..., Awaitable[object]] | Coroutine[Any, Any, object], *args: Any
-    ) -> SessionTask:
-        """Run ``await fn(*args)``, or a coroutine, in a task of the session that can be cancelled.
+        self,
+        fn: Callable[..., Awaitable[T]] | Coroutine[Any, Any, T],
+        *args: Any,
+        name: str | None = None,
+    ) -> SessionTask[T]:
+        """Run ``await fn(*args)``, or a coroutine, in a task that can be cancelled by itself.
 
-        What it raises is logged, and ends only the task. Raises ConnectionClosed, or ClientClosed,
-        when the session has ended.
+        ``name`` is what logs call the task, by default the name of the function. Returns a
+        `SessionTask`: ``await task`` gives the result, and ``task.cancel()`` cancels it. If the
+        task raises while nobody awaits it, the exception is logged; the session goes on. Raises
+        ConnectionClosed or ClientClosed if the session has ended.
         """
         self._connection.home.check()
-        task = SessionTask(self, self._rt, fn, args)
+        task: SessionTask[T] = _kind_of_task(self._rt)(self, self._rt, fn, args, name)
         try:
-            self._tasks.start_soon(task.run)
+            self._tasks.start_soon(task._run)
         except VuerError:
-            task.drop()
+            task._give_up()
+            task._drop()
             raise
         return task
 
     async def forever(self) -> NoReturn:
-        """Wait until cancelled with the session; ConnectionClosed after its end."""
+        """Wait until the session ends, which cancels the caller.
+
+        Raises ConnectionClosed or ClientClosed after its end.
+        """
         await self._gone.wait()
         raise self._gone_error()
 
     # ---- its life, as the server sees it
 
     def _begin(self, nursery: Nursery, *, hold: bool, hold_at_init: bool) -> None:
-        """Everything of the session is to run in ``nursery``.
+        """Run the session's tasks in ``nursery`` from now on.
 
-        Handlers wait for `program_begins` from now on, or from INIT on.
+        With ``hold``, handlers wait for `_release_handlers`; with ``hold_at_init``, from INIT on.
         """
         self._nursery = nursery
         self._dispatcher.start(nursery)
@@ -349,32 +379,38 @@ class VuerSession(Verbs):
         if hold:
             self._dispatcher.hold()
 
-    def _program_begins(self) -> None:
-        """Its first step is this one, up to its first wait; or there is no program."""
+    def _release_handlers(self) -> None:
+        """The function of `Vuer.spawn` or `Vuer.bind`, if any, takes its first step now."""
         self._dispatcher.release()
 
     def _on_init(self, fn: Callable[[], None]) -> None:
-        """``fn()`` is to be called when its INIT has been read."""
+        """Call ``fn()`` when INIT has been read."""
         self._dispatcher.on_init = fn
 
     def _lost(self, error: VuerError) -> None:
-        """The connection has ended with ``error``: no reply can come."""
+        """The connection has ended with ``error``: no reply can come any more."""
         self._dispatcher.waiting.fail(error)
 
+    @property
+    def _busy(self) -> bool:
+        """Whether handlers have not seen every event that was read."""
+        return self._dispatcher.busy
+
     async def _finish(self) -> None:
-        """Wait until every event that was read has been handled."""
+        """Wait until handlers have seen every event that was read."""
         await self._dispatcher.finish()
 
     def _stop(self) -> None:
-        """Its tasks have ended, and no more may start."""
+        """The tasks have ended, and no more may start."""
         self._over = True
 
     def _end(self) -> None:
-        """Nothing of it is left."""
+        """Nothing of the session is left."""
+        self._dispatcher.end()
         self._gone.set()
 
     def _abort(self) -> None:
-        """End it at once. What is enqueued is offered to the system, without waiting."""
+        """End it at once. What is enqueued is offered to the operating system, without waiting."""
         self._connection.abort()
         if self._nursery is not None:
             self._nursery.cancel_scope.cancel()
@@ -386,18 +422,20 @@ class VuerSession(Verbs):
 
     @property
     def _kept(self) -> int:
-        """Bytes that it keeps beside the messages in its boxes."""
-        return self._dispatcher.kept
+        """Bytes that it holds in addition to the messages in its queues."""
+        return self._dispatcher.kept + self._dispatcher.freshness.bytes
 
     # ---- closing
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
-        """Send what is enqueued, close, wait for the client's answer, and end the session.
+        """Close the session: send what is enqueued, then a close frame, and wait for the answer.
 
-        It may be called inside the session: the close is sent before the caller is cancelled.
-        Raises ConnectionClosed with the number of messages that could not be sent. Cancelled:
-        leaves at once. Raises ValueError and TypeError for an invalid code or reason, and stays
-        open.
+        All tasks of the session are cancelled. It may be called from one of them, a handler for
+        example: the close frame goes out before the caller is cancelled.
+
+        Raises ConnectionClosed if messages could not be sent; its text says how many. Raises
+        TypeError or ValueError for an invalid code or reason, and leaves the session open. If
+        cancelled, the connection is dropped at once.
         """
         check_close(code, reason)
         try:
@@ -408,3 +446,11 @@ class VuerSession(Verbs):
         await self._rt.checkpoint()
 
     close = aclose
+
+
+def _kind_of_task(rt: Runtime) -> type[SessionTask[Any]]:
+    if rt.name == "trio":
+        return SessionTask
+    from .asyncio_task import FutureTask
+
+    return FutureTask

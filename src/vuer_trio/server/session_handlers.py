@@ -1,43 +1,43 @@
-"""What a server does for a client by itself: the functions of `Vuer.spawn` and `Vuer.bind`."""
+"""What an app does for its clients: the functions of `Vuer.spawn` and `Vuer.bind`."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing
-from fnmatch import fnmatchcase
-from inspect import isasyncgenfunction, isawaitable
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import aclosing, closing, suppress
+from inspect import isasyncgenfunction, isawaitable, isgenerator
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from .._runtime import Runtime
-from .._signatures import check_is_async, check_is_async_generator, check_takes
-from ..events import Frame, ServerEvent
+from .._signatures import check_is_async, check_is_generator, check_takes
+from ..events import NULL, ClientEvent, Frame, ServerEvent
+from .answered_yields import asks, looks_at_answer
+from .client_events import ClientEvents
+from .client_filter import ClientFilter
 from .tasks import name_of
 
 if TYPE_CHECKING:
     from .session import VuerSession
 
-__all__ = ["GeneratorHandler", "SessionHandler", "Spawned"]
+__all__ = ["Bound", "GeneratorHandler", "SessionHandler", "Spawned"]
 
-
-#: what a pattern can match; the text of other values may be anything, or fail
-_PLAIN = (str, int, float)
+#: what a function of `Vuer.bind` gives
+Bound: TypeAlias = AsyncGenerator[Any, Any] | Generator[Any, Any, Any]
 
 
 class SessionHandler(Protocol):
-    """Runs for one session."""
+    """What runs for one session, and decides how long it lasts."""
 
-    #: of the function, for logs
+    #: the name of the function, for logs
     name: str
+    #: the function
+    fn: Callable[..., Any]
 
     async def run(self, session: VuerSession, rt: Runtime) -> None:
-        """Its life is the session's: when it returns, the session is closed."""
+        """When it returns, the session is closed."""
 
 
 class Spawned:
-    """An async function of the session, for the clients that ``filters`` match.
-
-    A filter is a pattern, ``client="brow*"``, for a key of the INIT event's value.
-    """
+    """A function of `Vuer.spawn`, for the clients that ``filters`` match."""
 
     def __init__(
         self, fn: Callable[[VuerSession], Awaitable[object]], filters: Mapping[str, str]
@@ -49,59 +49,93 @@ class Spawned:
         check_is_async("spawn", fn)
         check_takes("spawn", fn, ["session"])
         self.name: str = name_of(fn)
-        self._fn = fn
-        self._filters = {name: str(pattern) for name, pattern in filters.items()}
-
-    def matches(self, info: object) -> bool:
-        """Whether it is for a client that tells so of itself."""
-        if not self._filters:
-            return True
-        return isinstance(info, Mapping) and all(
-            isinstance(info.get(name), _PLAIN) and fnmatchcase(str(info[name]), pattern)
-            for name, pattern in self._filters.items()
-        )
+        self.fn: Callable[..., Any] = fn
+        self.matches: Callable[[object], bool] = ClientFilter(filters).matches
 
     async def run(self, session: VuerSession, rt: Runtime) -> None:
-        result = self._fn(session)
+        result = self.fn(session)
         if not isawaitable(result):
             raise TypeError(f"{self.name} returned nothing to await: spawn an async function")
         await result
 
 
 class GeneratorHandler:
-    """An async generator function of the session; what it yields is sent.
+    """A function of `Vuer.bind`, a generator function, async or not. What it yields is sent.
 
-    A `Frame` sends its event and lasts 1/``frame_rate`` seconds, by the clock: a frame that was
-    late does not delay the next ones.
+    A `Frame` sends its event, and the generator goes on with a NULL event ``1 / frame_rate``
+    seconds after the last frame was due: a frame that is late does not delay the following ones.
+    ``event = yield event`` waits for the client's next event, and so does any ``yield NOOP``, which
+    sends nothing. A ``yield`` whose value is thrown away goes on at once.
     """
 
-    def __init__(self, fn: Callable[[VuerSession], AsyncGenerator[Any, None]]) -> None:
+    def __init__(self, fn: Callable[[VuerSession], Bound]) -> None:
         if not callable(fn):
             raise TypeError(f"bind({fn!r}): pass an async generator function of the session")
-        check_is_async_generator("bind", fn)
+        check_is_generator("bind", fn)
         check_takes("bind", fn, ["session"])
         self.name: str = name_of(fn)
-        self._fn = fn
+        self.fn: Callable[..., Any] = fn
 
     async def run(self, session: VuerSession, rt: Runtime) -> None:
-        due = 0.0
-        generator = self._fn(session)
-        if not hasattr(generator, "__anext__"):
+        generator: Any = self.fn(session)
+        if isgenerator(generator):
+            steps: Any = _Steps(generator)
+        elif hasattr(generator, "__anext__"):
+            steps = generator
+        else:
             close = getattr(generator, "close", None)
             if close is not None:
                 close()
-            raise TypeError(f"{self._fn!r} yields nothing: bind an async generator function")
-        first = True
-        async with aclosing(generator):
-            async for item in generator:
+            raise TypeError(f"{self.fn!r} yields nothing: bind an async generator function")
+        events = ClientEvents(session, rt)
+        if asks(generator):
+            events.begin()
+        async with aclosing(steps):
+            with suppress(StopAsyncIteration), closing(events):
+                await self._send_all(generator, steps.asend, session, rt, events)
+
+    async def _send_all(
+        self,
+        generator: Any,
+        step: Callable[[ClientEvent | None], Awaitable[Any]],
+        session: VuerSession,
+        rt: Runtime,
+        events: ClientEvents,
+    ) -> None:
+        """Raises StopAsyncIteration at the end of the generator."""
+        due, first = 0.0, True
+        answer: ClientEvent | None = None  # as it has to be at first
+        while True:
+            item = await step(answer)
+            if item != "NOOP":
                 event: ServerEvent = item.data if isinstance(item, Frame) else item
-                if not (first and session._has_room):
+                if first and session._has_room:
+                    session @ event  # in the generator's first step, before any handler runs
+                else:
                     await session.send(event)
-                else:  # in the generator's first step, before any handler runs
-                    session @ event
-                first = False
-                if not isinstance(item, Frame):
-                    continue
+            first = False
+            if isinstance(item, Frame):
                 now = rt.current_time()
                 due = max(now, due + 1 / item.frame_rate) if due else now + 1 / item.frame_rate
                 await rt.sleep_until(due)
+                answer = NULL
+            elif item == "NOOP" or looks_at_answer(generator):
+                answer = await events.next()
+            else:
+                answer = NULL
+
+
+class _Steps:
+    """A generator that is not async, called as one that is."""
+
+    def __init__(self, generator: Generator[Any, Any, Any]) -> None:
+        self._generator = generator
+
+    async def asend(self, value: Any) -> Any:
+        try:
+            return self._generator.send(value)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    async def aclose(self) -> None:
+        self._generator.close()

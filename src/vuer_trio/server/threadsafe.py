@@ -1,4 +1,4 @@
-"""A session's and an app's calls for other threads than the loop's."""
+"""The calls of sessions and apps that other threads may make."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["ThreadsafeApp", "ThreadsafeSession", "ThreadsafeVerbs"]
 class ThreadsafeVerbs(Verbs):
     """The verbs, and ``@ event``, from any thread.
 
-    Events are encoded in the calling thread, which then waits until the loop has taken them.
-    Raises what the same raises in the loop. A loop that waits for the calling thread waits for
-    ever.
+    Events are encoded in the calling thread, which then waits until the loop has enqueued them.
+    Raises what the same call raises in the loop. It deadlocks if the loop waits for the calling
+    thread.
     """
 
     def __init__(self, send: Callable[[ServerEvent], None]) -> None:
@@ -27,7 +27,7 @@ class ThreadsafeVerbs(Verbs):
         self._from_thread(event)
 
     def __matmul__(self, event: ServerEvent) -> None:
-        """Enqueue an event now."""
+        """Enqueue an event."""
         self._from_thread(event)
 
 

@@ -8,6 +8,7 @@ things.upsert(to="parent") @ Box(key="child")
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, overload
 
@@ -27,16 +28,16 @@ Send: TypeAlias = Callable[[ServerEvent], None]
 _FREEZES: Final = "root"
 
 
-class Verbs:
+class Verbs(ABC):
     """Offers the verbs. Each enqueues one event at the call, and returns None.
 
     They raise TypeError for what is not an element, a scene or a key, ValueError for a key that
     the page cannot take, and what sending raises.
     """
 
+    @abstractmethod
     def _send(self, event: ServerEvent) -> None:
         """Enqueue an event now."""
-        raise NotImplementedError
 
     @property
     def set(self) -> SetVerb:
@@ -68,14 +69,16 @@ class Verbs:
 
 
 class SetVerb:
-    """``set @ scene``, ``set(scene)``."""
+    """``set @ scene``, ``set @ [scene]``, ``set(scene)``."""
 
     __slots__ = ("_send",)
 
     def __init__(self, send: Send) -> None:
         self._send = send
 
-    def __matmul__(self, scene: _One) -> None:
+    def __matmul__(self, scene: Elements) -> None:
+        if isinstance(scene, list | tuple) and len(scene) == 1:
+            scene = scene[0]
         if not _is_element(scene):
             raise TypeError(f"set takes a Scene, got {_what(scene)}; use set @ Scene(...)")
         if (tag := _given(scene, "tag", "Scene")) != "Scene":
@@ -85,7 +88,7 @@ class SetVerb:
             )
         self._send(Set(scene))
 
-    def __call__(self, scene: _One, /) -> None:
+    def __call__(self, scene: Elements, /) -> None:
         self @ scene
 
 

@@ -1,4 +1,4 @@
-"""A running server, as its user sees it."""
+"""A running server, as users see it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["VuerServer"]
 
 
 class VuerServer(Protocol):
-    """A server while it runs: what `open_vuer_server` and a nursery's ``start(app.serve)`` give."""
+    """A running server, as `open_vuer_server` and ``await nursery.start(app.serve)`` return it."""
 
     @property
     def uri(self) -> str:
-        """For a client on this machine."""
+        """The URI for clients on this machine."""
 
     @property
     def port(self) -> int:

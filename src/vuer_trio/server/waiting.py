@@ -1,4 +1,4 @@
-"""Who waits for an event of a session: `rpc` for one reply, `till` for the next of a type."""
+"""Calls that wait for an event of a session: `rpc` for a reply, `till` for one of a type."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ __all__ = ["Waiting"]
 
 
 class Waiting:
-    """Those of one session. ``urgent(whether)`` is told when the first comes and the last goes.
+    """The waiting calls of one session. ``ignores_count(True)`` is called when the first one
+    begins, and ``ignores_count(False)`` when the last one ends.
 
-    Each is in a ``with`` block; however that ends, nothing stays behind.
+    Each call is a ``with`` block; however that ends, nothing is left of it.
     """
 
     def __init__(self, rt: Runtime, ignores_count: Callable[[bool], None]) -> None:
@@ -24,17 +25,18 @@ class Waiting:
         self._ignores_count = ignores_count
         self._replies: PendingReplies[ClientEvent] = PendingReplies(rt)
         self._tills: dict[str, list[PendingReply[ClientEvent]]] = {}
-        self._count = 0
+        #: the calls
+        self.count: int = 0
 
     @contextmanager
     def reply(self, rtype: str) -> Iterator[PendingReply[ClientEvent]]:
-        """Wait for the one event of type ``rtype``; nobody else sees it."""
+        """Wait for an event of type ``rtype``, which nobody else gets."""
         with self._counted(), self._replies.expect(rtype) as call:
             yield call
 
     @contextmanager
     def till(self, etype: str) -> Iterator[PendingReply[ClientEvent]]:
-        """Wait for the next event of a type, which others see, too."""
+        """Wait for the next event of a type, which others get as well."""
         name = canonical(etype)
         call: PendingReply[ClientEvent] = PendingReply(self._rt.Event())
         self._tills.setdefault(name, []).append(call)
@@ -50,20 +52,18 @@ class Waiting:
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
-        self._count += 1
-        if self._count == 1:
+        self.count += 1
+        if self.count == 1:
             self._ignores_count(True)
         try:
             yield
         finally:
-            self._count -= 1
-            if self._count == 0:
+            self.count -= 1
+            if self.count == 0:
                 self._ignores_count(False)
 
     def see(self, event: ClientEvent) -> bool:
-        """An event has been read; whether it was a reply, and is done with."""
-        if self._count == 0:
-            return False
+        """An event has been read. Returns whether it was a reply, which nobody else gets."""
         for call in self._tills.pop(canonical(event.etype), ()):
             call.settle(event)
         return self._replies.settle(event.etype, event)

@@ -1,4 +1,4 @@
-"""Cancelling a scenario once at each place where that can happen."""
+"""Cancelling a scenario once at each place where a cancellation can arrive."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ async def cancel_everywhere(
 ) -> int:
     """Run ``scenario`` repeatedly, and cancel it one place later each time.
 
-    There are two places for each await of any task that really waits: when the task has begun to
-    wait, and when what it waited for is there, but the task has not run on. So each await of the
-    scenario is cancelled, with the other tasks as far as they may be by then. It ends with the
-    first run that the cancellation did not reach. Returns the number of places.
+    Each await of any task that actually waits has two places: when the task has begun to wait, and
+    when its result is ready but the task has not resumed yet. In this way each await of the
+    scenario is cancelled, whatever the other tasks are doing at that time. It stops after the first
+    run that ends before the cancellation. Returns the number of places.
 
-    A scenario without a parameter is cancelled as a whole. One that takes a parameter gets a
-    `CancelHere`, and is cancelled only in the block ``async with here:``; it checks after the block
-    that all is well::
+    A scenario without a parameter is cancelled as a whole. A scenario with a parameter receives a
+    `CancelHere`, and is cancelled only in the block ``async with here:``. After the block it can
+    check the result::
 
         async def scenario(here):
             async with vuer_server(app) as server:
@@ -48,14 +48,14 @@ async def cancel_everywhere(
                         await client.send(event)
                 assert here.cancelled or event.value in arrived
 
-    After each run ``leaks`` asserts that it has left no task, socket or thread behind; what is on
-    its way out has ``patience`` real seconds. ``native``: on asyncio, cancel by one
-    ``task.cancel()``, as `asyncio.timeout` does; otherwise by an anyio cancel scope, which cancels
-    every await from then on, as Trio's do.
+    With ``leaks``, it asserts after each run that no task, socket or thread is left behind; they
+    have ``patience`` real seconds to end. With ``native``, it cancels with a single
+    ``task.cancel()`` under asyncio, as `asyncio.timeout` does; otherwise with an anyio cancel
+    scope, which cancels every await from then on, as Trio's scopes do.
 
-    Works under Trio, whatever its clock, and under asyncio. What a run raises is raised, with a
-    note that says at which place. Raises AssertionError for what is left behind, for a native
-    cancellation that was swallowed, and for a scenario of more than ``limit`` places.
+    Works under Trio, with any clock, and under asyncio. An exception of a run is raised, with a
+    note that names the place. Raises AssertionError if something is left behind, if a native
+    cancellation was swallowed, and if the scenario has more than ``limit`` places.
     """
     whole = not inspect.signature(scenario).parameters
     for place in itertools.count(1):
@@ -78,7 +78,7 @@ async def cancel_everywhere(
 
 
 class CancelHere:
-    """``async with here:`` is the part of a scenario that is cancelled, once, at ``here.place``."""
+    """``async with here:`` marks the part of a scenario that is cancelled, at ``here.place``."""
 
     def __init__(self, place: int, native: bool) -> None:
         #: at which place of the block, from 1
@@ -101,9 +101,9 @@ class CancelHere:
         return f"{reached} place {self.place}"
 
     def instead(self, act: Callable[[], object]) -> Self:
-        """``async with here.instead(server.cancel):`` calls that, and cancels nothing itself.
+        """``async with here.instead(server.cancel):`` calls a function instead of cancelling.
 
-        When it returns False it is called again at the next place.
+        If the function returns False, it is called again at the next place.
         """
         self._act = act
         return self

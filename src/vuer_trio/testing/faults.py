@@ -1,8 +1,8 @@
-"""Byte streams that are not as they should be, by a script, the same one each time.
+"""Byte streams with reproducible faults.
 
     faulty(stream, Split(), Delay(0.05, jitter=0.02), Cut(at=700), seed=3)
 
-Positions are bytes since the stream was wrapped, counted in each direction by itself.
+Positions are in bytes since the stream was wrapped, counted separately for each direction.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ Direction: TypeAlias = Literal["receiving", "sending"]
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """Something that is wrong with one direction of a stream."""
+    """A fault of one direction of a stream."""
 
     on: Direction = "receiving"
 
 
 @dataclass(frozen=True)
 class Delay(Fault):
-    """Each piece is late by so many seconds, and by up to ``jitter`` more."""
+    """Delays each piece by so many seconds, and randomly by up to ``jitter`` more."""
 
     seconds: float
     jitter: float = 0.0
@@ -50,7 +50,7 @@ class Delay(Fault):
 
 @dataclass(frozen=True)
 class Split(Fault):
-    """Pieces of ``least`` to ``most`` bytes; one by one by default."""
+    """Splits data into pieces of ``least`` to ``most`` bytes, by default of one byte each."""
 
     most: int = 1
     least: int = 1
@@ -58,7 +58,7 @@ class Split(Fault):
 
 @dataclass(frozen=True)
 class Stall(Fault):
-    """Nothing passes for so many seconds, or forever, once ``at`` bytes have passed."""
+    """Passes nothing on for so many seconds, or forever, once ``at`` bytes have passed."""
 
     at: int
     seconds: float = math.inf
@@ -66,21 +66,21 @@ class Stall(Fault):
 
 @dataclass(frozen=True)
 class Cut(Fault):
-    """After ``at`` bytes the line is dead: both directions are broken."""
+    """Breaks the connection, in both directions, after ``at`` bytes."""
 
     at: int
 
 
 @dataclass(frozen=True)
 class HalfClose(Fault):
-    """After ``at`` bytes this direction ends cleanly; the other one continues."""
+    """Ends this direction cleanly after ``at`` bytes; the other one continues."""
 
     at: int
 
 
 @dataclass(frozen=True)
 class TornTLS(Fault):
-    """For the stream below TLS: both directions end after ``at`` bytes, without a TLS closing
+    """For a stream below TLS: ends both directions after ``at`` bytes, without TLS's closing
     alert."""
 
     at: int
@@ -88,23 +88,23 @@ class TornTLS(Fault):
 
 @dataclass(frozen=True)
 class Corrupt(Fault):
-    """One bit of the byte at ``at`` is wrong, or one of each byte with the probability ``rate``."""
+    """Flips one bit of the byte at ``at``, or of each byte with the probability ``rate``."""
 
     at: int | None = None
     rate: float = 0.0
 
 
 def faulty(stream: Any, *faults: Fault, seed: int = 0) -> Any:
-    """Wrap a byte stream of the running library in one with these faults.
+    """Wrap a byte stream of the running async library in one with these faults.
 
-    ``stream`` is a `trio.abc.Stream`, or under asyncio an `anyio.abc.ByteStream`; so is what is
-    returned, and it owns ``stream``. Random choices are determined by ``seed``.
+    ``stream`` is a `trio.abc.Stream` or, under asyncio, an `anyio.abc.ByteStream`. So is the
+    stream that is returned, which owns ``stream``. Random choices are determined by ``seed``.
     """
     return in_form(_Faulty(plain(stream), faults, seed))
 
 
 def random_faults(seed: int, *, within: int = 4096) -> list[Fault]:
-    """One to three random faults, all of them within so many bytes. The same for each seed."""
+    """One to three random faults, all within so many bytes. They depend only on the seed."""
     chance = random.Random(seed)
     found: list[Fault] = []
     for _ in range(chance.randint(1, 3)):
@@ -130,7 +130,7 @@ class _Ended(Exception):
 
 
 class _Way:
-    """One direction: what is wrong with it, and how far it has come."""
+    """One direction: its faults, and its position."""
 
     def __init__(self, faults: Sequence[Fault], chance: random.Random) -> None:
         self._chance = chance

@@ -1,4 +1,4 @@
-"""A headset that nobody wears: it does what its script says."""
+"""A fake headset that follows a script."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ Script = Iterable[tuple[float, ClientEvent]]
 class FakeHeadset(ReentrantContextManager):
     """``async with FakeHeadset(server, wave()) as headset:`` connects, sends INIT and plays.
 
-    ``server`` is one in memory, or the URI of any. ``script`` is any iterable of
-    ``(delay, event)``: wait so many seconds after the event before, then send. Delays add up: one
-    late event does not make the others late. A recording is such a script.
+    ``server`` is a server in memory, or the URI of any server. ``script`` is any iterable of pairs
+    ``(delay, event)``, with the delay in seconds since the previous event. Times are counted from
+    the start, so a late event does not delay the others. A recording is such a script.
 
-    It identifies as a browser, unless ``info`` says otherwise. It answers ``grab_render`` with
-    ``picture``, the bytes of a JPEG or a function of the request that returns them; None answers
-    nothing. Other ``options`` are those of `VuerClient`; the scene is mirrored. `client` is what it
-    is connected with. When the block ends the script is cut short, and the connection closed; what
-    the script raises cancels the block, and leaves it. The end of the connection ends the script,
-    but is not an error of the block: `played` raises it.
+    The headset identifies itself as a browser, unless ``info`` says otherwise. It answers
+    ``grab_render`` with ``picture``, the bytes of a JPEG or a function of the request that returns
+    them; with None, it does not answer. Other ``options`` are those of `VuerClient`; the scene is
+    mirrored. `client` is its connection. The end of the block ends the script and closes the
+    connection. An exception of the script cancels the block and is raised from it. The end of the
+    connection ends the script, but is not an error of the block: `played` raises it.
     """
 
     def __init__(
@@ -62,13 +62,13 @@ class FakeHeadset(ReentrantContextManager):
 
     @property
     def scene(self) -> Any:
-        """What it shows."""
+        """The scene that it shows."""
         return self.client.scene
 
     async def play(self, script: Script) -> None:
-        """Play another script, and return at its end. Raises what sending raises.
+        """Play another script to its end. Raises whatever sending raises.
 
-        Cancelled: what has been sent was sent.
+        Cancelled: the events so far have been sent.
         """
         rt = runtime()
         due = rt.current_time()
@@ -82,7 +82,7 @@ class FakeHeadset(ReentrantContextManager):
     async def played(self) -> None:
         """Wait until the script has been played, and the server has read it.
 
-        Raises what ended the connection before.
+        Raises the error that ended the connection, if it ended before that.
         """
         await self._played.wait()
         await self.client.flush()

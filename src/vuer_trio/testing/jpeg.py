@@ -1,4 +1,4 @@
-"""A JPEG of one grey, made without any imaging library: the smallest one that every reader takes.
+"""A JPEG of a single grey, made without an imaging library: the smallest that every reader accepts.
 
 ITU-T T.81, baseline, one component. All blocks are flat, so each is one DC difference and the end
 of its block; two tiny Huffman tables are enough.
@@ -16,7 +16,7 @@ _QUANTISER = 8
 
 
 def small_jpeg(width: int = 16, height: int = 16, grey: int = 128) -> bytes:
-    """A picture of that size in pixels, all of one grey from 0 to 255; some 150 bytes.
+    """A picture of that size in pixels, of a single grey from 0 to 255; about 150 bytes.
 
     Raises ValueError for an invalid size or grey.
     """

@@ -1,4 +1,4 @@
-"""What a piece of a program has left behind: tasks, sockets, threads."""
+"""Finding what code has left behind: tasks, sockets, threads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .._interrupts import protected_block
 
 __all__ = ["Census", "assert_no_leaks"]
 
-#: real seconds for what is on its way out to be gone, before it is called a leak
+#: real seconds in which tasks, sockets and threads may still end, before they count as leaks
 PATIENCE = 5.0
 #: real seconds between two looks
 _PAUSE = 0.001
@@ -45,16 +45,16 @@ class Census:
         return cls(frozenset(_tasks()), frozenset(_sockets()), frozenset(threads))
 
     def left_behind(self) -> list[str]:
-        """What there is now and was not there then, in words."""
+        """A description of everything that exists now but did not exist then."""
         now = Census.take()
         tasks = [f"task {_shown_task(task)}" for task in now.tasks - self.tasks]
         threads = [f"thread {thread.name}" for thread in now.threads - self.threads]
         return sorted(tasks) + sorted(now.sockets - self.sockets) + sorted(threads)
 
     async def assert_nothing_left(self, patience: float = PATIENCE) -> None:
-        """Wait up to ``patience`` real seconds for what is on its way out.
+        """Wait up to ``patience`` real seconds until nothing is left.
 
-        Raises AssertionError that names what is left.
+        Raises an AssertionError that names whatever is left.
         """
         deadline = time.monotonic() + patience
         await _settle()
@@ -70,10 +70,10 @@ class Census:
 async def assert_no_leaks(*, patience: float = PATIENCE) -> AsyncGenerator[None, None]:
     """``async with assert_no_leaks():`` fails if the block leaves a task, socket or thread behind.
 
-    Tasks are those of the running loop, sockets and threads those of the process; idle worker
-    threads, which the libraries keep, do not count. What is on its way out has ``patience`` real
-    seconds to be gone. Raises AssertionError that names what is left; an exception of the block
-    passes as it is.
+    It looks at the tasks of the running loop, and at the sockets and threads of the process; idle
+    worker threads, which the async libraries keep, do not count. They have ``patience`` real
+    seconds to end. Raises an AssertionError that names whatever is left; an exception of the block
+    is raised unchanged.
     """
     before = Census.take()
     yield

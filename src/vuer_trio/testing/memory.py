@@ -16,11 +16,12 @@ _CAPACITY = 65_536
 
 
 def memory_stream_pair(*, capacity: int = _CAPACITY) -> tuple[Any, Any]:
-    """Two ends: what is sent on one is received on the other, without a socket.
+    """Two connected streams: bytes sent on one are received on the other, without a socket.
 
-    They are `trio.abc.HalfCloseableStream`, or under asyncio `anyio.abc.ByteStream`. ``capacity``
-    bytes each way may be on their way; then sending waits. When an end is closed, the other one
-    receives what is there, then the end; what it sends is refused, as a socket would.
+    They are `trio.abc.HalfCloseableStream` or, under asyncio, `anyio.abc.ByteStream`. Up to
+    ``capacity`` bytes may be in transit in each direction; then sending waits. After one end is
+    closed, the other receives the remaining bytes and then the end. Sending to a closed end fails,
+    as with a socket.
     """
     rt = runtime()
     there, back = _Pipe(rt, capacity), _Pipe(rt, capacity)

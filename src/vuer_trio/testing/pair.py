@@ -1,4 +1,4 @@
-"""A server and a client in memory, as the fixtures have them."""
+"""A server and a client in memory; the fixtures return these."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def vuer_server(
 ) -> AbstractAsyncContextManager[MemoryServer]:
     """``async with vuer_server(app) as server:`` serves ``app`` in memory while the block runs.
 
-    Without an app it makes a `Vuer` that does nothing, with ``options``. ``wrap`` makes of the
-    client's end of each connection what the client gets, `faulty` say. Raises TypeError for
-    options together with an app.
+    Without an app, it creates a `Vuer` with ``options`` that does nothing. ``wrap`` wraps the
+    client's end of each connection, for example with `faulty`. Raises TypeError for options
+    together with an app.
     """
     if app is None:
         from ..server import Vuer
@@ -46,8 +46,8 @@ def vuer_server(
 def vuer_client(server: MemoryServer | str, **options: Any) -> VuerClient:
     """``async with vuer_client(server) as client:`` is `open_vuer_client` for a test.
 
-    ``server`` is one in memory, or the URI of any. Each call is a checkpoint
-    (``checkpoints="every"``) unless ``options``, which are those of the client, say otherwise.
+    ``server`` is a server in memory, or the URI of any server. ``options`` are those of the client,
+    except that each call is a checkpoint by default (``checkpoints="every"``).
     """
     uri = server if isinstance(server, str) else server.uri
     return VuerClient(uri, **{"checkpoints": "every", **options})
@@ -57,6 +57,6 @@ def vuer_client(server: MemoryServer | str, **options: Any) -> VuerClient:
 async def vuer_pair(
     app: Vuer | None = None, *, wrap: Callable[[Any], Any] = as_it_is, **options: Any
 ) -> AsyncGenerator[Pair, None]:
-    """``async with vuer_pair(app) as (server, client):`` is both; ``options`` are the client's."""
+    """``async with vuer_pair(app) as (server, client):``; ``options`` are those of the client."""
     async with vuer_server(app, wrap=wrap) as server, vuer_client(server, **options) as client:
         yield Pair(server, client)

@@ -1,16 +1,16 @@
-"""A Vuer server in memory: no port, no socket; all else is the real thing."""
+"""A Vuer server in memory, without a port or a socket; everything else is real."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .._interrupts import protected_block
 from .._net.in_memory import host_inside
 from .._nursery import background_service
 from .._runtime import runtime
-from .._websocket.listen_options import ListenOptions
 from .memory import memory_stream_pair
 
 if TYPE_CHECKING:
@@ -25,15 +25,17 @@ _numbers = itertools.count(1)
 
 
 class MemoryServer:
-    """One run of an application. It is a host of this process: dial `uri`."""
+    """A running app, which clients in this process reach at `uri`."""
 
     def __init__(self, app: Vuer, wrap: Callable[[Any], Any]) -> None:
         from ..server.serving import Serving
 
         self.app = app
+        # TLS is for a network, and so is what finds a server there.
+        options = replace(app._options, tls=None, mdns=False)
         self.rt: Runtime = runtime()
         self.host: str = f"vuer-{next(_numbers)}.memory"
-        self.serving: Serving = Serving(app._registered, self.rt, app._options)
+        self.serving: Serving = Serving(app._registered, self.rt, options)
         #: set when it has ended, and its sessions with it
         self.ended: AsyncEvent = self.rt.Event()
         #: cancelling it is what cancelling `Vuer.serve` is
@@ -42,30 +44,26 @@ class MemoryServer:
         self.streams: list[tuple[Any, Any]] = []
         self._wrap = wrap
         self._nursery: Any = None
-        options = app._options
-        self._listen_options = ListenOptions(
-            None, 0, options.max_size, None, options.handshake_timeout, options.transport
-        )
 
     @property
     def uri(self) -> str:
-        """For clients of the same loop."""
+        """The address, for clients in the same event loop."""
         return f"ws://{self.host}"
 
     @property
     def sessions(self) -> tuple[VuerSession, ...]:
-        """The open ones, the oldest first."""
+        """The open sessions, oldest first."""
         return self.app.sessions
 
     async def run(self, *, task_status: TaskStatus[None]) -> None:
-        """Serve until cancelled; every session is closed with 1001 then."""
+        """Serve until cancelled, which closes every session with 1001."""
         if self.app._serving is not None:
             raise RuntimeError(f"{self.app!r} is already serving")
         self.app._serving = self.serving
         try:
             with self.scope, host_inside(self.host, self.open_stream):
                 async with self.rt.open_nursery() as self._nursery:
-                    for service in self.serving.services():
+                    for service in self.serving.server.services:
                         self._nursery.start_soon(service)
                     task_status.started(None)
                     await self.rt.Event().wait()
@@ -74,25 +72,21 @@ class MemoryServer:
             self.ended.set()
 
     async def open_stream(self) -> Any:
-        """The client's end of a new connection, as a dial gets it."""
+        """The client's end of a new connection, for dialling."""
         return self.connect()
 
     def connect(self, pair: Callable[[], tuple[Any, Any]] = memory_stream_pair) -> Any:
         """The client's end of a new connection, for ``open_vuer_client(stream=...)``."""
-        from .._websocket.accept import greet_stream
-
-        if self.scope.cancel_called or self.serving.closing:
+        if self.scope.cancel_called or self.serving.server.closing:
             raise ConnectionRefusedError(f"{self.host} has ended")
         client_end, server_end = pair()
         client_end = self._wrap(client_end)
         self.streams.append((client_end, server_end))
-        self._nursery.start_soon(
-            greet_stream, self.rt, self._listen_options, server_end, self.serving.greet
-        )
+        self._nursery.start_soon(self.serving.server.serve_stream, server_end)
         return client_end
 
     def cancel(self) -> None:
-        """End it, as cancelling `Vuer.serve` does."""
+        """Stop the server, as cancelling `Vuer.serve` does."""
         self.scope.cancel()
 
 

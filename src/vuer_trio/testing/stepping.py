@@ -1,11 +1,11 @@
-"""Being told of each place where a cancellation can arrive.
+"""Calling a function at each place where a cancellation can arrive.
 
-There are two for each await that really waits: when the task has begun to wait, and when what it
-waited for is there, and the task is about to run on. At the second one asyncio's own
-``task.cancel()`` loses results.
+Each await that actually waits has two places: when the task has begun to wait, and when its result
+is ready and the task is about to resume. At the second one, asyncio's own ``task.cancel()`` loses
+results.
 
-On Trio an instrument is told. On asyncio the loop's tasks are made by a factory that drives each
-coroutine itself, and so sees where it suspends.
+On Trio, an instrument does this. On asyncio, a task factory drives each coroutine itself, and so
+sees where it suspends.
 """
 
 from __future__ import annotations

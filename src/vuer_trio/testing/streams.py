@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from operator import index
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import anyio
 import anyio.abc
@@ -139,50 +139,13 @@ class AnyioStream(anyio.abc.ByteStream):
 # ---- the plain form
 
 
-class _OfTrio:
-    """A stream of Trio's, plain."""
+class _Foreign:
+    """A stream of one of the libraries, plain: its exceptions become those of this module."""
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
+    _library: ClassVar[Any]
+
+    def __init__(self, stream: Any) -> None:
         self._stream = stream
-
-    async def receive(self, most: int) -> bytes:
-        return bytes(await self._do(self._stream.receive_some(most)))
-
-    async def send(self, data: bytes) -> None:
-        await self._do(self._stream.send_all(data))
-
-    async def send_eof(self) -> None:
-        if isinstance(self._stream, trio.abc.HalfCloseableStream):
-            await self._do(self._stream.send_eof())
-
-    async def aclose(self) -> None:
-        await self._do(self._stream.aclose())
-
-    async def _do(self, call: Awaitable[T]) -> T:
-        try:
-            return await call
-        except trio.BrokenResourceError as exc:
-            raise Broken(str(exc)) from exc
-        except trio.ClosedResourceError as exc:
-            raise Closed(str(exc)) from exc
-        except trio.BusyResourceError as exc:
-            raise Busy(str(exc)) from exc
-
-
-class _OfAnyio:
-    """A stream of anyio's, plain."""
-
-    def __init__(self, stream: anyio.abc.ByteStream) -> None:
-        self._stream = stream
-
-    async def receive(self, most: int) -> bytes:
-        try:
-            return await self._do(self._stream.receive(most))
-        except anyio.EndOfStream:
-            return b""
-
-    async def send(self, data: bytes) -> None:
-        await self._do(self._stream.send(data))
 
     async def send_eof(self) -> None:
         await self._do(self._stream.send_eof())
@@ -193,9 +156,42 @@ class _OfAnyio:
     async def _do(self, call: Awaitable[T]) -> T:
         try:
             return await call
-        except anyio.BrokenResourceError as exc:
+        except self._library.BrokenResourceError as exc:
             raise Broken(str(exc)) from exc
-        except anyio.ClosedResourceError as exc:
+        except self._library.ClosedResourceError as exc:
             raise Closed(str(exc)) from exc
-        except anyio.BusyResourceError as exc:
+        except self._library.BusyResourceError as exc:
             raise Busy(str(exc)) from exc
+
+
+class _OfTrio(_Foreign):
+    """A stream of Trio's."""
+
+    _library: ClassVar[Any] = trio
+    _stream: trio.abc.Stream
+
+    async def receive(self, most: int) -> bytes:
+        return bytes(await self._do(self._stream.receive_some(most)))
+
+    async def send(self, data: bytes) -> None:
+        await self._do(self._stream.send_all(data))
+
+    async def send_eof(self) -> None:
+        if isinstance(self._stream, trio.abc.HalfCloseableStream):
+            await super().send_eof()
+
+
+class _OfAnyio(_Foreign):
+    """A stream of anyio's."""
+
+    _library: ClassVar[Any] = anyio
+    _stream: anyio.abc.ByteStream
+
+    async def receive(self, most: int) -> bytes:
+        try:
+            return await self._do(self._stream.receive(most))
+        except anyio.EndOfStream:
+            return b""
+
+    async def send(self, data: bytes) -> None:
+        await self._do(self._stream.send(data))

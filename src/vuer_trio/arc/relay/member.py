@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs
 
@@ -20,40 +19,45 @@ from ..._runtime import Runtime
 from ..._websocket.transport import Prepared, Text, Transport
 from ..rate_limit import Window
 from .options import RelayOptions
-from .registry import Registry
 from .switch import Switch
 
 if TYPE_CHECKING:
+    from ..._async_types import Nursery
     from ..._websocket.incoming_request import IncomingRequest
 
 __all__ = ["Member", "RelayHost"]
 
 log: logging.Logger = logging.getLogger("vuer_trio.arc.relay")
 
-#: the protocol's close codes, and RFC 6455's
+#: close codes: two of the ARC protocol, two of RFC 6455
 BAD_TOKEN, TOO_MANY, INVALID, POLICY = 4001, 4029, 1007, 1008
 INVALID_TOKEN = "Invalid or unregistered token"
 
 
 class RelayHost(Protocol):
-    """The relay that a member is of."""
+    """What a member uses of its relay."""
 
     rt: Runtime
     options: RelayOptions
     memory: MemoryLimit
-    registry: Registry
     switch: Switch
 
-    def joined(self, member: Member) -> None:
-        """Its token was right."""
+    def owner(self, token: str) -> str | None:
+        """The agent that owns a token; None for an unknown one."""
 
-    def start_soon(self, fn: Callable[..., Coroutine[Any, Any, object]], *args: Any) -> None:
-        """Run it in the relay's nursery."""
+    async def look_up(self, token: str) -> None:
+        """Called before `owner`: time to hear of tokens that another relay has given out."""
+
+    def joined(self, member: Member) -> None:
+        """Called when a member has presented a valid token."""
+
+    def left(self, member: Member) -> None:
+        """Called when the connection of such a member has ended."""
 
 
 @protected_methods
 class Member(ConnectionHandler):
-    """`run` is its life. It is a `Seat` of the switch."""
+    """One connection of an agent; `run` runs it. It is a `ServerConnection` and a `Seat`."""
 
     def __init__(self, relay: RelayHost, incoming: IncomingRequest) -> None:
         options = relay.options
@@ -64,7 +68,8 @@ class Member(ConnectionHandler):
         limit = options.rate_limit
         self._window = None if limit is None else Window(relay.rt, limit)
         self._slow = False
-        self._connection = Connection(
+        self._nursery: Nursery | None = None  # while `run` has one open
+        self.connection: Connection = Connection(
             relay.rt,
             f"the agent at {incoming.peer}",
             self,
@@ -73,27 +78,32 @@ class Member(ConnectionHandler):
             heartbeat=options.heartbeat,
             close_timeout=options.close_timeout,
             shielded=True,
+            by_server=True,
         )
 
     async def run(self) -> None:
-        """Returns when nothing of it is left. Cancelled: it ends at once."""
-        with self._relay.memory.member(self._connection):
-            await self._live()
-
-    async def _live(self) -> None:
-        connection = self._connection
+        """Run the connection until it is closed and cleaned up. Cancelled: aborts it."""
+        connection = self.connection
+        self._relay.memory.add(connection)
         try:
-            async with self._rt.open_nursery() as nursery:
-                failure = await open_connection(connection, nursery)
+            token = self._token()
+            if token is not None:
+                await self._relay.look_up(token)
+            async with self._rt.open_nursery() as self._nursery:
+                failure = await open_connection(connection, self._nursery)
                 if failure is not None:
                     log.debug("%s: the handshake failed: %r", connection.uri, failure)
                     return
                 if self.agent_id is None:
-                    await self.close(BAD_TOKEN, self._why)
+                    await self._end(BAD_TOKEN, self._why)
                 await connection.over.wait()
+                self._nursery = None
         except BaseException:
             connection.abort()
             raise
+        finally:
+            self._nursery = None
+            self._relay.memory.drop(connection)
 
     # ---- the connection's view (ConnectionHandler)
 
@@ -107,14 +117,13 @@ class Member(ConnectionHandler):
         token, self._why = self._token(), "Missing token"
         if token is None:
             return
-        self.agent_id = self._relay.registry.owner(token)
+        self.agent_id = self._relay.owner(token)
         self._why = INVALID_TOKEN
         if self.agent_id is not None:
             self._relay.joined(self)
-            self._relay.switch.join(self.agent_id, self)
 
     def _token(self) -> str | None:
-        """What the header says, if it says anything; else the query."""
+        """The token from the Authorization header, else from the query."""
         request = self._incoming.request
         kind, _, token = (request.header("authorization") or "").partition(" ")
         if kind == "Bearer":
@@ -124,25 +133,25 @@ class Member(ConnectionHandler):
 
     def connection_lost(self, error: Exception) -> None:
         if self.agent_id is not None:
-            self._relay.switch.leave(self.agent_id, self)
+            self._relay.left(self)
 
     # ---- frames
 
     def messages_received(self, messages: Sequence[Any], at: float) -> Sequence[Any]:
-        """All that is to be done for what was read; nothing is for an inbox."""
+        """Route messages. None of them goes into an inbox."""
         agent_id, switch = self.agent_id, self._relay.switch
         for data in messages:
-            if agent_id is None or self._connection.outbox.closed is not None:
+            if agent_id is None or self.connection.outbox.closed is not None:
                 break
             if self._window is not None and not self._window.try_admit():
-                log.warning("%s sends too much: its connection ends", self._connection.uri)
-                self._connection.fail(TOO_MANY, "Rate limit exceeded")
+                log.warning("%s exceeds the rate limit: closing it", self.connection.uri)
+                self.connection.fail(TOO_MANY, "Rate limit exceeded")
                 break
             try:
                 text = str(data, "utf-8")
             except UnicodeDecodeError:
                 if type(data) is Text:
-                    self._connection.fail(INVALID, "invalid UTF-8")
+                    self.connection.fail(INVALID, "invalid UTF-8")
                     break
                 switch.refuse(agent_id, self, "Malformed JSON")
                 continue
@@ -150,36 +159,42 @@ class Member(ConnectionHandler):
         return ()
 
     def put(self, frame: Prepared) -> None:
-        """Enqueue a frame; a connection that has no room for it ends."""
-        outbox = self._connection.outbox
+        """Enqueue a frame; if there is no room for it, close the connection."""
+        outbox = self.connection.outbox
         if outbox.closed is not None or self._slow:
             return
-        if frame.account is None:  # the first of those who get it
+        if frame.account is None:  # its first recipient
             self._relay.memory.framed(frame)
         if not outbox.offer_shared(frame):
             self._slow = True
             log.warning(
-                "%s reads too slowly: %d messages wait for it, so its connection ends",
-                self._connection.uri,
+                "%s reads too slowly: closing it, with %d messages waiting",
+                self.connection.uri,
                 outbox.count,
             )
-            # What waits is not written first: a peer that reads a byte now and then would be kept
-            # for as long as it likes.
-            link = self._connection.open_link
+            # Waiting messages are not written first: a peer that reads a byte now and then could
+            # keep the connection open for as long as it likes.
+            link = self.connection.open_link
             if link is not None:
                 link.dismiss(POLICY, "this agent reads too slowly")
 
     # ---- ending
 
     def end(self, code: int, reason: str) -> None:
-        """Close it, beside what the caller does."""
-        self._relay.start_soon(self.close, code, reason)
+        """Close the connection in the background, even if the relay is cancelled meanwhile."""
+        if self._nursery is not None:
+            self._nursery.start_soon(self._end, code, reason)
+
+    async def _end(self, code: int, reason: str) -> None:
+        try:
+            await self.close(code, reason)
+        except ConnectionClosed as exc:
+            log.info("%s", exc)
 
     async def close(self, code: int, reason: str) -> None:
-        """Send what waits, close, and wait for the answer."""
-        with suppress(ConnectionClosed):  # how much could not be sent
-            await self._connection.aclose(code, reason)
+        """Send what is enqueued, then do the closing handshake. Raises ConnectionClosed."""
+        await self.connection.aclose(code, reason)
 
     def abort(self) -> None:
-        """End it at once."""
-        self._connection.abort()
+        """Close the connection immediately, without a closing handshake."""
+        self.connection.abort()

@@ -1,28 +1,32 @@
-"""The options of a relay, checked."""
+"""The validated options of a relay."""
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
-from ..._client.options import check_choice, check_context, check_port, check_seconds, check_size
+from ..._client.options import (
+    check_choice,
+    check_context,
+    check_port,
+    check_seconds,
+    check_size,
+    check_token,
+)
 from ..._connection.policies import Fifo, Latest, Policy
 from ..._formatting import must_be
+from ..._hosting.authorization import Authorize, check_authorize
 from ..._hosting.origins import check_hosts, check_origins
 from ..._hosting.places import quarter
 from ..._transport_name import TransportName
-from ..account import check_token
+from ...bus import Bus
 from ..rate_limit import RateLimit
-
-if TYPE_CHECKING:
-    pass
-
 
 __all__ = ["REGISTER_LIMIT", "RelayOptions"]
 
-#: registrations of one address: a swarm on one machine may start at once
+#: registrations per address; high enough for a swarm of agents starting on one machine
 REGISTER_LIMIT = RateLimit(1000, per=60)
 
 
@@ -38,6 +42,7 @@ class RelayOptions:
     register_limit: RateLimit | None = REGISTER_LIMIT
     register_secret: str | None = field(default=None, repr=False)
     register_timeout: float = 3600.0
+    authorize: Authorize | None = None
     outbox: Policy = Fifo(65_536)
     max_agents: int = 10_000
     max_agents_per_host: int | None = None
@@ -49,6 +54,7 @@ class RelayOptions:
     hosts: Iterable[str] = ()
     ssl_context: ssl.SSLContext | None = None
     transport: TransportName = "auto"
+    bus: Bus | None = None
 
     def __post_init__(self) -> None:
         check_port(self.port)
@@ -64,6 +70,7 @@ class RelayOptions:
             positive=("heartbeat", "register_timeout"),
         )
         check_token(self.register_secret, "register_secret")
+        check_authorize(self.authorize)
         check_origins(self.origins)
         check_hosts(self.hosts)
         check_choice("transport", self.transport, get_args(TransportName))
@@ -73,9 +80,11 @@ class RelayOptions:
                 raise TypeError(must_be(name, "RateLimit(100, per=60), or None", value))
         if not isinstance(self.outbox, Policy) or isinstance(self.outbox, Latest):
             raise TypeError(must_be("outbox", "Fifo(...) or DropOldest(...)", self.outbox))
+        if self.bus is not None and not isinstance(self.bus, Bus):
+            raise TypeError(must_be("bus", "a RedisBus, or None", self.bus))
         check_context("ssl_context", self.ssl_context, server=True)
 
     @property
     def agents_per_host(self) -> int:
-        """How many one address may have."""
+        """The limit of agents and connections per address."""
         return self.max_agents_per_host or quarter(self.max_agents)

@@ -1,4 +1,4 @@
-"""What a relay reads: JSON as the protocol's reference reads it, and never more than it can."""
+"""JSON parsing for a relay: the results of the reference implementation, with size limits."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from ..._json import TooDeep, TooMany, parse_json
 
 __all__ = ["Unreadable", "is_falsy", "read_json"]
 
-#: numbers that a double does not hold as they are written: many digits, or an exponent
+#: numbers that may change when stored as a double: many digits, or an exponent
 _ODD = re.compile(r"\d{16}|\d[eE]\+?\d\d")
 _SAFE = 2**53
-#: values of one message, names included: to read them and to write them takes at most 150 ms
+#: maximum number of values in a message, keys included: parsing and encoding take up to 150 ms
 _MOST = 1 << 17
 
 
 class Unreadable(Exception):
-    """What was received is not JSON, or more than can be read. The text is for the sender."""
+    """The text is not JSON or exceeds a limit. The error message is sent to the peer."""
 
 
 def read_json(text: str) -> Any:
-    """A JSON text. Raises Unreadable.
+    """Parse a JSON text. Raises Unreadable.
 
-    Numbers are doubles, so that a program sees here what it would see behind any other relay.
+    Numbers are rounded to doubles, so that agents see the same values as with any other relay.
     """
     try:
         return parse_json(text, _MOST, _read)
@@ -51,7 +51,7 @@ def _integer(digits: str) -> int | float | None:
     value = float(digits)
     if abs(value) <= _SAFE:
         return int(value)
-    # the shortest digits that mean this double, then zeros
+    # the shortest digits that identify this double, then zeros
     return int(Decimal(repr(value))) if abs(value) < 1e21 else _real(digits)
 
 
@@ -67,5 +67,5 @@ _decode_doubles = json.JSONDecoder(
 
 
 def is_falsy(value: Any) -> bool:
-    """As JavaScript has it: maps and lists are not, however empty."""
+    """Whether a value is falsy in JavaScript, where empty objects and arrays are not."""
     return not value and not isinstance(value, dict | list)

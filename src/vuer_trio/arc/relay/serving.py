@@ -1,82 +1,108 @@
-"""A relay while it runs: the door, and the agents behind it."""
+"""A running relay, and how to run one."""
 
 from __future__ import annotations
 
 import json
 import logging
 import ssl
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
-from functools import partial
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..._connection.connection import Connection
 from ..._connection.policies import Fifo, Policy
+from ..._hosting.authorization import Authorization, Authorize
 from ..._hosting.memory_limit import MemoryLimit
 from ..._hosting.origins import Origins
-from ..._hosting.places import NoPlace, Places
-from ..._hosting.stalls import end_stalled
-from ..._hosting.visits import Visits
+from ..._hosting.places import Places
+from ..._hosting.websocket_server import Refusal, WebSocketServer
 from ..._interrupts import protected_block, protected_methods
-from ..._nursery import background_service, open_plain_nursery
+from ..._nursery import background_service
 from ..._runtime import Runtime, runtime
 from ..._transport_name import TransportName
+from ...bus import Bus
 from ..rate_limit import RateLimit
 from .member import BAD_TOKEN, INVALID_TOKEN, Member
 from .options import REGISTER_LIMIT, RelayOptions
 from .pages import Pages
-from .registry import Registry
+from .registry import RegistrationLimit, Registry
+from .shared_switch import SharedSwitch
 from .switch import Switch
-from .windows import Windows
 
 if TYPE_CHECKING:
-    from ..._async_types import Nursery, TaskStatus
+    from ..._async_types import TaskStatus
+    from ..._net.http_request import HttpRequest
     from ..._websocket.incoming_request import IncomingRequest
 
 __all__ = ["Relay", "RelayOptions", "open_arc_relay", "serve_arc_relay"]
 
-log: logging.Logger = logging.getLogger("vuer_trio.arc.relay")
-
-GOING_AWAY = (1001, "the relay is going away")
-#: seconds, beyond ``close_timeout``, until a relay that was cancelled leaves its agents
-_PATIENCE = 1.0
 _VERSION = "0.1.0"  # of the protocol
-#: plain HTTP requests at a time, answered and refused, and seconds that one may take
-_VISITS, _VISIT_TIMEOUT = 256, 30.0
 
 
 @protected_methods
 class Relay:
-    """A relay that runs. ``url`` is what `ARCClient` takes."""
+    """A running relay. Its ``url`` is what `ARCClient` takes."""
 
     def __init__(self, rt: Runtime, options: RelayOptions) -> None:
+        from ..._websocket.accept import ListenOptions
+
         self.rt = rt
         self.options = options
-        self.registry: Registry = Registry(
-            options.max_agents, options.agents_per_host, options.register_timeout, rt.current_time
-        )
-        #: of what all connections hold
+        #: limits the memory that all connections hold together
         self.memory: MemoryLimit = MemoryLimit(options.max_buffered, "all agents")
-        self.switch: Switch = Switch(
-            {
-                "relay": "vuer-trio",
-                "version": _VERSION,
-                "capabilities": ["broadcast", "direct", "subscribe"],
-                "extensions": [],
-                "limits": {"max_message_size": options.max_message_size},
-            }
-        )
-        #: where it listens: host and port, one for each address of ``host``
-        self.addresses: Sequence[tuple[str, int]] = ()
-        self._members: dict[Member, None] = {}
+        info = {
+            "relay": "vuer-trio",
+            "version": _VERSION,
+            "capabilities": ["broadcast", "direct", "subscribe"],
+            "extensions": [],
+            "limits": {"max_message_size": options.max_message_size},
+        }
+        self._shared: SharedSwitch | None = None
+        if options.bus is None:
+            self.switch: Switch = Switch(info)
+            self.registry: Registry = self._new_registry(rt.current_time)
+        else:
+            self._shared = SharedSwitch(rt, info, options.bus, self._new_registry, self._disconnect)
+            self.switch, self.registry = self._shared, self._shared.registry
         self._places: Places[Member] = Places(rt, options.max_agents, options.agents_per_host)
-        self._origins = Origins(options.origins, options.hosts, options.host)
-        self._visits, self._refusals = Visits(rt, _VISITS), Visits(rt, _VISITS)
-        self._closing = False
-        self._nursery: Nursery | None = None
-        limit = options.register_limit
-        windows = None if limit is None else Windows(rt, limit)
-        self._pages = Pages(rt, self.registry, windows, options.register_secret, self.stats)
-        self._status: TaskStatus[Relay] | None = None
+        log, limit = _Application.log, options.register_limit
+        authorization = None
+        if options.authorize is not None:
+            authorization = Authorization(
+                rt, log, None, options.authorize, options.handshake_timeout
+            )
+        self._application = _Application(
+            self,
+            Pages(
+                rt,
+                self._register,
+                None if limit is None else RegistrationLimit(rt, limit),
+                options.register_secret,
+                self.stats,
+                authorization,
+            ),
+        )
+        self._server: WebSocketServer[Member] = WebSocketServer(
+            rt,
+            self._application,
+            ListenOptions(
+                options.host,
+                options.port,
+                options.max_message_size,
+                options.ssl_context,
+                options.handshake_timeout,
+                options.transport,
+            ),
+            Origins(options.origins, options.hosts, options.host),
+            self._places,
+            close_timeout=options.close_timeout,
+            stall_timeout=options.stall_timeout,
+            authorization=authorization,
+            heartbeat=options.heartbeat,
+        )
+
+    @property
+    def addresses(self) -> Sequence[tuple[str, int]]:
+        """The addresses that it listens on: host and port, one for each address of ``host``."""
+        return self._server.addresses
 
     @property
     def port(self) -> int:
@@ -85,16 +111,14 @@ class Relay:
 
     @property
     def url(self) -> str:
-        """For an agent on this machine."""
-        scheme = "http" if self.options.ssl_context is None else "https"
-        host = self.options.host or "localhost"
-        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+        """The URL for agents on this machine."""
+        return self._server.url("http")
 
     def __repr__(self) -> str:
         return f"<Relay {self.url if self.addresses else 'not serving'}>"
 
     def stats(self) -> dict[str, Any]:
-        """What ``/stats`` answers."""
+        """The content of ``/stats``."""
         agents, registered = self.switch.agents, self.registry.agents
         return {
             "relay": {
@@ -106,124 +130,97 @@ class Relay:
         }
 
     def revoke(self, agent_id: str) -> bool:
-        """Forget an agent and its token, and close its connections with 4001; whether there was
-        one."""
+        """Forget an agent and its token, and close its connections with 4001. Returns whether the
+        agent was known.
+        """
+        if self._shared is not None:
+            return self._shared.revoke(agent_id)
         known = self.registry.revoke(agent_id)
         if known:
-            for member in list(self._members):
-                if member.agent_id == agent_id:
-                    member.end(BAD_TOKEN, INVALID_TOKEN)
+            self._disconnect(agent_id)
         return known
 
-    def start_soon(self, fn: Callable[..., Coroutine[Any, Any, object]], *args: Any) -> None:
-        """Run something beside what runs; with the relay it ends."""
-        assert self._nursery is not None
-        self._nursery.start_soon(fn, *args)
+    def _disconnect(self, agent_id: str) -> None:
+        for member in list(self._server.connections):
+            if member.agent_id == agent_id:
+                member.end(BAD_TOKEN, INVALID_TOKEN)
 
-    # ---- its life
-
-    async def run(self, status: TaskStatus[Relay]) -> None:
-        """See `serve_arc_relay`."""
-        from ..._websocket.accept import listen
-        from ..._websocket.listen_options import ListenOptions
-
+    def _new_registry(self, clock: Callable[[], float]) -> Registry:
         options = self.options
-        listen_options = ListenOptions(
-            options.host,
-            options.port,
-            options.max_message_size,
-            options.ssl_context,
-            options.handshake_timeout,
-            options.transport,
+        return Registry(
+            options.max_agents, options.agents_per_host, options.register_timeout, clock
         )
-        self._status = status
-        async with open_plain_nursery(self.rt) as self._nursery:
-            await listen(
-                self.rt,
-                listen_options,
-                self._greet,
-                self._started,
-                partial(end_stalled, self.rt, self._connections, options.stall_timeout),
-                self._close_at_the_end,
-            )
 
-    def _started(self, addresses: Sequence[tuple[str, int]]) -> None:
-        self.addresses = addresses
-        log.info("serving at %s", self.url)
-        assert self._status is not None
-        self._status.started(self)
+    async def _register(self, agent_id: object, where: str | None) -> tuple[str, str]:
+        if self._shared is not None:
+            return await self._shared.register(agent_id, where)
+        return self.registry.register(agent_id, where)
 
-    async def _close_at_the_end(self) -> None:
-        try:
-            await self.rt.Event().wait()
-        finally:
-            self._closing = True
-            patience = self.options.close_timeout + _PATIENCE
-            deadline = self.rt.current_time() + patience
-            with self.rt.CancelScope(shield=True, deadline=deadline):
-                async with self.rt.open_nursery() as nursery:
-                    for member in list(self._members):
-                        nursery.start_soon(member.close, *GOING_AWAY)
-            for member in list(self._members):
-                member.abort()
+    def owner(self, token: str) -> str | None:
+        """The agent that owns a token, which is used now; None for an unknown one."""
+        return self.registry.owner(token) if self._shared is None else self._shared.owner(token)
 
-    def _connections(self) -> Iterable[Connection]:
-        return [member._connection for member in self._members]
-
-    async def _greet(self, incoming: IncomingRequest) -> None:
-        request = incoming.request
-        refusal = self._origins.refusal(request, secure=incoming.secure)
-        if refusal is not None:
-            log.warning("%s: refused: %s", incoming.peer, refusal)
-            await self._refuse(incoming, 403, refusal, "forbidden")
-        elif not incoming.wants_websocket:
-            with self._visits.visit(_VISIT_TIMEOUT):
-                await self._pages.answer(incoming, self._origins.headers(request))
-        elif request.target.partition("?")[0] != "/arc":
-            await self._refuse(incoming, 400, "Bad Request")
-        elif self._closing:
-            await self._refuse(incoming, 503, "This relay is going away")
-        else:
-            await self._let_in(incoming)
-
-    async def _let_in(self, incoming: IncomingRequest) -> None:
-        member = Member(self, incoming)
-        try:
-            out = self._places.enter(member, incoming.host)
-        except NoPlace as exc:
-            log.warning(
-                "%s: refused: %s; see max_agents= and max_agents_per_host=", incoming.peer, exc
-            )
-            await self._refuse(incoming, 503, "This relay is full")
-            return
-        if out is not None:  # without a token that is good
-            out.abort()
-        self._members[member] = None
-        try:
-            # Its connection ends by its own close, in order, when the relay is cancelled.
-            with self.rt.CancelScope(shield=True):
-                await member.run()
-        finally:
-            del self._members[member]
-            self._places.leave(member)
+    async def look_up(self, token: str) -> None:
+        """Time to hear of tokens that another relay has given out."""
+        if self._shared is not None:
+            await self._shared.look_up(token)
 
     def joined(self, member: Member) -> None:
-        """Its token is good."""
+        """A member has presented a valid token: it is no longer evicted for others."""
+        assert member.agent_id is not None
         self._places.settle(member)
+        self.switch.join(member.agent_id, member)
 
-    async def _refuse(
-        self, incoming: IncomingRequest, status: int, text: str, code: str = ""
-    ) -> None:
-        kind = "text/plain"
-        if code:
-            kind, text = "application/json", json.dumps({"error": code, "message": text})
-        with self._refusals.visit(_VISIT_TIMEOUT):
-            await incoming.answer(status, [("content-type", kind)], text.encode())
+    def left(self, member: Member) -> None:
+        """Its connection has ended."""
+        assert member.agent_id is not None
+        self.switch.leave(member.agent_id, member)
+        if self._shared is None and not self.switch.connects(member.agent_id):
+            self.registry.leave(member.agent_id)
+
+    async def run(self, status: TaskStatus[Relay] | None = None) -> None:
+        """See `serve_arc_relay`."""
+
+        def started() -> None:
+            self._application.log.info("serving at %s", self.url)
+            if status is not None:
+                status.started(self)
+
+        if self._shared is None:
+            await self._server.run(started)
+            return
+        async with self._shared.journal.block():
+            await self._server.run(started)
 
 
-class _Ignored:
-    def started(self, value: Any = None) -> None:
-        """Nobody waits for this value."""
+@protected_methods
+class _Application:
+    """The `Application` of a relay's `WebSocketServer`."""
+
+    name = "relay"
+    limits = "max_agents= and max_agents_per_host="
+    log: logging.Logger = logging.getLogger("vuer_trio.arc.relay")
+
+    def __init__(self, relay: Relay, pages: Pages) -> None:
+        self._relay = relay
+        self._pages = pages
+
+    async def answer(self, incoming: IncomingRequest, headers: Sequence[tuple[str, str]]) -> None:
+        await self._pages.answer(incoming, headers)
+
+    def forbid(self, why: str, status: int = 403) -> Refusal:
+        body = json.dumps({"error": "forbidden", "message": why})
+        return Refusal(status, body, "application/json")
+
+    def refuse(self, request: HttpRequest) -> Refusal | None:
+        there = request.target.partition("?")[0] == "/arc"
+        return None if there else Refusal(400, "Bad Request")
+
+    def new_connection(self, incoming: IncomingRequest) -> Member:
+        return Member(self._relay, incoming)
+
+    def give_way(self, member: Member) -> None:
+        member.abort()  # it has not presented a valid token
 
 
 async def serve_arc_relay(
@@ -236,6 +233,7 @@ async def serve_arc_relay(
     register_limit: RateLimit | None = REGISTER_LIMIT,
     register_secret: str | None = None,
     register_timeout: float = 3600.0,
+    authorize: Authorize | None = None,
     outbox: Policy = Fifo(65_536),
     max_agents: int = 10_000,
     max_agents_per_host: int | None = None,
@@ -247,41 +245,59 @@ async def serve_arc_relay(
     hosts: Iterable[str] = (),
     ssl_context: ssl.SSLContext | None = None,
     transport: TransportName = "auto",
+    bus: Bus | None = None,
     task_status: TaskStatus[Relay] | None = None,
 ) -> None:
-    """Be a relay until cancelled: ``relay = await nursery.start(serve_arc_relay)``.
+    """Run a relay until cancelled: ``relay = await nursery.start(serve_arc_relay)``.
 
-    ``relay`` has ``url``, ``port``, ``stats()`` and ``revoke(agent_id)``. ``host`` None listens on
-    every interface, ``port`` 0 is any free one; ``/register``, ``/stats`` and ``/arc`` are all
-    there. ``max_message_size`` is in bytes: a larger message closes its connection with 1009; one
-    of more than 131,072 JSON values, or nested more than 64 deep, is answered with an error.
-    ``max_buffered`` (bytes) is what all messages that wait take together: beyond it the connection
-    that holds the most ends with 1013.
-    ``rate_limit`` is of each connection, which is closed with 4029 when it sends more;
-    ``register_limit`` of the registrations of each address, answered with 429. With
-    ``register_secret`` only who sends it may register. An id that has not connected within
-    ``register_timeout`` seconds is forgotten; until then it gives way to others when there is no
-    room. ``outbox`` is what may wait for one connection: a full `Fifo` closes it with 1008, a
-    `DropOldest` drops. A connection of which nothing that waits for it is taken for
-    ``stall_timeout`` ends with 1008, too. ``max_agents`` bounds the registered ones, and the
-    connections; ``max_agents_per_host`` (a quarter) those of one address. ``origins`` and ``hosts``
-    are as `vuer_trio.Vuer` has them, and so are times, in seconds. Tokens are kept in memory: a
-    restart forgets them.
+    ``relay`` has ``url``, ``port``, ``stats()`` and ``revoke(agent_id)``. ``/register``, ``/stats``
+    and ``/arc`` share one port: ``host`` None means every interface, ``port`` 0 any free port.
+    Tokens are kept in memory, so a restart forgets them.
 
-    Raises TypeError and ValueError for invalid options, OSError if it cannot listen.
-    Cancelled: every connection is closed with 1001, within a second more than ``close_timeout``.
+    Messages: ``max_message_size`` is in bytes; a larger message closes its connection with 1009. A
+    message of more than 131,072 JSON values, or nested more than 64 deep, is answered with an
+    error. A connection that sends more than ``rate_limit`` allows is closed with 4029.
+
+    Queues: ``outbox`` is the policy of each connection's outbox. When it is full, a `Fifo` closes
+    the connection with 1008, and a `DropOldest` drops messages. A connection that reads nothing for
+    ``stall_timeout`` while messages wait for it is closed with 1008 as well. ``max_buffered``
+    (bytes) limits all waiting messages together; beyond it, the connection that holds the most is
+    closed with 1013.
+
+    Agents: ``max_agents`` limits both registered agents and connections, and
+    ``max_agents_per_host`` (a quarter by default) those of one address. ``register_limit`` limits
+    the registrations of each address, which are then answered with 429. With ``register_secret``,
+    only clients that send it may register. An id that has not been used to connect within
+    ``register_timeout`` is forgotten. When there is no room, such an id is evicted, or one that has
+    not been connected for that time.
+
+    ``authorize``, ``origins``, ``hosts`` and the timeouts (in seconds) are those of
+    `vuer_trio.Vuer`. ``authorize`` is asked for connections, registrations and ``/stats``, in
+    addition to tokens.
+
+    Several processes: with ``bus=RedisBus("redis://...")``, all relays with that bus are one. An
+    agent registers with one of them, connects to any, and reaches all. Each message goes through
+    the bus, so that it is delivered once, and in order for each sender. Tokens are kept there, as
+    hashes, and outlive a restart. A relay that dies loses its own agents alone; the others count
+    them as gone after 15 s. While the bus is lost, messages wait; when there is no room for one,
+    its sender gets an error ``relay_full``. All relays need the same limits of agents.
+
+    Raises TypeError and ValueError for invalid options, OSError if it cannot listen, and
+    ConnectionFailed if it cannot reach its bus. When it is cancelled, every connection is closed
+    with 1001, within ``close_timeout`` and one second.
     """
     given = {name: value for name, value in locals().items() if name != "task_status"}
-    await Relay(runtime(), RelayOptions(**given)).run(task_status or _Ignored())
+    await Relay(runtime(), RelayOptions(**given)).run(task_status)
 
 
 @protected_block
 async def open_arc_relay(
     host: str | None = "localhost", port: int = 0, **options: Any
 ) -> AsyncGenerator[Relay, None]:
-    """``async with open_arc_relay() as relay:`` serves while the block runs, at any free port.
+    """Run a relay for the length of a block: ``async with open_arc_relay() as relay:``.
 
-    ``options`` are those of `serve_arc_relay`, whose errors it raises.
+    ``port`` 0 is any free port. The other options, and what is raised, are those of
+    `serve_arc_relay`.
     """
     rt = runtime()
     relay = Relay(rt, RelayOptions(host=host, port=port, **options))

@@ -1,48 +1,48 @@
-"""The rules of a relay, in sync code: what a frame of an agent makes whom receive.
+"""Message routing for a relay, in sync code and without I/O.
 
-It owns no socket. A `Seat` is one connection of an agent, as the rules see it.
+A `Seat` is one connection of an agent.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from ..._websocket.frames import prepare
-from ..._websocket.transport import Prepared
+from ..._websocket.transport import Prepared, Text
 from ..message import EVERYONE, RELAY, encode_fields
 from .reading import Unreadable, is_falsy, read_json
 
 __all__ = ["Seat", "Switch"]
 
-#: targets of one agent's subscriptions
+#: maximum number of subscriptions of one agent
 _MOST_SUBSCRIPTIONS = 10_000
-#: copies of one message for an agent that its ``to`` names again and again
+#: maximum copies of a message for an agent that ``to`` names more than once
 _MOST_COPIES = 2
-#: connections of one agent, and how the oldest ends for one more (RFC 6455 §7.4.1)
+#: maximum connections of one agent; for one more, the oldest is closed (RFC 6455 §7.4.1)
 _MOST_SEATS = 16
-_TOO_MANY_SEATS = (1008, "this agent has connected again, and again")
-#: characters of what can be subscribed to; no agent id is longer
+_TOO_MANY_SEATS = (1008, "too many connections of this agent")
+#: maximum characters of a target, as of an agent id
 _LONGEST = 64
 _MISSING = "Missing required fields: to, payload"
 
 
 class Seat(Protocol):
-    """One connection."""
+    """One connection of an agent."""
 
     def put(self, frame: Prepared) -> None:
-        """Enqueue a frame. A connection that takes no more is not the caller's concern."""
+        """Enqueue a frame. The connection decides what to do when there is no room."""
 
     def end(self, code: int, reason: str) -> None:
-        """Close the connection, beside what the caller does."""
+        """Close the connection in the background."""
 
 
 class Switch:
-    """Who is there, who is subscribed to whom, and what goes where.
+    """Routes messages between the connected agents, and keeps their subscriptions.
 
-    An agent may have several connections: what is for it goes to the newest.
+    An agent may have several connections. Only the newest one gets messages.
     """
 
     def __init__(self, info: Mapping[str, Any]) -> None:
@@ -50,20 +50,24 @@ class Switch:
         self._seats: dict[str, list[Seat]] = {}  # agent: its connections, the newest last
         self._newest: dict[str, Seat] = {}
         self._subscribers: dict[Any, dict[str, None]] = {}  # target: agents
-        self._targets: dict[str, dict[Any, None]] = {}  # agent: whom it is subscribed to
+        self._targets: dict[str, dict[Any, None]] = {}  # agent: the targets of its subscriptions
 
     @property
     def agents(self) -> list[str]:
-        """Who is connected."""
+        """The ids of the connected agents."""
         return list(self._newest)
+
+    def connects(self, agent_id: str) -> bool:
+        """Whether an agent has a connection here."""
+        return agent_id in self._newest
 
     @property
     def subscriptions(self) -> int:
-        """Pairs of a subscriber and a target."""
+        """The total number of subscriptions of all agents."""
         return sum(map(len, self._targets.values()))
 
     def join(self, agent_id: str, seat: Seat) -> None:
-        """An agent has connected: welcome it."""
+        """Add a connection of an agent, and send it a welcome."""
         seats = self._seats.setdefault(agent_id, [])
         if len(seats) >= _MOST_SEATS:
             seats.pop(0).end(*_TOO_MANY_SEATS)
@@ -72,8 +76,11 @@ class Switch:
         seat.put(_from_relay(agent_id, "welcome", self._info))
 
     def leave(self, agent_id: str, seat: Seat) -> None:
-        """A connection has ended. With the last one of an agent go the subscriptions, its own and
-        those to it; before that, the newest of the others gets what is for it."""
+        """Remove a connection that has ended.
+
+        If the agent has others, the newest of them gets its messages from now on. If not, its
+        subscriptions and those of others to it are removed.
+        """
         seats = self._seats.get(agent_id, [])
         if seat not in seats:
             return
@@ -82,6 +89,9 @@ class Switch:
             self._newest[agent_id] = seats[-1]
             return
         del self._seats[agent_id], self._newest[agent_id]
+        self._forget(agent_id)
+
+    def _forget(self, agent_id: str) -> None:
         for target in self._targets.pop(agent_id, {}):
             self._drop(agent_id, target)
         for subscriber in self._subscribers.pop(agent_id, {}):
@@ -97,7 +107,7 @@ class Switch:
     # ---- frames
 
     def receive(self, agent_id: str, seat: Seat, text: str) -> None:
-        """An agent has sent a frame. An error of it is told to that connection alone."""
+        """Handle a frame from an agent. Errors are reported only to that connection."""
         try:
             message = read_json(text)
         except Unreadable as exc:
@@ -108,12 +118,12 @@ class Switch:
         elif not isinstance(message["to"], list):
             self.refuse(agent_id, seat, "to field must be an array")
         elif RELAY in message["to"]:
-            self._command(agent_id, message.get("type"), message["payload"])
+            self._command(agent_id, seat, message.get("type"), message["payload"])
         else:
             self._pass_on(agent_id, seat, message)
 
     def refuse(self, agent_id: str, seat: Seat, why: str, code: str = "invalid_message") -> None:
-        """Tell a connection that its frame was no message."""
+        """Send an error to a connection whose frame was refused."""
         seat.put(_from_relay(agent_id, "error", {"code": code, "message": why}))
 
     def _pass_on(self, agent_id: str, seat: Seat, message: Mapping[str, Any]) -> None:
@@ -130,13 +140,28 @@ class Switch:
             if not is_falsy(value):
                 fields[name] = value
         try:
-            frame = prepare(encode_fields(fields))
-        except TypeError:  # EncodeError: what could be read cannot be written
+            text = encode_fields(fields)
+        except TypeError:  # EncodeError: what was parsed cannot be encoded
             self.refuse(agent_id, seat, "Nested too deeply")
             return
-        newest = self._newest
+        echoes = agent_id in self._subscribers.get(agent_id, ())
+        self._route(agent_id, seat, to, echoes, text)
+
+    def _route(self, agent_id: str, seat: Seat, to: list[Any], echoes: bool, text: Text) -> None:
+        """Bring a message of an agent to its recipients."""
+        self._deliver(agent_id, to, echoes, text, self._newest)
+
+    def _deliver(
+        self,
+        agent_id: str,
+        to: Sequence[Any],
+        echoes: bool,
+        text: Text,
+        newest: Mapping[str, Seat],
+    ) -> None:
+        """To those of them that are connected here: agents, and their newest connections."""
+        frame = prepare(text)
         if EVERYONE in to:
-            echoes = agent_id in self._subscribers.get(agent_id, ())
             for name, other in list(newest.items()):
                 if name != agent_id or echoes:
                     other.put(frame)
@@ -151,11 +176,11 @@ class Switch:
 
     # ---- commands
 
-    def _command(self, agent_id: str, kind: Any, payload: Any) -> None:
-        """Replies go where all goes that is for the agent. What is not a command gets none."""
+    def _command(self, agent_id: str, seat: Seat, kind: Any, payload: Any) -> None:
+        """Run a command, and reply to the agent's newest connection. Ignore unknown commands."""
         mine = self._targets.setdefault(agent_id, {})
         if kind == "list_subscriptions":
-            self._tell(agent_id, "subscriptions", {"agents": list(mine)})
+            self._tell(agent_id, seat, "subscriptions", {"agents": list(mine)})
             return
         agents = payload.get("agents") if isinstance(payload, dict) else None
         if not isinstance(agents, list):
@@ -164,31 +189,30 @@ class Switch:
         if kind == "subscribe":
             if len(mine.keys() | set(known)) > _MOST_SUBSCRIPTIONS:
                 why = f"No more than {_MOST_SUBSCRIPTIONS} subscriptions"
-                self.refuse(agent_id, self._newest[agent_id], why, "too_many_subscriptions")
+                seat = self._newest.get(agent_id, seat)
+                self.refuse(agent_id, seat, why, "too_many_subscriptions")
                 return
             for name in known:
                 mine[name] = None
                 self._subscribers.setdefault(name, {})[agent_id] = None
-            self._tell(agent_id, "subscribed", {"agents": agents, "count": len(agents)})
+            self._tell(agent_id, seat, "subscribed", {"agents": agents, "count": len(agents)})
         elif kind == "unsubscribe":
             count = sum(name in self._subscribers for name in known)
             for name in known:
                 mine.pop(name, None)
                 self._drop(agent_id, name)
-            self._tell(agent_id, "unsubscribed", {"agents": agents, "count": count})
+            self._tell(agent_id, seat, "unsubscribed", {"agents": agents, "count": count})
 
-    def _tell(self, agent_id: str, kind: str, payload: Mapping[str, Any]) -> None:
-        seat = self._newest.get(agent_id)
-        if seat is None:
-            return
+    def _tell(self, agent_id: str, seat: Seat, kind: str, payload: Mapping[str, Any]) -> None:
+        seat = self._newest.get(agent_id, seat)
         try:
             seat.put(_from_relay(agent_id, kind, payload))
-        except TypeError:  # EncodeError, of what it has named itself
+        except TypeError:  # EncodeError: the reply repeats the agent's own values
             self.refuse(agent_id, seat, "Nested too deeply")
 
 
 def _can_be_kept(name: Any) -> bool:
-    """An agent id, though any small value that can be compared is kept."""
+    """Whether a value can be a subscription target: an agent id or another small hashable value."""
     return isinstance(name, int | float) or (isinstance(name, str) and len(name) <= _LONGEST)
 
 

@@ -1,0 +1,118 @@
+"""Is anything slower than it was? A commit of before and this tree, turn by turn.
+
+    python benchmarks/before_after.py [COMMIT] [--rounds N] [--only NAME ...] [--rows ROW ...]
+
+Large messages and small ones, of the clients of `clients.py` and the servers of `servers.py`.
+Prints two tables, and a run of seven rounds or more of everything writes them to BEFORE_AFTER.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+
+from clients import CLIENTS
+from processes import Worker, measure_server, peer
+from report import TURNS, line, machine
+from rows import ROWS
+
+__all__: list[str] = []
+
+_HERE = Path(__file__).resolve().parent
+_ROOT = _HERE.parent
+#: the last one without the bound of the send buffer, the layers and the look at keys
+_COMMIT = "7d39ebc"
+_NAMES = ("Trio, websockets", "asyncio, websockets")
+_ROWS = ("fire", "send", "iterate", "round trips", "16 MiB out", "16 MiB in")
+#: without TLS connections, of which each took a second to close before
+_SERVER_ROWS = ("small events", "hand events", "server trips", "connections", "TLS in", "broadcast")
+_ROUNDS = 7
+
+Ratios = defaultdict[str, defaultdict[str, list[float]]]
+
+
+def extract(commit: str, folder: str) -> str:
+    """The sources of a commit, in a folder that can be imported from."""
+    archive = subprocess.check_output(["git", "archive", commit, "src"], cwd=_ROOT)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        files.extractall(folder, filter="data")
+    return str(Path(folder) / "src")
+
+
+def measure(name: str, row: str, sources: list[str], uri: str) -> float:
+    """This tree's rate by that of before: the best of some turns of each, one after the other."""
+    if row in _SERVER_ROWS:
+        turns = [[measure_server(name, row, source) for source in sources] for _ in range(TURNS)]
+    else:
+        turns = measure_client(name, row, sources, uri)
+    before, after = (max(rates) for rates in zip(*turns, strict=True))
+    return after / before
+
+
+def measure_client(name: str, row: str, sources: list[str], uri: str) -> list[list[float]]:
+    """In each turn the rates of all."""
+    workers = [Worker(name, source) for source in sources]
+    try:
+        return [[worker.measure(row, uri) for worker in workers] for _ in range(TURNS)]
+    finally:
+        for worker in workers:
+            worker.end()
+
+
+def table(ratios: Ratios, rows: list[str]) -> str:
+    if not rows:
+        return ""
+    lines = [line("", rows), line("---", ["---"] * len(rows))]
+    for name, found in ratios.items():
+        cells = [
+            f"{median(found[row]):.2f} ({min(found[row]):.2f}-{max(found[row]):.2f})"
+            for row in rows
+        ]
+        lines.append(line(name, cells))
+    return "\n".join([*lines, "\n"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("commit", nargs="?", default=_COMMIT)
+    parser.add_argument("--rounds", type=int, default=_ROUNDS)
+    parser.add_argument("--only", nargs="+", default=list(_NAMES), choices=CLIENTS, metavar="NAME")
+    all_rows = [*_ROWS, *_SERVER_ROWS]
+    choices = [*ROWS, *_SERVER_ROWS]
+    parser.add_argument("--rows", nargs="+", default=all_rows, choices=choices, metavar="ROW")
+    args = parser.parse_args()
+    load = os.getloadavg()[0]
+    ratios: Ratios = defaultdict(lambda: defaultdict(list))
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder, peer() as uri:
+        sources = [extract(args.commit, folder), str(_ROOT / "src")]
+        for number in range(args.rounds):
+            turned = sources if number % 2 == 0 else sources[::-1]
+            for name in args.only:
+                for row in args.rows:
+                    ratio = measure(name, row, turned, uri)
+                    ratios[name][row].append(ratio if turned is sources else 1 / ratio)
+            print(f"round {number + 1} of {args.rounds}", file=sys.stderr)
+    text = (
+        "# Before and after\n\n"
+        f"Rates of this tree by those of {args.commit}, before the send buffer was bounded and "
+        "every key looked at: the median, and the range of single rounds, in which the two take "
+        "turns. More than 1 is faster.\n\n"
+        f"Clients:\n\n{table(ratios, [row for row in args.rows if row in ROWS])}"
+        f"Servers:\n\n{table(ratios, [row for row in args.rows if row in _SERVER_ROWS])}"
+        f"{machine(args.rounds, load)}"
+    )
+    print(text)
+    if args.rounds >= _ROUNDS and args.rows == all_rows and tuple(args.only) == _NAMES:
+        (_HERE / "BEFORE_AFTER.md").write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What the commands `vuer-trio` and `roomz-cli` share: their parser, colours, and suggestions."""

@@ -1,0 +1,1 @@
+"""A proxy between browsers and a server, which shows what goes through it to a recorder."""

@@ -1,0 +1,8 @@
+"""``python -m vuer_trio.port PROGRAM.py``"""
+
+import sys
+
+from .command import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""The elements that `vuer.schemas.html_components` has: pages."""
+
+from __future__ import annotations
+
+from . import (
+    IMAGE_FORMATS,
+    AutoScroll,
+    BlockElement,
+    Bold,
+    Button,
+    Element,
+    Header,
+    Header1,
+    Header2,
+    Header3,
+    Iframe,
+    Img,
+    InputBox,
+    Italic,
+    Link,
+    Markdown,
+    Page,
+    Paragraph,
+    Slider,
+    Url,
+    div,
+    span,
+)
+
+__all__ = [
+    "IMAGE_FORMATS",
+    "AutoScroll",
+    "BlockElement",
+    "Bold",
+    "Button",
+    "Element",
+    "Header",
+    "Header1",
+    "Header2",
+    "Header3",
+    "Iframe",
+    "Img",
+    "InputBox",
+    "Italic",
+    "Link",
+    "Markdown",
+    "Page",
+    "Paragraph",
+    "Slider",
+    "Url",
+    "div",
+    "span",
+]

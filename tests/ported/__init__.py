@@ -1,0 +1,1 @@
+"""Programs written for vuer: run under both libraries, and compared."""

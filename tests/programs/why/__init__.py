@@ -1,0 +1,1 @@
+"""The programs of ``docs/why.md``: the same three situations with six clients, at one server."""
