@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from xdist.scheduler import LoadScopeScheduling
 
 __all__ = ["TestsScheduling"]
@@ -29,3 +31,26 @@ class TestsScheduling(LoadScopeScheduling):
         if file.startswith(_ONE_BY_ONE):
             return nodeid
         return "packages" if file in _PACKAGES else file
+
+    def remove_node(self, node: Any) -> str | None:
+        """One has ended. If a test has ended it, others run what it had left, but not that test."""
+        left = {
+            scope: unit
+            for scope, unit in self.assigned_work[node].items()
+            if not all(unit.values())
+        }
+        self.assigned_work[node] = left
+        for unit in left.values():
+            ended_by = next(test for test, done in unit.items() if not done)
+            unit[ended_by] = True
+            break
+        else:
+            ended_by = None
+        super().remove_node(node)
+        return ended_by
+
+    def _reschedule(self, node: Any) -> None:
+        """A worker begins with a test when it knows the one after it, or that there is none."""
+        super()._reschedule(node)
+        while not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
+            super()._reschedule(node)
