@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import trio
@@ -289,14 +291,24 @@ print(server.uri, flush=True)
 """
 
 
-def script(rest: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@contextmanager
+def script(rest: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
         [sys.executable, "-W", "error", "-c", SCRIPT.format(rest)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def errors_of(process: subprocess.Popen[str]) -> str:
+    """What it has printed on stderr when it has ended."""
+    return process.communicate(timeout=SECONDS)[1]
 
 
 def test_the_end_of_a_script_closes_it():
@@ -304,10 +316,10 @@ def test_the_end_of_a_script_closes_it():
         with open_vuer_client(process.stdout.readline().strip(), mirror_scene=True) as client:
             eventually(lambda: "box" in client.scene)
             process.stdin.write("\n")
-            process.stdin.close()
+            process.stdin.flush()
             client.wait_closed()
             assert client.close_code == 1001
-        errors = process.stderr.read()
+        errors = errors_of(process)
     assert (process.returncode, errors) == (0, "")
 
 
@@ -315,7 +327,25 @@ def test_ctrl_c_ends_a_script_that_waits():
     with script("server.wait_for_client()") as process:
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        errors = process.stderr.read()
+        errors = errors_of(process)
+    assert errors.splitlines()[-1] == "KeyboardInterrupt"
+    assert errors.count("Traceback") == 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system has no such signals")
+def test_ctrl_c_ends_a_script_whose_other_thread_gets_the_signal():
+    rest = (
+        "import signal, threading\n"
+        "def interrupt(event): signal.pthread_kill(threading.get_ident(), signal.SIGINT)\n"
+        "server.on('STOP', interrupt)\n"
+        "server.grab_render(timeout=3600)\n"
+    )
+    with script(rest) as process:
+        with open_vuer_client(process.stdout.readline().strip()) as client:
+            while client.recv(SECONDS).etype != "GRAB_RENDER":
+                pass
+            client.send(ClientEvent(etype="STOP"))
+            errors = errors_of(process)
     assert errors.splitlines()[-1] == "KeyboardInterrupt"
     assert errors.count("Traceback") == 1
 
@@ -336,7 +366,7 @@ def test_a_forked_child_is_told():
     with script(rest) as process:
         process.stdout.readline()
         assert "opened in another process" in process.stdout.readline()
-        errors = process.stderr.read()
+        errors = errors_of(process)
     assert (process.returncode, errors) == (0, "")
 
 

@@ -6,9 +6,9 @@ from _thread import start_new_thread
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from inspect import isawaitable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread, current_thread
-from typing import Any
+from typing import Any, TypeVar
 
 import outcome
 import trio
@@ -18,6 +18,11 @@ from .._home import ANOTHER_PROCESS, Forkable
 from .._interrupts import call_unprotected
 
 __all__ = ["Portal", "call_in_thread"]
+
+T = TypeVar("T")
+
+#: seconds after which a thread that waits looks for a Ctrl-C that has not woken it
+_LOOK = 1.0
 
 
 class Portal(Forkable):
@@ -39,7 +44,7 @@ class Portal(Forkable):
         # A thread waits for the one that it starts, with a condition: let another one do that.
         start_new_thread(self._thread.start, ())
         try:
-            loop = ready.get()
+            loop = _wait_for(ready)
         except BaseException:
             start_new_thread(_give_up, (ready,))
             raise
@@ -60,7 +65,7 @@ class Portal(Forkable):
         try:
             if not self._loop.soon(call.start, self._loop):
                 raise ClientClosed(f"{self._what} was closed")
-            answer = call.answers.get()
+            answer = _wait_for(call.answers)
         except BaseException:
             self._loop.soon(call.scope.cancel)
             raise
@@ -85,11 +90,25 @@ class Portal(Forkable):
             return  # the thread, and the connection, are the other process's
         self._loop.stop()
         if wait and self._thread is not current_thread():
-            self._thread.join()
+            while self._thread.is_alive():
+                self._thread.join(_LOOK)
 
     def stop_after(self, fn: Callable[[], Awaitable[object]]) -> None:
         """Stop once an async function has returned, without waiting for that."""
         self._loop.soon(self._loop.start, _stop_after, self._loop.stop, fn)
+
+
+def _wait_for(queue: SimpleQueue[T]) -> T:
+    """The next item.
+
+    A signal does not wake the main thread if the system hands it to another thread, or if it
+    arrives just before the wait: nothing but this would see it then.
+    """
+    while True:
+        try:
+            return queue.get(timeout=_LOOK)
+        except Empty:
+            pass
 
 
 def _refuse_in_a_task() -> None:
