@@ -33,13 +33,12 @@ _WIDTH |= {0xDC: 2, 0xDD: 4, 0xDE: 2, 0xDF: 4}
 _EXT = {0xD4: 2, 0xD5: 3, 0xD6: 5, 0xD7: 9, 0xD8: 17}
 
 
-def count_values(payload: bytes | bytearray | memoryview, most: int) -> int:
+def count_values(data: bytes | bytearray | memoryview, most: int) -> int:
     """The values in a message: keys, lists and maps count, too, an extension as sixteen.
 
     It stops when there are more than ``most``. What a list or a map claims to hold counts, whether
     it is there or not. What is cut off, or no msgpack, is counted as far as it goes.
     """
-    data = bytes(payload) if isinstance(payload, memoryview) else payload
     steps, holds = _STEP, _HOLDS
     known = 1  # those that were looked at, and those that the containers so far hold
     seen = at = 0
@@ -78,7 +77,7 @@ def count_values(payload: bytes | bytearray | memoryview, most: int) -> int:
     return known
 
 
-def _alike(data: bytes | bytearray, at: int, size: int) -> tuple[int, int]:
+def _alike(data: bytes | bytearray | memoryview, at: int, size: int) -> tuple[int, int]:
     """Step over ``size`` values at once, if they are alike: how many were found, and their end.
 
     Lists of numbers are, as a rule, and lists of short lists of numbers. None are found where the
@@ -95,7 +94,8 @@ def _alike(data: bytes | bytearray, at: int, size: int) -> tuple[int, int]:
         return 0, at
     width = end - at
     stop = at + size * width
+    values = bytes(data[at:stop])  # a memoryview has no `count`
     for offset, kind in shape:
-        if (offset and kind not in _BODY) or data[at + offset : stop : width].count(kind) != size:
+        if (offset and kind not in _BODY) or values[offset::width].count(kind) != size:
             return 0, at
     return size * len(shape), stop

@@ -10,7 +10,7 @@ import trio
 import trio.testing
 from trio.testing import wait_all_tasks_blocked
 
-from vuer_trio._net.byte_stream import READ, STEP
+from vuer_trio._net.byte_stream import READ, STEP, nowhere
 from vuer_trio._net.trio_streams import SocketStream, TrioStream
 
 pytestmark = pytest.mark.trio
@@ -53,12 +53,12 @@ async def test_a_socket_is_read_as_far_as_it_goes(pair):
         for size in (1, READ - 1, READ, READ + 1, 3 * READ):
             theirs.sendall(b"x" * size)
             take = Taker(size)
-            await wire.pump(take)
+            await wire.pump(take, nowhere)
             assert take.got == b"x" * size
         theirs.sendall(b"last")
         theirs.shutdown(socket.SHUT_WR)
         take = Taker(1000)
-        await wire.pump(take)
+        await wire.pump(take, nowhere)
         assert (take.got, take.ended) == (b"last", True)
         assert bytes(await wire.receive()) == b""
 
@@ -68,12 +68,12 @@ async def test_a_pump_stops_where_it_is_told_to_and_may_be_called_again(pair):
     with trio.fail_after(DEADLINE):
         theirs.sendall(b"x" * 1000)
         first = Taker(1)
-        await wire.pump(first)
+        await wire.pump(first, nowhere)
         with trio.move_on_after(0):
-            await wire.pump(Taker(1))
+            await wire.pump(Taker(1), nowhere)
         second = Taker(1001 - len(first.got))
         theirs.sendall(b"y")
-        await wire.pump(second)
+        await wire.pump(second, nowhere)
         assert first.got + second.got == b"x" * 1000 + b"y"
 
 
@@ -190,7 +190,7 @@ async def test_a_stream_is_read_in_the_same_portions():
     wire = TrioStream(Stream())
     assert len(await wire.receive()) == READ
     take = Taker(3 * READ)
-    await wire.pump(take)
+    await wire.pump(take, nowhere)
     assert len(take.got) == 3 * READ
     assert wire.try_send(b"x") == 0, "a stream takes nothing in sync code"
 
@@ -286,7 +286,7 @@ async def test_who_is_woken_by_a_quick_peer_runs_before_the_socket_is_armed(
 
     with trio.fail_after(DEADLINE):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(wire.pump, take)
+            nursery.start_soon(wire.pump, take, nowhere)
             for _ in range(40):  # that Trio turns no batch round has a chance of 2 ** -40
                 theirs.sendall(b"ping")
                 await arrived.wait()

@@ -60,9 +60,18 @@ class MemoryWire:
     async def receive(self):
         return memoryview(self.incoming.pop(0)) if self.incoming else memoryview(b"")
 
-    async def pump(self, take):
-        while take(await self.receive()):
-            pass
+    async def pump(self, take, room):
+        goes_on = True
+        while goes_on:
+            data = await self.receive()
+            place = room()
+            if place is not None and data:
+                part = place[: len(data)]
+                part[:] = data[: len(part)]
+                if len(part) < len(data):
+                    self.incoming.insert(0, bytes(data[len(part) :]))
+                data = part
+            goes_on = take(data)
 
     def try_send(self, data):
         self.outgoing += data

@@ -35,8 +35,10 @@ from tests.unit.test_fast_parser import (
     state_of,
     without_reasons,
 )
+from vuer_trio._websocket import large_message
 from vuer_trio._websocket.fast_parser import FastParser
 from vuer_trio._websocket.frames import apply_mask, prepare, server_frame, server_header
+from vuer_trio._websocket.large_message import KeptBuffers
 from vuer_trio._websocket.server_stream_transport import ServerStreamTransport
 from vuer_trio._websocket.text_check import NOT_UTF8
 from vuer_trio._websocket.transport import LARGE, Ping, Prepared, Text
@@ -69,6 +71,9 @@ def make_frame(opcode, payload, *, masked=False, **rest):
 @pytest.fixture(autouse=True)
 def _from_a_client(monkeypatch):
     monkeypatch.setattr(client_side, "make_frame", make_frame)
+    # large messages are received into memory of others, as those of many megabytes are
+    monkeypatch.setattr(large_message, "_SMALLEST", 0)
+    monkeypatch.setattr(KeptBuffers, "take", lambda kept, size: bytearray(size))
     key = b"\1\2\3\4"
     by_far = b"\x82\xff" + struct.pack("!Q", 2**62) + key + b"abc"
     monkeypatch.setitem(FAULTS, "oversize by far", lambda r: by_far)

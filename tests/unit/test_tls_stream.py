@@ -9,7 +9,7 @@ import pytest
 import trio
 import trustme
 
-from vuer_trio._net.byte_stream import READ
+from vuer_trio._net.byte_stream import READ, nowhere
 from vuer_trio._net.tls_stream import TLSStream
 
 
@@ -51,7 +51,7 @@ class Peer:
         await trio.lowlevel.checkpoint()
         return memoryview(self.sent.pop(0) if self.sent else b"")
 
-    async def pump(self, take) -> None:
+    async def pump(self, take, room) -> None:
         while take(await self.receive()):
             pass
 
@@ -88,7 +88,7 @@ async def read_by(how: str, stream: TLSStream) -> tuple[list[bytes], BaseExcepti
 
     try:
         if how == "pump":
-            await stream.pump(take)
+            await stream.pump(take, nowhere)
         else:
             while data := await stream.receive():
                 found.append(bytes(data))

@@ -363,7 +363,7 @@ def test_what_the_package_writes_comes_between_whole_frames_and_in_order(side, s
                 self.outgoing += data[start : start + 50_000]
                 await trio.lowlevel.checkpoint()
 
-        async def pump(self, take):
+        async def pump(self, take, room):
             while take(await self.receive()):
                 await trio.lowlevel.checkpoint()
 

@@ -244,7 +244,8 @@ class VuerClient(ClientBase[ClientEvent, ServerEvent]):
             )
 
     def observe(self, fn: Observer) -> Callable[[], None]:
-        """Call ``fn(direction, messages)`` for all that is on the wire: payloads, in order.
+        """Call ``fn(direction, messages)`` for all that is on the wire: payloads, in order, as
+        bytes, or as a bytearray or a memoryview if they are large.
 
         ``direction`` is "received", when they are read, or "sent", just before they are written;
         INIT is among them if ``fn`` is there when the connection opens. ``fn`` is sync, and must

@@ -157,7 +157,7 @@ def received(item: Any) -> ServerEvent:
                 return ReceivedServerEvent(raw)
         except Exception:  # which `decode` tells
             pass
-    if kind is bytes or kind is bytearray:
+    if kind is bytes or kind is memoryview or kind is bytearray:
         return received_server_event(item)
     if kind is Text:
         raise ProtocolError(

@@ -13,7 +13,16 @@ import anyio
 import anyio.abc
 
 from .._asyncio_event import Event
-from .byte_stream import READ, READ_ENCRYPTED, SLICE, ForeignStream, Take, read_buffer, unsent_bytes
+from .byte_stream import (
+    READ,
+    READ_ENCRYPTED,
+    SLICE,
+    ForeignStream,
+    Room,
+    Take,
+    read_buffer,
+    unsent_bytes,
+)
 from .socket_options import LONG, long_write, prepare_socket
 
 __all__ = ["AnyioStream", "LoopStream"]
@@ -25,9 +34,11 @@ class LoopStream(asyncio.BufferedProtocol):
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._buffer = read_buffer()
+        self._into = self._buffer  # what the loop reads into
         self._transport: Any = None
         self._early = bytearray()  # what arrived while nobody pumped
         self._take: Take | None = None
+        self._room: Room | None = None
         self._changed = Event()  # for the reader: bytes, the end, or `take` had enough
         self._writable = Event()
         self._writable.set()
@@ -49,10 +60,11 @@ class LoopStream(asyncio.BufferedProtocol):
             prepare_socket(sock)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._buffer
+        self._into = (self._room and self._room()) or self._buffer
+        return self._into
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._arrived(self._buffer[:nbytes])
+        self._arrived(self._into[:nbytes])
 
     def _arrived(self, data: memoryview) -> None:
         if self._take is None:
@@ -154,15 +166,15 @@ class LoopStream(asyncio.BufferedProtocol):
         if self._error is not None:
             raise _as_oserror(self._error)
 
-    async def pump(self, take: Take) -> None:
+    async def pump(self, take: Take, room: Room) -> None:
         if (self._early or self._ended) and not take(await self.receive()):
             return
-        self._take = take
+        self._take, self._room = take, room
         try:
             while self._take is not None and not self._ended:
                 await self._wait()
         finally:
-            finished, self._take = self._take is None, None
+            finished, self._take, self._room = self._take is None, None, None
         if self._fault is not None:
             raise self._fault
         if not finished:

@@ -41,6 +41,8 @@ STEP = 16_384
 
 #: takes some bytes, or none at the end; returns whether to read on
 Take = Callable[[memoryview], bool]
+#: where the next bytes belong if that is known: those that are read into it need not be copied
+Room = Callable[[], memoryview | None]
 
 
 class _Scratch(threading.local):
@@ -58,6 +60,10 @@ def read_buffer(size: int = READ) -> memoryview:
     if size not in buffers:
         buffers[size] = memoryview(bytearray(size))
     return buffers[size]
+
+
+def nowhere() -> None:
+    """The `Room` of bytes that are not yet what belongs somewhere."""
 
 
 class ByteStream(Protocol):
@@ -85,8 +91,12 @@ class ByteStream(Protocol):
     async def receive(self) -> memoryview:
         """Some bytes, or none at the end; valid until the next await of any task."""
 
-    async def pump(self, take: Take) -> None:
-        """Read and hand over, until ``take`` wants no more. May be called again."""
+    async def pump(self, take: Take, room: Room) -> None:
+        """Read and hand over, until ``take`` wants no more. May be called again.
+
+        A stream that can reads into ``room``. What is there is handed over, too, before anything
+        else is asked of either.
+        """
 
     def try_send(self, data: bytes) -> int:
         """Send what the system takes at once; how many bytes that was."""
@@ -159,7 +169,7 @@ class ForeignStream(ABC):
         except self._broken as exc:
             raise self._as_oserror(exc) from exc
 
-    async def pump(self, take: Take) -> None:
+    async def pump(self, take: Take, room: Room) -> None:
         while take(await self.receive()):
             pass
 

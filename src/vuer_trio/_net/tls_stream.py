@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Self
 
 from .._interrupts import protected_methods
-from .byte_stream import READ, SLICE, ByteStream, StreamLayer, Take, read_buffer
+from .byte_stream import SLICE, ByteStream, Room, StreamLayer, Take, nowhere, read_buffer
 from .client_tls import TLSSessions
 
 __all__ = ["TLSStream"]
@@ -127,14 +127,14 @@ class TLSStream(StreamLayer):
         else:
             self._incoming.write_eof()
 
-    def _decrypt(self) -> memoryview | None:
+    def _decrypt(self, buffer: memoryview) -> memoryview | None:
         """As many records as are there and fit, none at the end, or None where more must be read.
         Raises ssl.SSLError.
         """
         size = 0
         try:
-            while size < READ and not self._dry and self._over is None:
-                got: Any = self._ssl.read(READ - size, self._buffer[size:])  # how much it was
+            while size < len(buffer) and not self._dry and self._over is None:
+                got: Any = self._ssl.read(len(buffer) - size, buffer[size:])  # how much it was
                 if not got:
                     self._over = _END
                 size += got
@@ -147,14 +147,14 @@ class TLSStream(StreamLayer):
         except ssl.SSLError as exc:
             self._over = exc.with_traceback(None)  # whose frames would hold this stream
         if size:
-            return self._buffer[:size]
+            return buffer[:size]
         over = self._over
         if over is None:
             return None
         if over is not _END:
             self._over = _END  # what is raised has frames again
             raise over
-        return self._buffer[:0]
+        return buffer[:0]
 
     def _answer(self) -> None:
         """Send what reading has called for: an alert, new keys, a part of another handshake."""
@@ -171,7 +171,7 @@ class TLSStream(StreamLayer):
     async def receive(self) -> memoryview:
         while self._out is not _Out.ENDED:
             try:
-                data = self._decrypt()
+                data = self._decrypt(self._buffer)
             finally:
                 self._answer()
             if data is not None:
@@ -179,17 +179,17 @@ class TLSStream(StreamLayer):
             self._feed(await self._stream.receive())
         return await self._stream.receive()  # to be thrown away, so as it is
 
-    async def pump(self, take: Take) -> None:
+    async def pump(self, take: Take, room: Room) -> None:
         def fed(data: memoryview) -> bool:
             self._feed(data)
-            return self._pass_on(take)
+            return self._pass_on(take, room)
 
-        if self._pass_on(take):
-            await self._stream.pump(fed)
+        if self._pass_on(take, room):
+            await self._stream.pump(fed, nowhere)
 
-    def _pass_on(self, take: Take) -> bool:
+    def _pass_on(self, take: Take, room: Room) -> bool:
         try:
-            while (data := self._decrypt()) is not None:
+            while (data := self._decrypt(room() or self._buffer)) is not None:
                 if not take(data) or not data:
                     return False
             return True

@@ -10,7 +10,7 @@ from time import perf_counter
 import trio
 
 from .._interrupts import protected_methods
-from .byte_stream import READ, ForeignStream, Take, read_buffer, unsent_bytes
+from .byte_stream import READ, ForeignStream, Room, Take, read_buffer, unsent_bytes
 from .read_budget import WAKE
 from .socket_options import LONG, long_write
 
@@ -56,7 +56,7 @@ class SocketStream:
     async def receive(self) -> memoryview:
         while True:
             await self._readable()
-            data = self._receive_nowait()
+            data = self._receive_nowait(self._buffer)
             if data is not None:
                 return data
 
@@ -66,25 +66,26 @@ class SocketStream:
         except (trio.ClosedResourceError, ValueError) as exc:
             raise ConnectionAbortedError("closed by this side") from exc
 
-    def _receive_nowait(self) -> memoryview | None:
+    def _receive_nowait(self, buffer: memoryview) -> memoryview | None:
         """Like `receive`, but None when nothing is there yet."""
         try:
-            return self._buffer[: self._sock.recv_into(self._buffer)]
+            return buffer[: self._sock.recv_into(buffer)]
         except (BlockingIOError, InterruptedError):
             return None
 
-    async def pump(self, take: Take) -> None:
+    async def pump(self, take: Take, room: Room) -> None:
         read_at = -inf
         while True:
             await self._readable()
             woken = perf_counter()
             for _ in range(_BURST):
-                data = self._receive_nowait()
+                buffer = room() or self._buffer
+                data = self._receive_nowait(buffer)
                 if data is None:
                     break
                 if not take(data):
                     return
-                if len(data) < READ or perf_counter() - woken > WAKE:
+                if len(data) < len(buffer) or perf_counter() - woken > WAKE:
                     break  # there is no more, or the others are to run first
             last, read_at = read_at, perf_counter()
             if read_at - last < _QUICK:
@@ -139,7 +140,7 @@ class SocketStream:
         with suppress(OSError):
             # Closing a socket with unread data resets it, and may destroy what was just sent.
             for _ in range(64):
-                if not self._receive_nowait():
+                if not self._receive_nowait(self._buffer):
                     break
             self._sock.shutdown(socket.SHUT_WR)
         self._sock.close()

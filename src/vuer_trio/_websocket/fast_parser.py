@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .frames import TEXT, apply_mask
+from .large_message import KeptBuffers, LargeMessage, kept_buffers
 from .text_check import TextCheck
 from .transport import LARGE, Message, Text
 
@@ -35,11 +36,11 @@ _MASKED_SIZES = (*_SIZES[128:], *_SIZES[:128])
 class FastParser:
     """Sync, and owns no socket. `feed` it, and then `go_on` while it says that there is more.
 
-    ``whole`` takes the payload of a message, unmasked (``bytes``, or a ``bytearray`` when it is
-    large, and a `Text`). ``other`` takes the bytes of other frames, or a part of one, as they
-    arrived, and says whether the stream goes on; when it does not, nothing more is read. Nor after
-    ``bad_text``, which is called instead once a text message is not UTF-8. ``masked``: the frames
-    are a client's (RFC 6455 §5.3).
+    ``whole`` takes the payload of a message, unmasked (``bytes``, or a ``bytearray`` or a
+    ``memoryview`` when it is large, and a `Text`). ``other`` takes the bytes of other frames, or a
+    part of one, as they arrived, and says whether the stream goes on; when it does not, nothing
+    more is read. Nor after ``bad_text``, which is called instead once a text message is not UTF-8.
+    ``masked``: the frames are a client's (RFC 6455 §5.3).
 
     `hold`, called in ``other``, has it stop before the next message of its own: what ``other`` has
     got comes first.
@@ -69,8 +70,8 @@ class FastParser:
         self._data = b""  # what is being split
         self._position = 0  # in it: what is before it is done with
         self._tail = b""  # the beginning of a frame
-        self._large: bytearray | None = None  # the beginning of a large message
-        self._large_size = 0
+        self._large: LargeMessage | None = None  # one that has begun
+        self._kept: KeptBuffers | None = None  # once there was one
         self._owed = 0  # bytes of a frame that ``other`` has the beginning of
         self._fragmented = False  # between the first and the last frame of a message
         self._over = False
@@ -82,7 +83,11 @@ class FastParser:
     @property
     def buffered(self) -> int:
         """Bytes of a message that is not whole."""
-        return 0 if self._large is None else len(self._large)
+        return 0 if self._large is None else self._large.arrived
+
+    def room(self) -> memoryview | None:
+        """Where the next bytes belong, if nothing is to be done with them but to `feed` them."""
+        return None if self._large is None else self._large.room()
 
     @property
     def more(self) -> bool:
@@ -119,6 +124,7 @@ class FastParser:
     def close(self) -> None:
         """Split nothing more, and let go of the callbacks."""
         self._over = True
+        self._kept = None
         self._whole = self._bad_text = _nothing
         self._other = _refuse
 
@@ -126,13 +132,13 @@ class FastParser:
         """No message is cut out until the next `go_on`, or `feed` if nothing is left to split."""
         self._held = True
 
-    def _fill(self, large: bytearray, view: memoryview) -> memoryview:
+    def _fill(self, large: LargeMessage, view: memoryview) -> memoryview:
         """Add to a large message; what is left of the bytes."""
-        part = view[: self._large_size - len(large)]
-        large += self._unmask(part, len(large))
-        if len(large) == self._large_size:
+        part = view[: large.missing]
+        large.add(self._unmask(part, large.arrived))
+        if not large.missing:
             self._large = None
-            self._whole(large)
+            self._whole(large.whole())
         return view[len(part) :]
 
     def _unmask(self, part: bytes | memoryview, at: int) -> bytes | memoryview:
@@ -206,8 +212,10 @@ class FastParser:
                 if first in (plain, masked_plain):
                     if size >= LARGE:
                         self._begin(data, start)
-                        self._large = bytearray(self._unmask(data[start:], 0))
-                        self._large_size = size
+                        if self._kept is None:
+                            self._kept = kept_buffers()
+                        self._large = LargeMessage(size, self._kept)
+                        self._large.add(self._unmask(data[start:], 0))
                         position = end
                     break
                 if size < LARGE:  # a small frame is passed on whole
@@ -232,7 +240,10 @@ class FastParser:
                 self._over = True
                 position = end
                 break
-            if not first & _CONTROL:
+            if first & _CONTROL:
+                if self._kept is not None:  # it may be a pong, which comes every few seconds
+                    self._kept.give_back_if_idle()
+            else:
                 self._fragmented = fragmented = not first & _FIN
                 plain, masked_plain = self._plain, self._masked_plain
             if fragmented or self._held:

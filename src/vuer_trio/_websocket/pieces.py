@@ -24,6 +24,9 @@ class FrameSlicer:
 
     buffered = 0  # all is passed on
 
+    def room(self) -> None:
+        """All that is read is passed on."""
+
     @property
     def more(self) -> bool:
         """Whether bytes that were fed are still to be passed on."""

@@ -125,7 +125,7 @@ class StreamTransport(StreamLayer, ABC):
                 self._parse(self._parser.go_on(self._budget.step))
                 continue
             try:
-                await self._stream.pump(self._take)
+                await self._stream.pump(self._take, self._parser.room)
             except OSError as exc:
                 self._end(CloseInfo("loss", 1006, str(exc), exc))
         return self._close_info

@@ -68,7 +68,7 @@ class Prepared(bytes):
 
 
 #: what is received: the payload of one whole message
-Message: TypeAlias = bytes | bytearray
+Message: TypeAlias = bytes | bytearray | memoryview
 #: what is sent: the payload of one binary message, a `Text`, a `Prepared` one, or a ping
 Outgoing: TypeAlias = bytes
 

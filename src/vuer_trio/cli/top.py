@@ -15,6 +15,7 @@ import trio
 from .._connection.observers import Direction
 from .._connection.policies import Discard
 from .._errors import VuerError
+from .._websocket.transport import Message
 from .connection import add_connection, add_uri, connected, seconds
 from .flow import Flows
 from .json_text import NAME, printable
@@ -137,7 +138,7 @@ class _Top:
         finally:
             remove()
 
-    def _see(self, direction: Direction, messages: Sequence[bytes | bytearray]) -> None:
+    def _see(self, direction: Direction, messages: Sequence[Message]) -> None:
         if direction == "received":
             now = trio.current_time()
             for message in messages:

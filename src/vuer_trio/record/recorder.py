@@ -23,6 +23,7 @@ from .._interrupts import protected_methods
 from .._nursery import open_plain_nursery
 from .._reentrant import ReentrantContextManager
 from .._runtime import Runtime, runtime
+from .._websocket.transport import Message
 from .file import Compression, RecordingFile
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ class Recorder(ReentrantContextManager):
 
     # ---- observing
 
-    def _see(self, direction: Direction, messages: Sequence[bytes | bytearray]) -> None:
+    def _see(self, direction: Direction, messages: Sequence[Message]) -> None:
         """Queue the messages of a read or write, or count them as dropped. Runs in the loop."""
         file = self._file
         assert file is not None

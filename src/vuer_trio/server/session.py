@@ -237,9 +237,10 @@ class VuerSession(Verbs, WaitingEvents, Duplex[ServerEvent, ClientEvent]):
         """Call ``fn(direction, messages)`` with every message that is received or sent.
 
         ``direction`` is ``"received"`` for messages that have just been read, and ``"sent"`` for
-        messages that are about to be written; ``messages`` is a sequence of payloads (bytes), in
-        order. If the INIT that opened the session has been read already, ``fn`` is called with it
-        at once; before the first await of a `Vuer.spawn` function, also with what followed it.
+        messages that are about to be written; ``messages`` is a sequence of payloads, in order, as
+        bytes, or as a bytearray or a memoryview if they are large. If the INIT that opened the
+        session has been read already, ``fn`` is called with it at once; before the first await of a
+        `Vuer.spawn` function, also with what followed it.
 
         ``fn`` is sync. It must neither block nor keep the sequence, which is reused. If it raises,
         the exception is logged. Returns a function that removes ``fn``; calling it twice is

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from .._formatting import must_be
 from .._interrupts import protected_methods
-from .._net.byte_stream import ByteStream, StreamLayer, Take
+from .._net.byte_stream import ByteStream, Room, StreamLayer, Take
 from .._net.layers import layer_over_all
 from .._runtime import runtime
 
@@ -75,7 +75,7 @@ class _Lagging(StreamLayer):
         held, self._held = self._held, None
         return memoryview(held)
 
-    async def pump(self, take: Take) -> None:
+    async def pump(self, take: Take, room: Room) -> None:
         while take(await self.receive()):
             pass
 

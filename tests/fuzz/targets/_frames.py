@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 from tests.fuzz.cutting import cut
-from vuer_trio._websocket import fast_parser
+from vuer_trio._websocket import fast_parser, large_message
 
 __all__ = ["LARGE", "MAX_SIZE", "check", "frames", "walk"]
 
@@ -33,7 +33,7 @@ def check(
     kind, alone = kinds[name]
     chunks = cut(stream, data[1])
     expected = alone(chunks, MAX_SIZE)
-    with patch.object(fast_parser, "LARGE", LARGE):
+    with patch.object(fast_parser, "LARGE", LARGE), patch.object(large_message, "_SMALLEST", LARGE):
         found = through_us(chunks, make(kind), with_handshake=bool(head & 2), max_size=MAX_SIZE)
     if ends_within and found["ending"] != expected["ending"]:
         assert found["messages"] == expected["messages"], (found, expected)
