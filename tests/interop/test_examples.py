@@ -213,7 +213,9 @@ def test_headset_robot(tmp_path: Path) -> None:
         robot.kill()
     stale = r"no HAND_MOVE came within 0\.2 s; the newest was read \S+ s ago\n"
     turn = f"moving\n({stale})?stopped\n"
-    assert re.fullmatch(rf"the robot is at ws://localhost:\d+\n({turn}){{2,}}", robot.output)
+    # on a loaded machine there may be more turns, and it was killed in the last one
+    last = f"(moving\n({stale})?)?"
+    assert re.fullmatch(rf"the robot is at ws://localhost:\d+\n({turn}){{2,}}{last}", robot.output)
 
 
 async def wear_a_headset(uri: str) -> None:
