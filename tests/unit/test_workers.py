@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.repetitions import part
+
 ROOT = Path(__file__).resolve().parents[2]
 
 CONFTEST = """
@@ -27,19 +29,21 @@ def test(n):
 """
 
 
-@pytest.mark.parametrize("file", ["tests/unit/test_one_by_one.py", "tests/cli/test_file.py"])
-@pytest.mark.parametrize("n", [0, 3, 5])
+FILES = ("tests/unit/test_one_by_one.py", "tests/cli/test_file.py")
+
+
+@pytest.mark.parametrize(("file", "n"), part([(file, n) for file in FILES for n in (0, 3, 5)], 1))
 def test_a_test_ends_its_worker(tmp_path, file, n):
     (tmp_path / "conftest.py").write_text(CONFTEST)
-    for name in ("tests/unit/test_one_by_one.py", "tests/cli/test_file.py"):
+    for name in FILES:
         path = tmp_path / name
         path.parent.mkdir(parents=True)
         path.write_text(TESTS.format(file=file, n=n))
-    command = [sys.executable, "-m", "pytest", "-n2", "-q", "--import-mode=importlib"]
+    command = [sys.executable, "-m", "pytest", "-p", "xdist", "-n2", "-q"]
     ended = subprocess.run(
-        [*command, "-p", "no:cacheprovider", "tests"],
+        [*command, "-p", "no:cacheprovider", "--import-mode=importlib", "tests"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         timeout=120,
         text=True,
         stdout=subprocess.PIPE,
