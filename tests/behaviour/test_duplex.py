@@ -485,7 +485,7 @@ async def test_a_flush_behind_a_full_inbox_says_so(opened):
         while len(got) < 50:
             got += await side.it.recv_many()
         assert [side.number(m) for m in got] == list(range(50))
-        await side.it.flush(timeout=5)
+        await side.it.flush(timeout=60)
 
 
 # ---- an agent

@@ -60,7 +60,7 @@ async def test_a_refusal_is_final_by_its_status_line(backend, open_client, statu
 
 async def test_a_short_connect_timeout_does_not_hide_the_status(backend, open_client):
     async with answering(b"HTTP/1.0 401 No\r\n\r\n") as server:
-        error = await failure(open_client, server.uri, connect_timeout=2, reconnect=None)
+        error = await failure(open_client, server.uri, connect_timeout=4, reconnect=None)
         assert error.status == 401
 
 

@@ -71,7 +71,7 @@ async def test_an_offer_is_taken_while_there_is_room(limits):
 
 async def test_an_offer_wakes_who_waits_for_something_to_take():
     box = make_box()
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(box.arrival)
             await wait_all_tasks_blocked()
@@ -455,7 +455,7 @@ async def test_drained_waits_until_half_of_the_bytes_are_gone():
 
 async def test_drained_of_a_box_with_room_does_not_wait():
     box = make_box()
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         await box.drained()
 
 

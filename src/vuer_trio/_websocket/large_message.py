@@ -1,8 +1,8 @@
 """A large message that arrives in parts, and the memory of those before it, which it may take.
 
-A large block of memory is the system's as soon as it is freed, and comes back page by page, zeroed.
-For a message of 16 MiB that takes several times as long as all else that is done with it. So a few
-blocks are kept, and used again once nobody has a view of the message that was in them.
+A large block of memory is the system's as soon as it is freed, and comes back page by page, zeroed,
+which takes longer than to copy it. So a few blocks are kept, and used again once nobody has a view
+of the message that was in them. What follows of the next message is read right into one.
 """
 
 from __future__ import annotations
