@@ -54,6 +54,10 @@ class RedisServer:
             [
                 *(self._path, "--port", str(self.port), "--bind", "127.0.0.1"),
                 *("--dir", str(self._folder), "--save", "", "--appendonly", "yes"),
+                # else it answers before it writes, for up to two seconds, when the disk is busy
+                *("--appendfsync", "always"),
+                # else it answers before it writes, for up to two seconds, when the disk is busy
+                *("--appendfsync", "always"),
                 *("--loglevel", "warning", "--logfile", str(self._folder / "log")),
                 *self._options,
             ]

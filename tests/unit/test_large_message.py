@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import random
 import threading
 
@@ -11,13 +10,13 @@ from msgpack import packb
 
 from tests.unit.test_fast_parser import make_frame as server_frame
 from tests.unit.test_server_fast_parser import make_frame as client_frame
-from vuer_trio._websocket import large_message
+from vuer_trio._websocket import fast_parser, large_message
 from vuer_trio._websocket.fast_parser import FastParser
 from vuer_trio._websocket.large_message import KeptBuffers, LargeMessage, kept_buffers
 from vuer_trio._websocket.transport import LARGE
 from vuer_trio.codec import decode
 
-SMALLEST, LARGEST, MOST = (1 << n for n in (20, 25, 26))
+SMALLEST, LARGEST, MOST = 1 << 20, 20 << 20, 40 << 20
 
 
 def receive(kept: KeptBuffers, content: bytes, step: int = 1 << 18):
@@ -57,67 +56,90 @@ def test_small_and_huge_messages_have_their_own(size):
     assert kept.size == 0
 
 
-def test_a_buffer_is_not_taken_by_a_message_of_less_than_half_its_size():
+def test_a_buffer_is_not_taken_by_a_message_that_is_much_smaller():
     kept = KeptBuffers()
-    for size, taken in ((4, False), (1, False), (2, True), (3, True), (8, False), (4, True)):
+    for size, taken in ((4, False), (1, False), (3, False), (3.5, True), (5, False), (4, True)):
         before = kept.size
-        receive(kept, b"m" * (size * SMALLEST))
-        assert (kept.size == before) is taken
+        receive(kept, b"m" * int(size * SMALLEST))
+        assert (kept.size == before) is taken, size
 
 
-def test_no_more_is_kept_than_a_bound():
+def test_no_more_is_kept_than_a_bound_and_what_is_in_use_counts():
     kept = KeptBuffers()
-    messages = [receive(kept, b"m" * LARGEST, LARGEST) for _ in range(4)]
+    messages = [receive(kept, b"m" * LARGEST, LARGEST) for _ in range(3)]
+    assert [len(message) for message in messages] == [LARGEST] * 3
     assert kept.size == MOST
-    assert [len(message) for message in messages] == [LARGEST] * 4
+    begun = [LargeMessage(LARGEST, kept) for _ in range(2)]
+    assert [one.held for one in begun] == [0, 0]
+    messages.clear()
+    begun = [LargeMessage(LARGEST, kept) for _ in range(3)]
+    assert [one.held for one in begun] == [LARGEST, LARGEST, 0]
+    receive(kept, b"m" * LARGEST, LARGEST)
+    assert kept.size == MOST
+    del begun
+    small = receive(kept, b"m" * SMALLEST)
+    assert kept.size == LARGEST + SMALLEST, "the oldest makes room"
+    assert small == b"m" * SMALLEST
 
 
-def test_a_message_that_is_cut_off_leaves_nothing():
+def test_a_message_that_is_cut_off_gives_back_what_it_took():
     kept = KeptBuffers()
     receive(kept, b"m" * SMALLEST)
     message = LargeMessage(SMALLEST, kept)
     message.add(b"m")
+    assert message.held == SMALLEST
+    assert LargeMessage(SMALLEST, kept).held == 0
     del message
-    assert kept.size == 0
-    assert LargeMessage(LARGEST, kept)._buffer == b""  # what is claimed is not allocated
+    assert LargeMessage(SMALLEST, kept).held == SMALLEST
 
 
-def test_nothing_is_kept_after_a_while_without_large_messages(monkeypatch):
+def test_another_thread_takes_and_keeps_nothing():
+    kept, found = KeptBuffers(), []
+    receive(kept, b"m" * SMALLEST)
+
+    def elsewhere():
+        found.append(kept.take(SMALLEST))
+        receive(kept, b"m" * (2 * SMALLEST))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert found == [None]
+    assert kept.size == SMALLEST
+
+
+def test_it_is_let_go_after_a_while_without_large_messages(monkeypatch):
     now = 100.0
-    monkeypatch.setattr(large_message, "monotonic", lambda: now)
+    monkeypatch.setattr(fast_parser, "monotonic", lambda: now)
     parser = FastParser(LARGEST, lambda message: None, lambda data: True, None)
-    parser.feed(memoryview(server_frame(10, b"")), 100)  # has nothing to give back
-    parser.feed(memoryview(server_frame(2, b"m" * SMALLEST)), 100)
-    parser.feed(memoryview(server_frame(2, b"m" * SMALLEST)[:-1]), 100)
-    parser.feed(memoryview(b"m"), 100)
-    kept = kept_buffers()
-    assert kept.size == SMALLEST
+    pose = server_frame(2, b"a pose")
+    parser.feed(memoryview(pose), 100)  # has nothing to let go
+    frame = server_frame(2, b"m" * SMALLEST)
+    for part in (frame[:-1], frame[-1:]):
+        parser.feed(memoryview(part), 100)
+    assert kept_buffers().size == SMALLEST
+    parser.feed(memoryview(frame)[:-1], 100)
+    now += 20
+    parser.feed(memoryview(frame)[-1:], 100)
+    assert kept_buffers().size == SMALLEST, "a slow one is not the end"
     now += 9
-    parser.feed(memoryview(server_frame(10, b"")), 100)
-    assert kept.size == SMALLEST
+    parser.feed(memoryview(pose), 100)
+    assert kept_buffers().size == SMALLEST
     now += 2
-    parser.feed(memoryview(server_frame(10, b"")), 100)
-    assert kept.size == 0
+    parser.feed(memoryview(pose), 100)
+    assert kept_buffers().size == 0
 
 
-def test_what_is_kept_goes_with_the_last_connection_that_had_a_large_message():
+def test_it_goes_with_the_last_connection_that_had_a_large_message():
     parsers = [FastParser(LARGEST, lambda message: None, None, None) for _ in range(2)]
     frame = server_frame(2, b"m" * SMALLEST)
     for parser in parsers:
         for part in (frame[:100_000], frame[100_000:]):
             parser.feed(memoryview(part), 100)
-    kept = kept_buffers()
-    assert kept.size == SMALLEST
-    others = []
-    thread = threading.Thread(target=lambda: others.append(kept_buffers()))
-    thread.start()
-    thread.join()
-    assert others[0] is not kept
+    assert kept_buffers().size == SMALLEST
     parsers[0].close()
-    del kept
     assert kept_buffers().size == SMALLEST
     parsers[1].close()
-    gc.collect()
     assert kept_buffers().size == 0
 
 

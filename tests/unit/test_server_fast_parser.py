@@ -73,7 +73,7 @@ def _from_a_client(monkeypatch):
     monkeypatch.setattr(client_side, "make_frame", make_frame)
     # large messages are received into memory of others, as those of many megabytes are
     monkeypatch.setattr(large_message, "_SMALLEST", 0)
-    monkeypatch.setattr(KeptBuffers, "take", lambda kept, size: bytearray(size))
+    monkeypatch.setattr(KeptBuffers, "take", lambda kept, size: memoryview(bytearray(size)))
     key = b"\1\2\3\4"
     by_far = b"\x82\xff" + struct.pack("!Q", 2**62) + key + b"abc"
     monkeypatch.setitem(FAULTS, "oversize by far", lambda r: by_far)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from contextlib import suppress
 
@@ -143,7 +144,8 @@ async def test_a_fault_comes_behind_the_bytes_before_it(both, how):
     found, fault = await read_by(how, stream)
     assert found == [b"good"]
     assert isinstance(fault, ssl.SSLError)
-    assert "BAD_RECORD_MAC" in str(fault)
+    # a newer OpenSSL has a name of its own for it
+    assert re.search("BAD_RECORD_MAC|RECORD_LAYER_FAILURE", str(fault))
     assert await read_by(how, stream) == ([b""], None)  # nothing comes behind it
 
 

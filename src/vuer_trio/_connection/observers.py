@@ -44,10 +44,15 @@ def add_observer(observers: Observers, observer: Observer) -> Callable[[], None]
 def tell_observers(observers: Observers, direction: Direction, messages: Sequence[Message]) -> None:
     """Call observers with messages in order, without pings; the sequence may be reused afterwards.
 
+    They get views of their own, which they may release.
+
     Sent messages are shown just before they are written, so that no reply can be shown first.
     """
-    if Ping in map(type, messages):
+    kinds = set(map(type, messages))
+    if Ping in kinds:
         messages = [message for message in messages if type(message) is not Ping]
+    if memoryview in kinds:
+        messages = [m.toreadonly() if isinstance(m, memoryview) else m for m in messages]
     if messages:
         for observer in tuple(observers):
             call_observer(observer, direction, messages)

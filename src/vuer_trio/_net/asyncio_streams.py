@@ -64,7 +64,8 @@ class LoopStream(asyncio.BufferedProtocol):
         return self._into
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._arrived(self._into[:nbytes])
+        data, self._into = self._into[:nbytes], self._buffer
+        self._arrived(data)
 
     def _arrived(self, data: memoryview) -> None:
         if self._take is None:

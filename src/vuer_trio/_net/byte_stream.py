@@ -24,15 +24,17 @@ __all__ = [
     "STEP",
     "ByteStream",
     "ForeignStream",
+    "Room",
     "StreamLayer",
     "Take",
+    "nowhere",
     "read_buffer",
     "unsent_bytes",
 ]
 
 #: bytes; one read. Larger ones gain nothing for small messages and cost cache for large ones.
 READ = 65_536
-#: bytes; the same of what is to be decrypted, in steps of `READ`
+#: bytes; the same of what is to be decrypted
 READ_ENCRYPTED = 262_144
 #: bytes; the step of a long write
 SLICE = 262_144

@@ -77,16 +77,8 @@ class SocketStream:
         read_at = -inf
         while True:
             await self._readable()
-            woken = perf_counter()
-            for _ in range(_BURST):
-                buffer = room() or self._buffer
-                data = self._receive_nowait(buffer)
-                if data is None:
-                    break
-                if not take(data):
-                    return
-                if len(data) < len(buffer) or perf_counter() - woken > WAKE:
-                    break  # there is no more, or the others are to run first
+            if not self._read_burst(take, room):
+                return
             last, read_at = read_at, perf_counter()
             if read_at - last < _QUICK:
                 # Whoever was woken answers first, and the socket is armed while the peer works:
@@ -94,6 +86,20 @@ class SocketStream:
                 # is not enough. A slow peer would only cost the turns.
                 await trio.lowlevel.checkpoint()
                 await trio.lowlevel.checkpoint()
+
+    def _read_burst(self, take: Take, room: Room) -> bool:
+        """Read while there is something; whether to read on. Nothing of it is held afterwards."""
+        woken = perf_counter()
+        for _ in range(_BURST):
+            buffer = room() or self._buffer
+            data = self._receive_nowait(buffer)
+            if data is None:
+                break
+            if not take(data):
+                return False
+            if len(data) < len(buffer) or perf_counter() - woken > WAKE:
+                break  # there is no more, or the others are to run first
+        return True
 
     def try_send(self, data: bytes | memoryview) -> int:
         try:

@@ -14,6 +14,7 @@ can begin so.
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 
 from .frames import TEXT, apply_mask
 from .large_message import KeptBuffers, LargeMessage, kept_buffers
@@ -28,6 +29,8 @@ _CONTROL = 0x08
 _DATA = 0x7F  # without FIN: 0 and 1 may be text
 _NEVER = -1  # what no frame begins with
 _FAULT = 128
+#: seconds without a large message after which their memory is let go, with whatever comes next
+_IDLE = 10.0
 #: by the second byte: the size, 126 and 127 for a longer one, or that it must (not) be masked
 _SIZES = (*range(128), *(_FAULT for _ in range(128)))
 _MASKED_SIZES = (*_SIZES[128:], *_SIZES[:128])
@@ -71,7 +74,8 @@ class FastParser:
         self._position = 0  # in it: what is before it is done with
         self._tail = b""  # the beginning of a frame
         self._large: LargeMessage | None = None  # one that has begun
-        self._kept: KeptBuffers | None = None  # once there was one
+        self._kept: KeptBuffers | None = None  # if there was one, not long ago:
+        self._large_at = 0.0
         self._owed = 0  # bytes of a frame that ``other`` has the beginning of
         self._fragmented = False  # between the first and the last frame of a message
         self._over = False
@@ -82,8 +86,8 @@ class FastParser:
 
     @property
     def buffered(self) -> int:
-        """Bytes of a message that is not whole."""
-        return 0 if self._large is None else self._large.arrived
+        """Bytes that a message which is not whole holds."""
+        return 0 if self._large is None else self._large.held
 
     def room(self) -> memoryview | None:
         """Where the next bytes belong, if nothing is to be done with them but to `feed` them."""
@@ -100,6 +104,8 @@ class FastParser:
             return False
         if self._large is not None:
             view = self._fill(self._large, view)
+        elif self._kept is not None and monotonic() - self._large_at > _IDLE:
+            self._kept = None
         self._held = False
         if self._owed:
             view = self._pass(view)
@@ -137,7 +143,7 @@ class FastParser:
         part = view[: large.missing]
         large.add(self._unmask(part, large.arrived))
         if not large.missing:
-            self._large = None
+            self._large, self._large_at = None, monotonic()
             self._whole(large.whole())
         return view[len(part) :]
 
@@ -240,10 +246,7 @@ class FastParser:
                 self._over = True
                 position = end
                 break
-            if first & _CONTROL:
-                if self._kept is not None:  # it may be a pong, which comes every few seconds
-                    self._kept.give_back_if_idle()
-            else:
+            if not first & _CONTROL:
                 self._fragmented = fragmented = not first & _FIN
                 plain, masked_plain = self._plain, self._masked_plain
             if fragmented or self._held:

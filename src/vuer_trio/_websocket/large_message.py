@@ -9,52 +9,50 @@ from __future__ import annotations
 
 import threading
 import weakref
-from time import monotonic
 
 from .transport import Message
 
 __all__ = ["KeptBuffers", "LargeMessage", "kept_buffers"]
 
 #: bytes of the messages whose memory is kept; that of smaller ones is not given back at once
-_SMALLEST, _LARGEST = 1 << 20, 1 << 25
-#: bytes that are kept, of all connections in a thread
-_MOST = 1 << 26
+_SMALLEST, _LARGEST = 1 << 20, 20 << 20
+#: bytes that are kept in a thread, those that are in use included: for two messages in turn
+_MOST = 2 * _LARGEST
 #: bytes that are read at once to where they belong
 _READ = 1 << 20
-#: seconds without a large message after which nothing is kept
-_IDLE = 10.0
 
 
 class KeptBuffers:
     """The memory of large messages, which the connections of one thread share."""
 
     def __init__(self) -> None:
-        self._buffers: list[bytearray] = []
-        self._used = 0.0
+        self._buffers: list[bytearray] = []  # the oldest first
+        self._thread = threading.get_ident()
 
     @property
     def size(self) -> int:
         """The bytes that are kept."""
         return sum(map(len, self._buffers))
 
-    def take(self, size: int) -> bytearray | None:
-        """One that is free, has room for so many bytes, and not for more than twice as many."""
-        self._used = monotonic()
-        for place, buffer in enumerate(self._buffers):
-            if size <= len(buffer) <= 2 * size and _is_free(buffer):
-                return self._buffers.pop(place)
+    def take(self, size: int) -> memoryview | None:
+        """Room for so many bytes in a buffer that is free, and no more than a quarter larger."""
+        if threading.get_ident() == self._thread:  # an event loop may have moved to another one
+            for buffer in self._buffers:
+                if 4 * size <= 4 * len(buffer) <= 5 * size and _is_free(buffer):
+                    return memoryview(buffer)[:size]
         return None
 
     def keep(self, buffer: bytearray) -> None:
-        """Use it again when it is free, if not too much is kept."""
-        self._used = monotonic()
-        self._buffers.append(buffer)
-        while self.size > _MOST:
-            del self._buffers[0]
-
-    def give_back_if_idle(self) -> None:
-        if self._buffers and monotonic() - self._used > _IDLE:
-            self._buffers.clear()
+        """Use it again when it is free, if there is room for it beside those that are in use."""
+        if threading.get_ident() != self._thread:
+            return
+        excess = self.size + len(buffer) - _MOST
+        for other in tuple(self._buffers):
+            if excess > 0 and _is_free(other):
+                self._buffers.remove(other)
+                excess -= len(other)
+        if excess <= 0:
+            self._buffers.append(buffer)
 
 
 class _Shared(threading.local):
@@ -83,19 +81,24 @@ def _is_free(buffer: bytearray) -> bool:
 
 
 class LargeMessage:
-    """Add its parts in order until `missing` is 0. Nothing is allocated before it has arrived."""
+    """Add its parts in order until `missing` is 0. What is claimed is not allocated: without memory
+    of another message, it takes as much as has arrived."""
 
-    __slots__ = ("_buffer", "_kept", "_room", "arrived", "missing")
+    __slots__ = ("_grown", "_kept", "_room", "arrived", "missing")
 
     def __init__(self, size: int, kept: KeptBuffers) -> None:
         self._kept = kept if _SMALLEST <= size <= _LARGEST else None
-        buffer = None if self._kept is None else self._kept.take(size)
-        self._room = None if buffer is None else memoryview(buffer)[:size]
-        self._buffer = bytearray() if buffer is None else buffer
+        self._room = None if self._kept is None else self._kept.take(size)
+        self._grown = bytearray()  # without a room
         #: bytes that are here
         self.arrived = 0
         #: and those that are not
         self.missing = size
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory."""
+        return len(self._grown) if self._room is None else len(self._room)
 
     def room(self) -> memoryview | None:
         """Where its next bytes belong, once there is a place for them."""
@@ -108,13 +111,16 @@ class LargeMessage:
         self.arrived = end = start + len(part)
         self.missing -= len(part)
         if self._room is None:
-            self._buffer += part
-        elif not (isinstance(part, memoryview) and part.obj is self._buffer):
+            self._grown += part
+        elif not (isinstance(part, memoryview) and part.obj is self._room.obj):
             self._room[start:end] = part
 
     def whole(self) -> Message:
         """The payload, once nothing is missing."""
+        if self._room is not None:
+            return self._room
         if self._kept is None:
-            return self._buffer
-        self._kept.keep(self._buffer)
-        return memoryview(self._buffer) if self._room is None else self._room
+            return self._grown
+        whole = memoryview(self._grown)
+        self._kept.keep(self._grown)
+        return whole

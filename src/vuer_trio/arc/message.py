@@ -9,7 +9,7 @@ from typing import Any
 from .._errors import EncodeError, ProtocolError
 from .._formatting import must_be, shown
 from .._json import TooDeep, TooMany, parse_json
-from .._websocket.transport import Text
+from .._websocket.transport import Message, Text
 
 __all__ = ["EVERYONE", "RELAY", "ARCMessage", "encode_message", "parse_message"]
 
@@ -77,7 +77,7 @@ def _number(value: Any) -> float | None:
     return value if type(value) is int or type(value) is float else None
 
 
-def parse_message(data: bytes | bytearray) -> ARCMessage:
+def parse_message(data: Message) -> ARCMessage:
     """The message in a frame, text or binary. Raises ProtocolError, with the ``frame``."""
     try:
         fields = parse_json(str(data, "utf-8"))
