@@ -40,13 +40,14 @@ class Portal(Forkable):
         self._what = what
         _refuse_in_a_task()
         ready: SimpleQueue[_Loop | BaseException] = SimpleQueue()
-        self._thread = Thread(target=_run, args=(ready,), name=name, daemon=True)
+        loops: list[_Loop] = []  # what is in the queue could be taken out of it and lost
+        self._thread = Thread(target=_run, args=(ready, loops), name=name, daemon=True)
         # A thread waits for the one that it starts, with a condition: let another one do that.
         start_new_thread(self._thread.start, ())
         try:
             loop = _wait_for(ready)
         except BaseException:
-            start_new_thread(_give_up, (ready,))
+            start_new_thread(_give_up, (ready, loops))
             raise
         if isinstance(loop, BaseException):
             raise loop
@@ -179,10 +180,11 @@ class _Call:
             self.answers.put(answer)
 
 
-def _run(ready: SimpleQueue[_Loop | BaseException]) -> None:
+def _run(ready: SimpleQueue[_Loop | BaseException], loops: list[_Loop]) -> None:
     async def main() -> None:
         async with trio.open_nursery() as nursery:
             loop = _Loop(nursery)
+            loops.append(loop)
             ready.put(loop)
             try:
                 await trio.sleep_forever()
@@ -196,9 +198,9 @@ def _run(ready: SimpleQueue[_Loop | BaseException]) -> None:
         raise
 
 
-def _give_up(ready: SimpleQueue[_Loop | BaseException]) -> None:
+def _give_up(ready: SimpleQueue[_Loop | BaseException], loops: list[_Loop]) -> None:
     """Nobody waits for this loop any more."""
-    loop = ready.get()
+    loop = loops[0] if loops else ready.get()
     if isinstance(loop, _Loop):
         loop.stop()
 
