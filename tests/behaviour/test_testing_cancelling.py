@@ -36,7 +36,7 @@ async def test_each_await_is_cancelled_while_it_waits_and_when_its_result_is_the
         for n in range(2):
             started.append(n)
             try:
-                await anyio.sleep(0.001)
+                await anyio.sleep(0.05)
             except BaseException:
                 cancelled.append(n)
                 raise
@@ -250,7 +250,7 @@ async def test_misuse_is_told(anyio_backend):
 async def test_a_swallowed_native_cancellation_is_found_out(anyio_backend):
     async def swallows():
         with suppress(asyncio.CancelledError):
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.05)
         await asyncio.sleep(0)
 
     with pytest.raises(AssertionError, match="swallowed its cancellation"):
@@ -284,7 +284,7 @@ if sys.version_info >= (3, 12):  # before that, no task of asyncio's is eager
 
         async def step(name):
             try:
-                await anyio.sleep(0.001)
+                await anyio.sleep(0.02)
             except BaseException:
                 cancelled.append(name)
                 raise
