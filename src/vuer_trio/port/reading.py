@@ -119,8 +119,10 @@ class _Reader(ast.NodeVisitor):
         self.visit(self._tree)
         return self._found
 
-    def _say(self, node: ast.AST, text: str, kind: Kind = Kind.DIFFERS) -> None:
-        self._found.append(Finding(node.lineno, text, kind))  # type: ignore[attr-defined]
+    def _say(
+        self, node: ast.expr | ast.stmt | ast.keyword, text: str, kind: Kind = Kind.DIFFERS
+    ) -> None:
+        self._found.append(Finding(node.lineno, text, kind))
 
     # ---- who is who
 
