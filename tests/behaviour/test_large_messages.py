@@ -14,6 +14,7 @@ from tests.recording_files import need_mcap
 from vuer_trio import open_vuer_server
 from vuer_trio._net.backend import net_backend
 from vuer_trio._runtime import runtime
+from vuer_trio._websocket import large_message
 from vuer_trio._websocket.large_message import KeptBuffers, kept_buffers
 from vuer_trio.events import ClientEvent, ServerEvent
 from vuer_trio.record import Recorder, open_recording
@@ -21,6 +22,12 @@ from vuer_trio.record import Recorder, open_recording
 pytestmark = pytest.mark.anyio
 
 MIB = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_kept_yet(monkeypatch):
+    """By parsers of tests before, which the garbage collector has not seen."""
+    monkeypatch.setattr(large_message._shared, "kept", None)
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,12 @@ from vuer_trio.codec import decode
 SMALLEST, LARGEST, MOST = 1 << 20, 20 << 20, 40 << 20
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_kept_yet(monkeypatch):
+    """By parsers of tests before, which the garbage collector has not seen."""
+    monkeypatch.setattr(large_message._shared, "kept", None)
+
+
 def receive(kept: KeptBuffers, content: bytes, step: int = 1 << 18):
     message = LargeMessage(len(content), kept)
     for start in range(0, len(content), step):
@@ -125,6 +131,9 @@ def test_it_is_let_go_after_a_while_without_large_messages(monkeypatch):
     now += 9
     parser.feed(memoryview(pose), 100)
     assert kept_buffers().size == SMALLEST
+    image = server_frame(2, b"i" * LARGE)  # received in parts as well, and not kept
+    for part in (image[:-1], image[-1:]):
+        parser.feed(memoryview(part), 100)
     now += 2
     parser.feed(memoryview(pose), 100)
     assert kept_buffers().size == 0

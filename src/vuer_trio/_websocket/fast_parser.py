@@ -29,7 +29,7 @@ _CONTROL = 0x08
 _DATA = 0x7F  # without FIN: 0 and 1 may be text
 _NEVER = -1  # what no frame begins with
 _FAULT = 128
-#: seconds without a large message after which their memory is let go, with whatever comes next
+#: seconds without a message whose memory is kept, after which all is let go with what comes next
 _IDLE = 10.0
 #: by the second byte: the size, 126 and 127 for a longer one, or that it must (not) be masked
 _SIZES = (*range(128), *(_FAULT for _ in range(128)))
@@ -143,7 +143,9 @@ class FastParser:
         part = view[: large.missing]
         large.add(self._unmask(part, large.arrived))
         if not large.missing:
-            self._large, self._large_at = None, monotonic()
+            self._large = None
+            if large.is_kept:
+                self._large_at = monotonic()
             self._whole(large.whole())
         return view[len(part) :]
 

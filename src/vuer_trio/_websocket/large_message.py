@@ -96,6 +96,11 @@ class LargeMessage:
         self.missing = size
 
     @property
+    def is_kept(self) -> bool:
+        """Whether its memory is used again."""
+        return self._kept is not None
+
+    @property
     def held(self) -> int:
         """Bytes of memory."""
         return len(self._grown) if self._room is None else len(self._room)
