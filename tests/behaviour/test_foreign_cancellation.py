@@ -108,6 +108,7 @@ async def test_its_own_cancellation_is_not_swallowed(new_server, open_client):
 
     @app.add_handler("WAIT")
     async def wait(event, session):
+        seen.append("waits")
         try:
             await asyncio.sleep(100)
         except asyncio.CancelledError:
@@ -120,7 +121,7 @@ async def test_its_own_cancellation_is_not_swallowed(new_server, open_client):
         before = task_count()
         async with open_client(server.uri) as client:
             client.send @ ClientEvent(etype="WAIT")
-            await client.flush(timeout=60)
+            await eventually(lambda: seen == ["waits"])
         await eventually(lambda: not app.sessions)
         await eventually(lambda: task_count() <= before)
-    assert seen == ["cancelled", "left"]
+    assert seen == ["waits", "cancelled", "left"]

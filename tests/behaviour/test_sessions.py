@@ -226,7 +226,7 @@ async def test_the_first_concurrent_handler_need_not_wait_for_one_that_runs(
     new_server, open_client
 ):
     """It may be added only then."""
-    app, done, gate = new_server(), [], anyio.Event()
+    app, done, added, gate = new_server(), [], anyio.Event(), anyio.Event()
 
     @app.add_handler("SLOW")
     async def slow(event, session):
@@ -237,12 +237,14 @@ async def test_the_first_concurrent_handler_need_not_wait_for_one_that_runs(
             if len(done) == 70:  # more than run at a time
                 gate.set()
 
+        added.set()
         await gate.wait()
         done.append("slow")
 
     async with open_vuer_server(app) as server, open_client(server.uri) as client:
         client.send @ event("SLOW")
-        await client.flush(timeout=60)
+        with anyio.fail_after(60):
+            await added.wait()  # an event before it is for no handler
         for n in range(70):
             client.send @ event("QUICK", n)
         await eventually(lambda: len(done) == 71)
