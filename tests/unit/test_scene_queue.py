@@ -71,7 +71,6 @@ def queued(*items, **options):
 
 def accounts_are_right(box):
     assert box.bytes == sum(map(len, box.items))
-    assert box.shared == sum(len(item) for item in box.items if type(item) is Prepared)
 
 
 # ---- one event in the place of another
@@ -152,7 +151,7 @@ def test_the_newest_takes_the_place_of_the_older(name, framed):
     items, wanted = MERGED[name]
     box = outbox()
     for item in items:
-        assert box.offer_shared(prepare(item)) if framed else box.offer(item)
+        assert box.offer_broadcast(prepare(item)) if framed else box.offer(item)
         accounts_are_right(box)
     assert shown(box) == wanted
     assert (box.replaced, box.dropped) == (len(items) - len(wanted), 0)
@@ -240,7 +239,7 @@ def test_what_is_shared_stays_shared():
     messages = [prepare(upsert("a", x=1)), prepare(upsert("a", x=2)), prepare(upsert("a", y=3))]
     for message in messages:
         for box in boxes:
-            assert box.offer_shared(message)
+            assert box.offer_broadcast(message)
             accounts_are_right(box)
         if message is messages[1]:
             assert all(next(iter(box.items)) is message for box in boxes)
@@ -249,10 +248,10 @@ def test_what_is_shared_stays_shared():
     assert all(next(iter(box.items)) is merged for box in boxes), "made once for all"
     boxes[1].put(upsert("a", x=4))
     assert shown(boxes[1]) == ["upsert a x=4 y=3"]
-    assert (boxes[1].shared, boxes[0].shared) == (0, len(merged))
+    assert not isinstance(next(iter(boxes[1].items)), Prepared)
     for box in boxes:
         box.written(box.take(1))
-        assert (box.count, box.bytes, box.shared) == (0, 0, 0)
+        assert (box.count, box.bytes) == (0, 0)
 
 
 def test_what_the_messages_of_a_server_take_is_counted_of_merged_ones_too():
@@ -269,11 +268,11 @@ def test_what_the_messages_of_a_server_take_is_counted_of_merged_ones_too():
 
     box = outbox()
     for n in range(5):
-        box.offer_shared(framed(upsert("a", x=n)))
-        box.offer_shared(framed(upsert("a", y=n)))
-    assert account.shared == box.shared == box.bytes
+        box.offer_broadcast(framed(upsert("a", x=n)))
+        box.offer_broadcast(framed(upsert("a", y=n)))
+    assert account.shared == box.bytes > 0
     box.clear()
-    assert (account.shared, box.shared, box.bytes) == (0, 0, 0)
+    assert (account.shared, box.bytes) == (0, 0)
 
 
 # ---- room
@@ -320,7 +319,6 @@ async def test_who_waits_for_room_is_not_overtaken(monkeypatch):
     assert shown(box) == ["upsert a x=1"]
     box.put_reserved([upsert("a", x=2)], 5)
     assert shown(box) == ["upsert a x=2"]
-    assert box.shared == 0
 
 
 def test_no_more_is_taken_than_is_written_at_once():
@@ -343,8 +341,8 @@ def test_who_gives_up_a_flush_leaves_no_hindrance():
     box.put(upsert("a", x=1))
     for n in range(3):
         box.put(Ping(b"%d" % n))
-        box.offer_shared(prepare(upsert("a", x=2 + n)))
-        box.offer_shared(prepare(upsert(f"b{n}")))
+        box.offer_broadcast(prepare(upsert("a", x=2 + n)))
+        box.offer_broadcast(prepare(upsert(f"b{n}")))
     assert len(box.items) == 10
     box.withdraw_ping(Ping(b"1"))
     accounts_are_right(box)
@@ -458,7 +456,7 @@ class Race:
             self.firm.append(event)
         item = packed(event)
         if self.rng.random() < 0.5:
-            assert self.box.offer_shared(prepare(item))
+            assert self.box.offer_broadcast(prepare(item))
         else:
             assert self.box.offer(item)
         accounts_are_right(self.box)
@@ -503,6 +501,6 @@ def test_the_scene_is_that_of_a_fifo_at_the_end_and_at_every_flush(seed):
         assert race.firm_seen == race.firm, "lost, or out of order"
         assert race.sent == race.seen + race.box.replaced + race.box.dropped
         assert race.box.dropped == 0
-        assert (race.box.count, race.box.bytes, race.box.shared) == (0, 0, 0)
+        assert (race.box.count, race.box.bytes) == (0, 0)
         replaced += race.box.replaced
     assert replaced > STREAMS, "or nothing was tried"

@@ -14,7 +14,7 @@ from .._errors import ClientClosed, ConnectionFailed, VuerError, renew
 from .._failures import describe
 from .._interrupts import interrupt_in, protected_methods
 from .._runtime import Runtime
-from .._websocket.transport import CloseInfo, Outgoing
+from .._websocket.transport import CloseInfo, Outgoing, Prepared
 from .backoff import Backoff, Delays
 from .close_info import closed_error, count_messages, is_final, unsent_error
 from .counters import Counters
@@ -182,6 +182,12 @@ class Connection:
         """The bytes of all messages held in memory, complete or not."""
         partial = self._link.buffered if self._link is not None else 0
         return self.outbox.bytes + partial + sum(queue.bytes for queue in self.queues)
+
+    @property
+    def shared(self) -> int:
+        """The part of `held` in framed messages, which other connections may hold as well."""
+        writing = self._link.batch if self._link is not None else ()
+        return sum(len(item) for item in (*self.outbox.items, *writing) if type(item) is Prepared)
 
     # ---- running
 

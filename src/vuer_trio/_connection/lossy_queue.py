@@ -50,10 +50,9 @@ class LossyQueue(Queue[T]):
         self.put(item)
         return True
 
-    def offer_shared(self, item: T) -> bool:
+    def offer_broadcast(self, item: T) -> bool:
         if self.closed is None:
             self.put(item)
-            self.shared += len(item)
         return True
 
     def put(self, item: T) -> None:
@@ -105,8 +104,6 @@ class LossyQueue(Queue[T]):
 
     def _drop(self, item: T) -> None:
         self.bytes -= len(item)
-        if self.shared:
-            self._unshare((item,))
         self.dropped += 1
         self.dropped_since += 1
 
@@ -203,7 +200,7 @@ class DiscardingQueue(Queue[T]):
         self.put(item)
         return True
 
-    def offer_shared(self, item: T) -> bool:
+    def offer_broadcast(self, item: T) -> bool:
         return self.offer(item)
 
     def put(self, item: T) -> None:
@@ -214,15 +211,6 @@ class DiscardingQueue(Queue[T]):
 
     def extend(self, items: Sequence[T]) -> None:
         self.dropped += len(items)
-
-    @property
-    def shared(self) -> int:
-        """Of no bytes."""
-        return 0
-
-    @shared.setter
-    def shared(self, size: int) -> None:
-        pass
 
     # Nothing may be written past the queue.
     @property

@@ -21,7 +21,7 @@ from .._errors import VuerError, renew
 from .._home import Home
 from .._interrupts import protected_methods
 from .._runtime import Runtime
-from .._websocket.transport import LARGE, Ping, Prepared
+from .._websocket.transport import LARGE, Ping
 from .send_window import InFlight
 
 __all__ = ["Bounds", "Queue", "Waiter", "settle"]
@@ -99,7 +99,6 @@ class Queue(Generic[T]):
         "owner",
         "policy",
         "replaced",
-        "shared",
         "stops",
         "write_through",
     )
@@ -111,8 +110,6 @@ class Queue(Generic[T]):
         self.items: deque[T] = deque()
         #: bytes of the items, of those being written, and of reserved slots
         self.bytes: int = 0
-        #: the part of ``bytes`` in framed messages, which other queues may hold as well
-        self.shared: int = 0
         #: the thread that may put items, that of its loop; invalid once closed, or in a fork
         self.owner: int = get_ident()
         self.home: Home | None = None
@@ -206,7 +203,6 @@ class Queue(Generic[T]):
     def clear(self) -> None:
         """Discard all items."""
         self.bytes -= sum(map(len, self.items))
-        self._unshare(self.items)
         self.items.clear()
         self._notice_room()
 
@@ -222,9 +218,8 @@ class Queue(Generic[T]):
 
     # ---- putting
 
-    def offer_shared(self, item: T) -> bool:
-        """Like `offer`, for a framed message that other queues may hold as well. A closed queue
-        discards it.
+    def offer_broadcast(self, item: T) -> bool:
+        """Like `offer`, but a closed queue takes the item, and discards it.
 
         The lines are those of `offer`: a broadcast calls this for each session.
         """
@@ -235,18 +230,16 @@ class Queue(Generic[T]):
         ):
             return self.closed is not None
         self.items.append(item)
-        size = len(item)
-        self.bytes += size
-        self.shared += size
+        self.bytes += len(item)
         if self._arrival is not None:
             self.wake()
         return True
 
     def offer_asleep(self, item: T) -> bool:
-        """Like `offer_shared`, but without waking the writer: it is sent with the next item."""
+        """Like `offer_broadcast`, but without waking the writer: it is sent with the next item."""
         arrival, self._arrival = self._arrival, None
         try:
-            return self.offer_shared(item)
+            return self.offer_broadcast(item)
         finally:
             self._arrival = arrival
             self.idle_writer = self.write_through = None  # a direct write would overtake it
@@ -351,8 +344,6 @@ class Queue(Generic[T]):
                 self.bytes += waiter.size
             else:
                 self.put(waiter.item)
-                if type(waiter.item) is Prepared:
-                    self.shared += waiter.size
             waiter.event.set()
 
     def put_later(self, item: T) -> Waiter:
@@ -416,17 +407,9 @@ class Queue(Generic[T]):
         if size is None:
             size = sum(map(len, batch))
         self._held -= len(batch)
-        if self.shared == self.bytes:  # as after broadcasts: no need to look at each item
-            self.shared -= size
-        elif self.shared:
-            self._unshare(batch)
         self.bytes -= size
         if self._waiting:
             self._grant()
-
-    def _unshare(self, items: Iterable[Any]) -> None:
-        if self.shared:
-            self.shared -= sum(len(item) for item in items if type(item) is Prepared)
 
     def put_back(self, batch: Sequence[T]) -> None:
         """Put the items of a `take` back, before all others."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from .._interrupts import protected_methods
 from .._runtime import Runtime
-from .._websocket.transport import LARGE, Ping, Prepared
+from .._websocket.transport import LARGE, Ping
 from .lossy_queue import Shelf
 from .queue import Queue
 from .scene_effect import VERBS, Effect, Verb, effect_of, merged
@@ -111,13 +111,8 @@ class SceneQueue(Queue[bytes]):
         self.put(item)
         return True
 
-    def offer_shared(self, item: bytes) -> bool:
-        if self.closed is not None:
-            return True
-        if not self.offer(item):
-            return False
-        self.shared += len(item)
-        return True
+    def offer_broadcast(self, item: bytes) -> bool:
+        return self.closed is not None or self.offer(item)
 
     def put(self, item: bytes) -> None:
         kind = self._kind(item)
@@ -197,17 +192,12 @@ class SceneQueue(Queue[bytes]):
             else:
                 new = merged(old, item, keys)
                 self._put_at(number, old, new, effect_of(new))
-        if type(item) is Prepared:
-            self.shared -= len(item)  # whoever puts one counts it, as if it were there by itself
         self.replaced += 1
         return True
 
     def _put_at(self, number: int, old: bytes, new: bytes, effect: Effect) -> None:
-        self._unshare((old,))
         self.items.by_key[number] = new
         self.bytes += len(new) - len(old)
-        if type(new) is Prepared:
-            self.shared += len(new)
         was, self._effects[number] = self._effects[number], effect
         if was.nested or effect.nested:
             self._erase(number, was)

@@ -67,7 +67,7 @@ class MemoryLimit:
     def held(self) -> int:
         """The number of bytes that are held now."""
         own = (
-            connection.held - connection.outbox.shared + more()
+            connection.held - connection.shared + more()
             for connection, more in self._members.items()
         )
         return self.shared + sum(own)

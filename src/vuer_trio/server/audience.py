@@ -33,7 +33,7 @@ class Listener:
         self.skipped: int = 0
         #: enqueues a message; False if there is no room. A closed session accepts everything. It is
         #: the outbox's own, because each broadcast calls it for each session
-        self.offer: Callable[[bytes], bool] = outbox.offer_shared
+        self.offer: Callable[[bytes], bool] = outbox.offer_broadcast
 
     def hold(self) -> None:
         """Keep messages in the outbox until `release`."""
@@ -41,7 +41,7 @@ class Listener:
 
     def release(self) -> None:
         """The client has introduced itself: what was enqueued for it is sent."""
-        self.offer = self._outbox.offer_shared
+        self.offer = self._outbox.offer_broadcast
         self._outbox.wake()
 
     def catch_up(self) -> None:

@@ -169,7 +169,7 @@ class VuerSession(Verbs, WaitingEvents, Duplex[ServerEvent, ClientEvent]):
             self._send(event)
         elif self._connection.outbox.owner != get_ident():
             raise self._connection.outbox.refusal()
-        elif not self._connection.outbox.offer_shared(event.framed(self._prepare)):
+        elif not self._connection.outbox.offer_broadcast(event.framed(self._prepare)):
             raise self.send.full()
 
     def __matmul__(self, event: ServerEvent) -> None:

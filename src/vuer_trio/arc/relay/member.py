@@ -165,7 +165,7 @@ class Member(ConnectionHandler):
             return
         if frame.account is None:  # its first recipient
             self._relay.memory.framed(frame)
-        if not outbox.offer_shared(frame):
+        if not outbox.offer_broadcast(frame):
             self._slow = True
             log.warning(
                 "%s reads too slowly: closing it, with %d messages waiting",
