@@ -22,14 +22,14 @@ def lowest_versions() -> list[str]:
 def tests(session: nox.Session) -> None:
     """All tests."""
     session.install("-e", ".[all]", "--group", "dev")
-    session.run("pytest", "-n", "auto", *session.posargs)
+    session.run("pytest", "-n", "auto", "--full", *session.posargs)
 
 
 @nox.session(python=PYTHONS[1:])  # asyncio has them from 3.12 on
 def eager(session: nox.Session) -> None:
     """The tests of behaviour, where a task of asyncio's begins in the call that creates it."""
     session.install("-e", ".[all]", "--group", "test")
-    chosen = ["tests/behaviour", "--eager-tasks", *session.posargs]
+    chosen = ["tests/behaviour", "--full", "--eager-tasks", *session.posargs]
     session.run("pytest", "-n", "auto", *chosen)
 
 
@@ -45,7 +45,7 @@ def lowest(session: nox.Session) -> None:
     """Those that need no peer, with the lowest versions that are admitted."""
     session.install("-e", ".[all]", "--group", "test", *lowest_versions())
     chosen = session.posargs or ["tests/unit", "tests/behaviour"]
-    session.run("pytest", "-n", "auto", *chosen)
+    session.run("pytest", "-n", "auto", "--full", *chosen)
 
 
 @nox.session
@@ -105,5 +105,6 @@ def fuzz(session: nox.Session) -> None:
 def lag(session: nox.Session) -> None:
     """The tests of behaviour with readers that lag, and then with their tasks in other orders."""
     session.install("-e", ".[all]", "--group", "test")
-    session.run("pytest", "-n", "auto", "tests/behaviour", "--lag", *session.posargs)
-    session.run("pytest", "-n", "auto", "tests/behaviour", "--shuffle", *session.posargs)
+    chosen = ["tests/behaviour", "--full", *session.posargs]
+    session.run("pytest", "-n", "auto", "--lag", *chosen)
+    session.run("pytest", "-n", "auto", "--shuffle", *chosen)

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["BACKENDS", "Backend", "have_eager_tasks"]
+__all__ = ["BACKENDS", "USUAL", "Backend", "have_eager_tasks"]
 
 _eager = False
 
@@ -61,3 +61,5 @@ BACKENDS = [
     Backend("asyncio", "wsproto"),
     Backend("uvloop", "websockets"),
 ]
+#: those that the tests run on without --full
+USUAL = BACKENDS[:3]

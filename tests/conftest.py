@@ -54,6 +54,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("vuer-trio's own tests")
+    group.addoption("--full", action="store_true", help="every test, on every backend")
     group.addoption(
         "--thorough", action="store_true", help="every repetition, every case on every backend"
     )
@@ -91,7 +92,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     thorough = config.getoption("thorough")
-    repetitions.choose(thorough, config.getoption("sample"))
+    repetitions.choose(
+        full=config.getoption("full"), thorough=thorough, sample=config.getoption("sample")
+    )
     settings.load_profile("thorough" if thorough else "usual")
     if config.getoption("eager_tasks"):
         try:
@@ -100,21 +103,29 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(f"--eager-tasks: {error}") from None
 
 
-def pytest_report_header(config: pytest.Config) -> str:
+def pytest_report_header(config: pytest.Config) -> list[str]:
     if config.getoption("thorough"):
-        return "repetitions: all of them"
+        return ["repetitions: all of them, on every backend"]
     sample = config.getoption("sample")
-    return f"repetitions: sample {sample} of them (--sample={sample}, --thorough for all)"
+    backends = ", ".join(backend.name for backend in repetitions.backends())
+    more = "" if repetitions.full() else " (--full for all)"
+    return [
+        f"backends: {backends}{more}",
+        f"repetitions: sample {sample} of them (--sample={sample}, --thorough for all)",
+    ]
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pycollect_makeitem(collector: pytest.Collector) -> Any:
-    """Leaves out what only ``--thorough`` runs; a test that is named with ``::`` is there."""
+    """Leaves out what only ``--full`` or ``--thorough`` runs; a test that is named with ``::`` is
+    there."""
     made = yield
     named = any("::" in name for name in collector.config.args)
     if repetitions.thorough() or named or not isinstance(made, list):
         return made
     kept = [item for item in made if not item.get_closest_marker("thorough")]
+    if not repetitions.full():
+        kept = [item for item in kept if not item.get_closest_marker("full") and is_usual(item)]
     on_backends = [item for item in kept if can_run_it(item)]
     if on_backends:
         shared = set(repetitions.shared_out(on_backends))
@@ -122,10 +133,21 @@ def pytest_pycollect_makeitem(collector: pytest.Collector) -> Any:
     return kept
 
 
+def backend_of(item: pytest.Item) -> Backend | None:
+    backend = item.callspec.params.get("backend") if hasattr(item, "callspec") else None
+    return backend if isinstance(backend, Backend) else None
+
+
+def is_usual(item: pytest.Item) -> bool:
+    """Whether it is for a backend that every run is on, or for none."""
+    backend = backend_of(item)
+    return backend is None or backend in repetitions.backends()
+
+
 def can_run_it(item: pytest.Item) -> bool:
     """Whether it is for a backend, which can do what it needs."""
-    backend = item.callspec.params.get("backend") if hasattr(item, "callspec") else None
-    return isinstance(backend, Backend) and lacking(item, backend) is None
+    backend = backend_of(item)
+    return backend is not None and lacking(item, backend) is None
 
 
 def lacking(item: pytest.Item, backend: Backend) -> str | None:

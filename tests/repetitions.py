@@ -1,5 +1,7 @@
 """How often a proof is repeated: usually a part of the times, and with ``--thorough`` all of them.
 
+``--full``, which is between them, has the usual repetitions, and every backend.
+
 CONTRIBUTING.md says which kinds of test are repeated how often, and on which backends.
 """
 
@@ -14,12 +16,14 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.backends import BACKENDS, Backend
+from tests.backends import BACKENDS, USUAL, Backend
 from vuer_trio.testing import cancelling
 
 __all__ = [
+    "backends",
     "cancel_everywhere",
     "choose",
+    "full",
     "of_this_backend",
     "part",
     "sample",
@@ -30,18 +34,28 @@ __all__ = [
 
 T = TypeVar("T")
 
+_full = False
 _thorough = False
 _sample = 0
 
 
-def choose(thorough: bool, sample: int) -> None:
+def choose(*, full: bool, thorough: bool, sample: int) -> None:
     """Before the tests are collected: everything, or that sample of it."""
-    global _thorough, _sample
-    _thorough, _sample = thorough, sample
+    global _full, _thorough, _sample
+    _full, _thorough, _sample = full, thorough, sample
+
+
+def full() -> bool:
+    return _full or _thorough
 
 
 def thorough() -> bool:
     return _thorough
+
+
+def backends() -> list[Backend]:
+    """Those that this run is on."""
+    return BACKENDS if full() else USUAL
 
 
 def sample() -> int:
@@ -69,9 +83,10 @@ def part(cases: Iterable[Any], count: int) -> list[Any]:
 
 def of_this_backend(cases: Sequence[T], backend: Backend) -> Sequence[T]:
     """Its part of many cases that one test goes through: all backends have all of them."""
-    if _thorough:
+    there = backends()
+    if _thorough or backend not in there:  # that test was asked for by its name
         return cases
-    return cases[(BACKENDS.index(backend) + _sample) % len(BACKENDS) :: len(BACKENDS)]
+    return cases[(there.index(backend) + _sample) % len(there) :: len(there)]
 
 
 def shared_out(items: Sequence[pytest.Function]) -> list[pytest.Function]:

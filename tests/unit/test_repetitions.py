@@ -10,13 +10,14 @@ import pytest
 import trio
 
 from tests import repetitions
-from tests.backends import BACKENDS
+from tests.backends import BACKENDS, USUAL
 from tests.repetitions import cancel_everywhere, of_this_backend, part, shared_out, times
 from vuer_trio.testing import CancelHere
 
 
 @pytest.fixture(params=range(20))
 def number(request, monkeypatch):
+    monkeypatch.setattr(repetitions, "_full", False)
     monkeypatch.setattr(repetitions, "_thorough", False)
     monkeypatch.setattr(repetitions, "_sample", request.param)
     return request.param
@@ -78,10 +79,21 @@ def test_a_part_of_cases(number):
     assert {case.marks[0].name for case in cases if hasattr(case, "marks")} == {"thorough"}
 
 
-def test_all_backends_together_have_all_cases(number):
-    parts = [of_this_backend(range(23), backend) for backend in BACKENDS]
+@pytest.mark.parametrize(("full", "backends"), [(False, USUAL), (True, BACKENDS)])
+def test_all_backends_together_have_all_cases(number, monkeypatch, full, backends):
+    monkeypatch.setattr(repetitions, "_full", full)
+    parts = [of_this_backend(range(23), backend) for backend in backends]
     assert sorted(case for each in parts for case in each) == list(range(23))
     assert times(3, 9) == 3
+
+
+def test_a_backend_that_was_asked_for_by_name_has_all_cases(number):
+    assert of_this_backend(range(23), BACKENDS[-1]) == range(23)
+
+
+def test_the_usual_backends_are_of_both_libraries_and_of_both_transports():
+    assert {backend.runtime for backend in USUAL} == {"trio", "asyncio"}
+    assert {backend.transport for backend in USUAL} == {"trio-websocket", "websockets"}
 
 
 async def scenario(here: CancelHere) -> None:
