@@ -209,6 +209,43 @@ async def test_places_are_limited_and_who_does_not_connect_gives_way(new_server,
         await watchers.run((await watchers.open(url)).frame())
 
 
+@pytest.mark.parametrize("method", ["createAnswer", "setLocalDescription"])
+async def test_who_gives_way_before_it_is_answered_is_told_so(
+    new_server, watchers, monkeypatch, method
+):
+    from aiortc import RTCPeerConnection
+
+    as_it_is, held = getattr(RTCPeerConnection, method), []
+
+    async def until_it_is_closed(pc, *args):
+        answer = None if method == "createAnswer" else await as_it_is(pc, *args)
+        if not held:
+            held.append(pc)
+            while pc.connectionState != "closed":
+                await asyncio.sleep(0.001)
+        return await as_it_is(pc, *args) if method == "createAnswer" else answer
+
+    app = new_server(host="127.0.0.1")
+    stream = app.create_webrtc_stream("camera", max_viewers=1)
+    async with open_vuer_server(app) as server:
+        url, first, second = url_of(server, stream), await watchers.new(), await watchers.new()
+        offers = [await watchers.run(watcher.offer()) for watcher in (first, second)]
+        monkeypatch.setattr(RTCPeerConnection, method, until_it_is_closed)
+        answers = []
+
+        async def post_first():
+            answers.append(await posted(url, offers[0]))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(post_first)
+            await eventually(lambda: held)
+            assert (await posted(url, offers[1]))[0] == 200
+        gave_way = "the stream has too many viewers, and this one gave way"
+        assert answers == [(503, {"error": gave_way})]
+        [places] = app._serving._offers._places.values()
+        assert len(places) == 1
+
+
 async def test_who_does_not_connect_loses_sockets(new_server, watchers, caplog):
     app = new_server(host="127.0.0.1")
     stream = app.create_webrtc_stream("camera", connect_timeout=0.2)

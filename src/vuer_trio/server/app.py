@@ -375,7 +375,7 @@ class Vuer:
         ``urls``, ``username`` and ``credential``); without them, no other host is contacted, and
         the viewer must be in the same network. At most ``max_viewers`` watch at a time, and a
         quarter of them from one address other than this machine's. A viewer that has not connected
-        within ``connect_timeout`` seconds loses its place.
+        ``connect_timeout`` seconds after it was answered loses its place.
 
         Raises ImportError without aiortc (``pip install 'vuer-trio[webrtc]'``), TypeError and
         ValueError for the arguments, also for a ``stream_id`` that is taken.

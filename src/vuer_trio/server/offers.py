@@ -19,7 +19,7 @@ from .._runtime import Runtime
 from ..webrtc.offer import LARGEST_OFFER, BadOffer, parse_offer
 from ..webrtc.stream import WebRTCStream
 from ..webrtc.streams import Streams
-from ..webrtc.viewer import MediaThreadEnded, Viewer
+from ..webrtc.viewer import MediaThreadEnded, Viewer, ViewerGone
 from .cross_origin import allow, preflight
 
 if TYPE_CHECKING:
@@ -135,6 +135,8 @@ class Offers:
             return 200, await self._thread.call(lambda peers: peers.answer(viewer, sdp))
         except BadOffer as exc:
             return 400, {"error": str(exc)}
+        except ViewerGone:
+            return 503, {"error": "the stream has too many viewers, and this one gave way"}
         except Exception as exc:
             if not isinstance(exc, MediaThreadEnded):
                 self._log.exception("%s: its offer could not be answered", viewer.peer)

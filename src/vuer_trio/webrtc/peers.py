@@ -20,7 +20,7 @@ from .frame_track import FrameTrack
 from .offer import BadOffer
 from .source import Source
 from .stream import WebRTCStream
-from .viewer import Viewer
+from .viewer import Viewer, ViewerGone
 
 __all__ = ["Peer", "Peers"]
 
@@ -43,7 +43,7 @@ class Peer:
         self.track: FrameTrack = FrameTrack(viewer.stream, self._adjust, self._drop)
         self._max_bitrate = options.max_bitrate
         self._peers = peers
-        self._timer = asyncio.get_running_loop().call_later(options.connect_timeout, self._late)
+        self._timer: asyncio.TimerHandle | None = None  # from the answer on
         self.pc.on("connectionstatechange", self._changed)
         self._transceiver: RTCRtpTransceiver = self.pc.addTransceiver(
             self.track, direction="sendonly"
@@ -70,9 +70,18 @@ class Peer:
         answer = self.pc.localDescription
         return {"sdp": answer.sdp, "type": answer.type}
 
+    def expect_connection(self) -> None:
+        """It has been answered, and has `connect_timeout` seconds to connect."""
+        seconds = self.viewer.stream._options.connect_timeout
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._late)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
     async def close(self) -> None:
         """Its sockets and its encoder, too."""
-        self._timer.cancel()
+        self._stop_timer()
         self.track.stop()
         # aiortc has no public name for them
         transports = list(getattr(self.pc, "_RTCPeerConnection__iceTransports", ()))
@@ -92,7 +101,7 @@ class Peer:
     def _changed(self) -> None:
         state = self.pc.connectionState
         if state == "connected":
-            self._timer.cancel()
+            self._stop_timer()
             log.info("%s watches %r", self.viewer.peer, self.viewer.stream.stream_id)
             self.viewer.connected()
         elif state in ("failed", "closed"):
@@ -134,16 +143,21 @@ class Peers:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def answer(self, viewer: Viewer, sdp: str) -> dict[str, str]:
-        """Open a connection. Raises BadOffer. Unless it returns, nothing is left."""
+        """Open a connection. Raises BadOffer and ViewerGone. Unless it returns, nothing is left."""
         self._open[viewer] = peer = Peer(self, viewer)
         try:
             answer = await peer.answer(sdp)
-        except BaseException:
+        except BaseException as exc:
+            gone = viewer not in self._open
             self.drop(viewer)
+            if gone and isinstance(exc, BadOffer):  # its connection was closed under it
+                raise ViewerGone from exc
             raise
+        if viewer not in self._open:
+            raise ViewerGone
+        peer.expect_connection()
         stream = viewer.stream
-        watched = viewer in self._open  # it may have gone meanwhile
-        if stream._track is not None and watched and stream not in self._sources:
+        if stream._track is not None and stream not in self._sources:
             self._sources[stream] = Source(stream._track, stream._frames)
         return answer
 

@@ -6,13 +6,17 @@ from collections.abc import Callable
 
 from .stream import WebRTCStream
 
-__all__ = ["MediaThreadEnded", "Viewer"]
+__all__ = ["MediaThreadEnded", "Viewer", "ViewerGone"]
 
 Tell = Callable[["Viewer"], object]
 
 
 class MediaThreadEnded(Exception):
     """No viewer can be served: the loop has ended, or could not start; the log has the reason."""
+
+
+class ViewerGone(Exception):
+    """It gave way to another one before its offer was answered."""
 
 
 class Viewer:
