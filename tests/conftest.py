@@ -26,6 +26,10 @@ from vuer_trio import Vuer, VuerClient, open_vuer_client
 pytest_plugins = ["pytest_vuer_trio"]  # as an installed package has it
 collect_ignore = ["sample_project"]  # a project of its own, see tests/interop
 
+_HERE = Path(__file__).parent
+#: what is beside real peers, in a real browser, or long
+FULL_ONLY = {"browser", "interop", "ported", "soak"}
+
 #: backend, ability: why not
 LACKS = {
     ("trio/trio-websocket", "compression"): "the package can offer no extension",
@@ -54,7 +58,11 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("vuer-trio's own tests")
-    group.addoption("--full", action="store_true", help="every test, on every backend")
+    group.addoption(
+        "--full",
+        action="store_true",
+        help="also beside real peers and in a browser, on every backend",
+    )
     group.addoption(
         "--thorough", action="store_true", help="every repetition, every case on every backend"
     )
@@ -115,6 +123,15 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     ]
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves out the folders that only ``--full`` runs, unless something in them is named."""
+    if collection_path.parent != _HERE or collection_path.name not in FULL_ONLY:
+        return None  # others may say
+    named = (Path(os.path.abspath(name.partition("::")[0])) for name in config.args)
+    asked = any(path.is_relative_to(collection_path) for path in named)
+    return None if repetitions.full() or asked else True
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_pycollect_makeitem(collector: pytest.Collector) -> Any:
     """Leaves out what only ``--full`` or ``--thorough`` runs; a test that is named with ``::`` is
@@ -125,7 +142,7 @@ def pytest_pycollect_makeitem(collector: pytest.Collector) -> Any:
         return made
     kept = [item for item in made if not item.get_closest_marker("thorough")]
     if not repetitions.full():
-        kept = [item for item in kept if not item.get_closest_marker("full") and is_usual(item)]
+        kept = [item for item in kept if is_usual(item)]
     on_backends = [item for item in kept if can_run_it(item)]
     if on_backends:
         shared = set(repetitions.shared_out(on_backends))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import trio
 
-from tests import repetitions
+from tests import conftest, repetitions
 from tests.backends import BACKENDS, USUAL
 from tests.repetitions import cancel_everywhere, of_this_backend, part, shared_out, times
 from vuer_trio.testing import CancelHere
@@ -94,6 +95,30 @@ def test_a_backend_that_was_asked_for_by_name_has_all_cases(number):
 def test_the_usual_backends_are_of_both_libraries_and_of_both_transports():
     assert {backend.runtime for backend in USUAL} == {"trio", "asyncio"}
     assert {backend.transport for backend in USUAL} == {"trio-websocket", "websockets"}
+
+
+SOAK = Path(conftest.__file__).parent / "soak"
+
+
+@pytest.mark.parametrize(
+    ("args", "is_left_out"),
+    [
+        (["tests"], True),
+        (["tests/unit", "tests/soaked"], True),
+        (["tests/unit", "tests/soak"], None),
+        (["tests/soak/test_memory.py::test_memory_stays_within_its_bounds[arc]"], None),
+        ([str(SOAK / "test_memory.py")], None),
+    ],
+)
+@pytest.mark.parametrize("full", [False, True])
+def test_what_takes_long_is_left_out_unless_it_is_named(monkeypatch, args, is_left_out, full):
+    monkeypatch.chdir(SOAK.parent.parent)
+    monkeypatch.setattr(repetitions, "_thorough", False)
+    monkeypatch.setattr(repetitions, "_full", full)
+    config = SimpleNamespace(args=args)
+    left_out = conftest.pytest_ignore_collect(SOAK, config)
+    assert left_out == (None if full else is_left_out)
+    assert conftest.pytest_ignore_collect(SOAK.parent / "unit", config) is None
 
 
 async def scenario(here: CancelHere) -> None:
