@@ -66,7 +66,10 @@ async def test_other_tasks_are_somewhere_else_each_time(anyio_backend):
                 await anyio.sleep(0.3)  # which all the steps are in
             seen.add(len(steps))
 
-    assert await cancel_everywhere(scenario) >= 3
+    for _ in range(20):  # in an order of tasks that Trio chooses by chance, each time
+        assert await cancel_everywhere(scenario) >= 3
+        if len(seen) >= 3:
+            break
     assert len(seen) >= 3
 
 
