@@ -12,6 +12,7 @@ import socket
 import ssl
 import threading
 from functools import partial
+from importlib.metadata import version
 
 import anyio
 import anyio.to_thread
@@ -24,6 +25,7 @@ from vuer_trio.events import ClientEvent, ServerEvent
 
 pytestmark = pytest.mark.anyio
 DEADLINE = 60  # seconds; only broken code gets there
+WEBSOCKETS = tuple(map(int, version("websockets").split(".")[:2]))
 
 
 @pytest.fixture(scope="module")
@@ -227,8 +229,10 @@ async def test_a_server_of_the_websockets_package_and_its_client(
 
     async with open_vuer_server(secure_server()) as server:
         with anyio.fail_after(DEADLINE):
-            assert await anyio.to_thread.run_sync(connect, server.uri) == 1000
+            code = await anyio.to_thread.run_sync(connect, server.uri)
             await eventually(lambda: not server.sessions, DEADLINE)
+    # their client, before 17.4, may stop reading before it has the close frame
+    assert code in ((1000,) if WEBSOCKETS >= (17, 4) else (1000, 1006))
 
 
 async def test_a_client_says_it_too(open_client, contexts):
