@@ -28,7 +28,10 @@ collect_ignore = ["sample_project"]  # a project of its own, see tests/interop
 
 _HERE = Path(__file__).parent
 #: what is beside real peers, in a real browser, or long
-FULL_ONLY = {"browser", "interop", "ported", "soak"}
+FULL_ONLY = {
+    *(_HERE / name for name in ("browser", "interop", "ported", "soak", "typing")),
+    _HERE / "docs" / "test_build.py",
+}
 
 #: backend, ability: why not
 LACKS = {
@@ -124,8 +127,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leaves out the folders that only ``--full`` runs, unless something in them is named."""
-    if collection_path.parent != _HERE or collection_path.name not in FULL_ONLY:
+    """Leaves out what only ``--full`` runs, unless it, or something in it, is named."""
+    if collection_path not in FULL_ONLY:
         return None  # others may say
     named = (Path(os.path.abspath(name.partition("::")[0])) for name in config.args)
     asked = any(path.is_relative_to(collection_path) for path in named)

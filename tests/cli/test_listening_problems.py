@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli_process import run
+from tests.cli_process import call, run
 from tests.recording_files import need_mcap, packed, recorded
 
 COMMANDS = {
@@ -45,7 +45,7 @@ def test_an_address_of_another_machine(command):
 
 
 def test_a_port_that_is_none(command):
-    done = run(*command, "--port", "99999")
+    done = call(*command, "--port", "99999")
     assert (done.returncode, done.stdout) == (2, "")
     assert "--port must be from 0 to 65535, got 99999" in done.stderr
 
@@ -58,6 +58,6 @@ def test_a_certificate_that_is_none(command):
         (["--key", "none.pem"], "--key is the private key of a certificate; it needs --cert"),
         (["--tls", "auto", "--cert", "a"], "--tls auto makes a certificate, and --cert is one"),
     ):
-        done = run(*command, "--port", "0", *options)
+        done = call(*command, "--port", "0", *options)
         assert done.returncode == 2
         assert told in done.stderr
