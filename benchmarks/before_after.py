@@ -17,12 +17,13 @@ import sys
 import tarfile
 import tempfile
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 
 from clients import CLIENTS
-from processes import Worker, measure_server, peer
-from report import TURNS, line, machine
+from processes import Server, Worker, peer
+from report import line, machine
 from rows import ROWS
 
 __all__: list[str] = []
@@ -36,6 +37,8 @@ _ROWS = ("fire", "send", "iterate", "round trips", "16 MiB out", "16 MiB in")
 #: without TLS connections, of which each took a second to close before
 _SERVER_ROWS = ("small events", "hand events", "server trips", "connections", "TLS in", "broadcast")
 _ROUNDS = 7
+#: of each round and row
+_PAIRS = 8
 #: how much the middle half of a row's rounds may span, and how often it is measured if it is more
 _SPAN, _MORE = 0.08, 3
 
@@ -51,23 +54,34 @@ def extract(commit: str, folder: str) -> str:
 
 
 def measure(name: str, row: str, sources: list[str], uri: str) -> float:
-    """This tree's rate by that of before: the best of some turns of each, one after the other."""
+    """This tree's rate by that of before: the median of pairs, measured back to back.
+
+    Where others use the machine, its speed changes within seconds. A pair takes less, and the few
+    pairs within which it changes do not move the median. Who goes first alternates.
+    """
+    both: list[Worker] | list[Server]
     if row in _SERVER_ROWS:
-        turns = [[measure_server(name, row, source) for source in sources] for _ in range(TURNS)]
+        both = [Server(name, tls="TLS" in row, source=source) for source in sources]
+        rate = [partial(server.measure, row) for server in both]
     else:
-        turns = measure_client(name, row, sources, uri)
-    before, after = (max(rates) for rates in zip(*turns, strict=True))
-    return after / before
-
-
-def measure_client(name: str, row: str, sources: list[str], uri: str) -> list[list[float]]:
-    """In each turn the rates of all."""
-    workers = [Worker(name, source) for source in sources]
+        both = [Worker(name, source) for source in sources]
+        rate = [partial(worker.measure, row, uri) for worker in both]
     try:
-        return [[worker.measure(row, uri) for worker in workers] for _ in range(TURNS)]
+        for warm_up in rate:
+            warm_up()
+        return median(_pair(rate, number % 2) for number in range(_PAIRS))
     finally:
-        for worker in workers:
-            worker.end()
+        for process in both:
+            process.end()
+
+
+def _pair(rate: list[partial[float]], first: int) -> float:
+    """The ratio of one pair."""
+    rates = [0.0, 0.0]
+    for turn in (first, 1 - first):
+        rates[turn] = rate[turn]()
+    before, after = rates
+    return after / before
 
 
 def disagree(rounds: list[float]) -> bool:
@@ -105,7 +119,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder, peer() as uri:
         sources = [extract(args.commit, folder), str(_ROOT / "src")]
         for number in range(_MORE * args.rounds):
-            turned = sources if number % 2 == 0 else sources[::-1]
             wanted = [
                 (name, row)
                 for name in args.only
@@ -113,14 +126,14 @@ def main() -> None:
                 if number < args.rounds or disagree(ratios[name][row])
             ]
             for name, row in wanted:
-                ratio = measure(name, row, turned, uri)
-                ratios[name][row].append(ratio if turned is sources else 1 / ratio)
+                ratios[name][row].append(measure(name, row, sources, uri))
             print(f"round {number + 1}: {len(wanted)} rows", file=sys.stderr)
     text = (
         "# Before and after\n\n"
         f"Rates of this tree by those of {args.commit}, before the send buffer was bounded and "
-        "every key looked at: the median, and the range of single rounds, in which the two take "
-        "turns. A row is measured again, up to three times as often, while the middle half of its "
+        "every key looked at: the median, and the range of single rounds. A round is the median "
+        f"of {_PAIRS} pairs, measured back to back by new processes. A row is measured again, up "
+        "to three times as often, while the middle half of its "
         f"rounds spans more than {_SPAN:.0%}. More than 1 is faster.\n\n"
         f"Clients:\n\n{table(ratios, [row for row in args.rows if row in ROWS])}"
         f"Servers:\n\n{table(ratios, [row for row in args.rows if row in _SERVER_ROWS])}"

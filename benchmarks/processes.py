@@ -17,7 +17,7 @@ from typing import IO
 import psutil
 from audience import IDLE
 
-__all__ = ["Worker", "import_seconds", "measure_server", "peer"]
+__all__ = ["Server", "Worker", "import_seconds", "measure_server", "peer"]
 
 _HERE = Path(__file__).parent
 #: seconds before a server is looked at, and of the row "idle"
@@ -74,38 +74,52 @@ class Worker:
         self._stdout.close()
 
 
-def measure_server(name: str, row: str, source: str = "") -> float:
-    """The figure of a row, with a new server and a new process of clients.
+class Server:
+    """One server, and a process of its clients.
 
     The server imports ``vuer_trio`` from the folder ``source``, or what is installed.
     """
-    certificate = _certificate() if "TLS" in row else ()
-    server, _, told = _start("servers.py", name, *certificate, source=source)
-    audience, orders, answers = _start("audience.py")
-    port = int(told.readline())
 
-    def order(row: str, count: int = 0) -> float:
-        orders.write(json.dumps([row, port, count]) + "\n")
-        orders.flush()
-        answer = answers.readline()
+    def __init__(self, name: str, *, tls: bool = False, source: str = "") -> None:
+        self.name = name
+        certificate = _certificate() if tls else ()
+        self._server, _, told = _start("servers.py", name, *certificate, source=source)
+        self._audience, self._orders, self._answers = _start("audience.py")
+        self._port = int(told.readline())
+
+    def measure(self, row: str) -> float:
+        """The row's figure."""
+        if row == "idle":
+            self._order("open", IDLE)
+            return _share(self._server.pid)
+        if row == "memory":
+            self._order("open", 1)
+            first = _kibibytes(self._server.pid)
+            self._order("open", IDLE)
+            return (_kibibytes(self._server.pid) - first) / IDLE
+        return self._order(row)
+
+    def _order(self, row: str, count: int = 0) -> float:
+        self._orders.write(json.dumps([row, self._port, count]) + "\n")
+        self._orders.flush()
+        answer = self._answers.readline()
         if not answer:
-            raise RuntimeError(f"{name} failed at {row!r}; see above")
+            raise RuntimeError(f"{self.name} failed at {row!r}; see above")
         return float(answer)
 
-    try:
-        if row == "idle":
-            order("open", IDLE)
-            return _share(server.pid)
-        if row == "memory":
-            order("open", 1)
-            first = _kibibytes(server.pid)
-            order("open", IDLE)
-            return (_kibibytes(server.pid) - first) / IDLE
-        return order(row)
-    finally:
-        for process in (audience, server):
+    def end(self) -> None:
+        for process in (self._audience, self._server):
             process.kill()
             process.communicate()
+
+
+def measure_server(name: str, row: str) -> float:
+    """The figure of a row, with a new server and a new process of clients."""
+    server = Server(name, tls="TLS" in row)
+    try:
+        return server.measure(row)
+    finally:
+        server.end()
 
 
 def _kibibytes(pid: int) -> float:

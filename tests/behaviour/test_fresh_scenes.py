@@ -17,7 +17,7 @@ from tests.behaviour.test_stalled_clients import never_reads
 from tests.repetitions import times
 from vuer_trio import CallTimeout, Latest, SceneStore, Vuer, open_vuer_server
 from vuer_trio._net import asyncio_streams, socket_options, trio_backend
-from vuer_trio.events import Add, GrabRender, Remove, ServerEvent, Set, Update, Upsert
+from vuer_trio.events import Add, ClientEvent, GrabRender, Remove, ServerEvent, Set, Update, Upsert
 from vuer_trio.scene import Scene
 from vuer_trio.schemas import Box, ImageBackground
 
@@ -270,15 +270,40 @@ async def test_so_does_a_relay(open_relay, open_agent, prepared):
 
 
 @pytest.mark.anyio
-async def test_the_bound_holds_again_behind_a_long_message(new_server, open_client, prepared):
-    app = new_server()
+@pytest.mark.parametrize("size", [MIB, 64_000], ids=["long", "short"])
+@pytest.mark.parametrize("secure", [False, True], ids=["tcp", "tls"])
+async def test_a_long_message_is_written_without_the_bound_but_for_its_end(
+    new_server,
+    open_client,
+    prepared,
+    monkeypatch,
+    size,
+    secure,
+    files,  # noqa: F811
+):
+    real, bounds = socket_options._bound, []
 
-    @app.spawn
-    async def main(session):
-        await session.send(ServerEvent(bytes(16 * MIB), etype="LONG"))
-        await session.forever()
+    def noted(sock, bound):
+        real(sock, bound)
+        bounds.append(bound)
 
-    async with open_vuer_server(app) as server, open_client(server.uri) as client:
-        assert len((await client.recv(timeout=60)).data) == 16 * MIB
+    folder, authority = files
+    options = {"cert": folder / "cert.pem", "key": folder / "key.pem"} if secure else {}
+    trust = {"ssl_context": trusting(authority)} if secure else {}
+    app = new_server(**options)
+
+    @app.add_handler("LONG")
+    async def answer(event, session):
+        await session.send(ServerEvent(event.value, etype="LONG"))
+
+    async with (
+        open_vuer_server(app) as server,
+        open_client(server.uri, **trust) as client,
+    ):
         await client.flush(timeout=60)
+        monkeypatch.setattr(socket_options, "_bound", noted)
+        await client.send(ClientEvent(etype="LONG", value=bytes(size)))
+        assert len((await client.recv(timeout=60)).data) == size
+        await client.flush(timeout=60)
+        assert bounds == ([0x7FFF_FFFF, 16_384] * 2 if size == MIB else [])
         assert all(map(is_bounded, prepared))

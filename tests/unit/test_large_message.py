@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import tracemalloc
 
 import pytest
 from msgpack import packb
@@ -60,6 +61,45 @@ def test_small_and_huge_messages_have_their_own(size):
     assert type(message) is bytearray
     assert message == b"m" * size
     assert kept.size == 0
+
+
+@pytest.mark.parametrize("size", [LARGE, SMALLEST, LARGEST + 1])
+def test_parts_of_all_sizes_are_joined_in_order(size):
+    chance, content = random.Random(size), bytes(range(251)) * (size // 251 + 1)
+    message, start = LargeMessage(size, KeptBuffers()), 0
+    while message.missing:
+        stop = min(size, start + chance.choice((1, 10, 1000, 4095, 4096, 100_000)))
+        message.add(memoryview(content)[start:stop])
+        start = stop
+        assert message.arrived == message.held == stop
+    assert message.whole() == content[:size]
+
+
+@pytest.mark.parametrize("size", [SMALLEST, LARGEST + 1])
+def test_a_peer_that_sends_byte_by_byte_costs_no_more_memory(size):
+    message = LargeMessage(size, KeptBuffers())
+    tracemalloc.start()
+    try:
+        for _ in range(100_000):
+            message.add(b"m")
+        current, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 100_000 <= current < 150_000
+
+
+def test_what_has_arrived_of_a_huge_message_is_held_once():
+    message, part = LargeMessage(2 * LARGEST, KeptBuffers()), bytes(SMALLEST)
+    tracemalloc.start()
+    try:
+        while message.missing:
+            message.add(part)
+        whole = message.whole()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(whole) == 2 * LARGEST
+    assert peak < 2.5 * LARGEST
 
 
 def test_a_buffer_is_not_taken_by_a_message_that_is_much_smaller():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .._failures import as_exception, describe, has_failed, log_failure, pass_on
 from .._interrupts import protected_methods
+from .._memory import keep_freed_memory
 from .._runtime import Runtime
 from .._websocket.transport import CloseInfo, Message, Outgoing, Transport
 from .handler import ConnectionHandler
@@ -33,8 +34,8 @@ _OPEN = State.OPEN
 #: bytes joined into one write; a pong waits for no more than this, or for one message. Four times
 #: as much is too much for a processor's cache, and costs a quarter more.
 _CHUNK = 131_072
-#: bytes of a batch that an idle connection keeps for a moment once it is sent, and its seconds
-_LONG, _KEPT = 1_048_576, 0.05
+#: bytes of a batch whose memory is worth to be kept
+_LONG = 1_048_576
 #: seconds that closing a stream may take when the task is cancelled
 CLEANUP = 1.0
 #: the end of a link that was cancelled
@@ -329,7 +330,6 @@ class Link:
 
     async def _write_all(self, transport: Transport) -> None:
         outbox, replay, counters = self._outbox, self._replay, self._counters
-        size = 0  # of the batch before
         preamble, self._preamble = self._preamble, []
         if preamble:
             await self._write_batch(transport, preamble, sum(map(len, preamble)))
@@ -345,13 +345,15 @@ class Link:
                 if replay is not None:
                     replay.send(self.batch)  # which may add pings to it
                 size = sum(map(len, self.batch))
+                if size >= _LONG:
+                    keep_freed_memory()
                 await self._write_batch(transport, self.batch, size)
                 batch, self.batch = self.batch, []
                 counters.count_sent(batch, size)
                 if replay is None:
                     outbox.written(batch, size)
+                batch = []  # the next one may take that memory
             elif opens_at is not None:
-                batch = []
                 self._opening = self.rt.Event()
                 with self.rt.CancelScope(deadline=opens_at):
                     await self._opening.wait()
@@ -360,14 +362,6 @@ class Link:
                 self._notice_idle()
                 if self.close_info is None and replay is None:  # else every write is remembered
                     outbox.idle_writer = outbox.write_through = self._write_now
-                if size >= _LONG:
-                    # What was sent last is kept for a moment, in case there is more: memory that
-                    # is given back for each large message costs a fifth of the rate.
-                    size = 0
-                    with self.rt.move_on_after(_KEPT):
-                        await outbox.arrival()
-                        continue
-                batch = []
                 await outbox.arrival()
 
     async def _write_batch(

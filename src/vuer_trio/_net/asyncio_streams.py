@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import ssl
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import anyio
@@ -23,7 +23,7 @@ from .byte_stream import (
     read_buffer,
     unsent_bytes,
 )
-from .socket_options import LONG, long_write, prepare_socket
+from .socket_options import long_write, prepare_socket
 
 __all__ = ["AnyioStream", "LoopStream"]
 
@@ -192,15 +192,10 @@ class LoopStream(asyncio.BufferedProtocol):
         self.position += len(data)
         return len(data)
 
-    async def send_all(self, data: bytes | memoryview) -> None:
-        if len(data) > 2 * LONG:
-            view = memoryview(data)
-            with long_write(self._transport.get_extra_info("socket")):
-                await self._send_all(view[:-LONG])
-            data = view[-LONG:]
-        await self._send_all(data)
+    def long_write(self) -> AbstractContextManager[None]:
+        return long_write(self._transport.get_extra_info("socket"))
 
-    async def _send_all(self, data: bytes | memoryview) -> None:
+    async def send_all(self, data: bytes | memoryview) -> None:
         writable = self._writable
         for start in range(0, len(data), SLICE):
             if not writable.is_set():

@@ -9,6 +9,7 @@ import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar, Protocol
 
 from .._interrupts import protected_methods
@@ -106,6 +107,9 @@ class ByteStream(Protocol):
     async def send_all(self, data: bytes | memoryview) -> None:
         """Send everything. Cancelled: an unknown part has gone."""
 
+    def long_write(self) -> AbstractContextManager[None]:
+        """During the block the system may take as much as it likes: more follows at once."""
+
     async def send_eof(self) -> None:
         """Tell the other side that nothing more comes, where the stream can say that alone."""
 
@@ -133,6 +137,9 @@ class StreamLayer:
 
     def read_encrypted(self) -> None:
         self._stream.read_encrypted()
+
+    def long_write(self) -> AbstractContextManager[None]:
+        return self._stream.long_write()
 
 
 @protected_methods
@@ -177,6 +184,9 @@ class ForeignStream(ABC):
 
     def try_send(self, data: bytes) -> int:
         return 0
+
+    def long_write(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     async def send_all(self, data: bytes | memoryview) -> None:
         view = memoryview(data)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
-__all__ = ["LONG", "long_write", "prepare_socket"]
+__all__ = ["long_write", "prepare_socket"]
 
 #: bytes that the system takes beyond what is on its way: what waits longer is to wait in an outbox,
 #: where it can still be replaced. On 20 Mbit/s it is 7 ms; more makes a local line no faster.
@@ -15,8 +15,6 @@ _NOT_SENT: Final = 16_384
 _UNBOUNDED: Final = 0x7FFF_FFFF
 #: bytes of the send buffer where the system cannot tell the two apart
 _BUFFER: Final = 262_144
-#: bytes; more than that cannot be replaced for a long time once it has begun
-LONG: Final = 1_048_576
 _LOWAT: Final[int | None] = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Linux, macOS
 
 
@@ -33,8 +31,8 @@ def prepare_socket(sock: Any) -> None:
 
 @contextmanager
 def long_write(sock: Any) -> Iterator[None]:
-    """Let the system take more during the block, in which all but the last of a long message is
-    written: the bound would cost a tenth of the rate on a local line, and gain nothing."""
+    """Let the system take more during the block, in which all but the last of long messages is
+    written: the bound would cost a third of the rate on a local line, and gain nothing."""
     tcp = sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6)
     if tcp:
         _bound(sock, _UNBOUNDED)

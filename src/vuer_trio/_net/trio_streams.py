@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from math import inf
 from time import perf_counter
 
@@ -12,7 +12,7 @@ import trio
 from .._interrupts import protected_methods
 from .byte_stream import READ, ForeignStream, Room, Take, read_buffer, unsent_bytes
 from .read_budget import WAKE
-from .socket_options import LONG, long_write
+from .socket_options import long_write
 
 __all__ = ["SocketStream", "TrioStream"]
 
@@ -109,15 +109,10 @@ class SocketStream:
         self.position += sent
         return sent
 
-    async def send_all(self, data: bytes | memoryview) -> None:
-        if len(data) > 2 * LONG:
-            view = memoryview(data)
-            with long_write(self._sock):
-                await self._send_all(view[:-LONG])
-            data = view[-LONG:]
-        await self._send_all(data)
+    def long_write(self) -> AbstractContextManager[None]:
+        return long_write(self._sock)
 
-    async def _send_all(self, data: bytes | memoryview) -> None:
+    async def send_all(self, data: bytes | memoryview) -> None:
         sent = self.try_send(data)
         self._progress = trio.current_time()
         if sent == len(data):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import weakref
 
+from .._memory import keep_freed_memory
 from .transport import Message
 
 __all__ = ["KeptBuffers", "LargeMessage", "kept_buffers"]
@@ -18,6 +19,8 @@ __all__ = ["KeptBuffers", "LargeMessage", "kept_buffers"]
 _SMALLEST, _LARGEST = 1 << 20, 20 << 20
 #: bytes that are kept in a thread, those that are in use included: for two messages in turn
 _MOST = 2 * _LARGEST
+#: bytes of a part that is worth an object of its own
+_OWN = 4096
 #: bytes that are read at once to where they belong
 _READ = 1 << 20
 
@@ -84,12 +87,19 @@ class LargeMessage:
     """Add its parts in order until `missing` is 0. What is claimed is not allocated: without memory
     of another message, it takes as much as has arrived."""
 
-    __slots__ = ("_grown", "_kept", "_room", "arrived", "missing")
+    __slots__ = ("_grown", "_kept", "_own", "_parts", "_room", "arrived", "missing")
 
     def __init__(self, size: int, kept: KeptBuffers) -> None:
         self._kept = kept if _SMALLEST <= size <= _LARGEST else None
+        if self._kept is not None:
+            keep_freed_memory()
         self._room = None if self._kept is None else self._kept.take(size)
-        self._grown = bytearray()  # without a room
+        # Without a room: parts are joined at the end, since memory that grows is moved again and
+        # again. Not if twice the size for a moment is too much, and no small ones, around which
+        # more memory would be than in them.
+        self._parts: list[bytes | bytearray] = []
+        self._grown = bytearray()  # parts that are joined already
+        self._own = _OWN if size <= _LARGEST else size + 1
         #: bytes that are here
         self.arrived = 0
         #: and those that are not
@@ -103,7 +113,7 @@ class LargeMessage:
     @property
     def held(self) -> int:
         """Bytes of memory."""
-        return len(self._grown) if self._room is None else len(self._room)
+        return self.arrived if self._room is None else len(self._room)
 
     def room(self) -> memoryview | None:
         """Where its next bytes belong, once there is a place for them."""
@@ -116,16 +126,27 @@ class LargeMessage:
         self.arrived = end = start + len(part)
         self.missing -= len(part)
         if self._room is None:
-            self._grown += part
+            self._collect(part)
         elif not (isinstance(part, memoryview) and part.obj is self._room.obj):
             self._room[start:end] = part
+
+    def _collect(self, part: bytes | memoryview) -> None:
+        has_own = len(part) >= self._own
+        if not has_own:
+            self._grown += part
+        if has_own or len(self._grown) >= self._own:
+            self._parts.append(self._grown)
+            self._grown = bytearray()
+        if has_own:
+            self._parts.append(bytes(part))
 
     def whole(self) -> Message:
         """The payload, once nothing is missing."""
         if self._room is not None:
             return self._room
+        parts = self._parts
+        whole = bytearray().join([*parts, self._grown]) if parts else self._grown
         if self._kept is None:
-            return self._grown
-        whole = memoryview(self._grown)
-        self._kept.keep(self._grown)
-        return whole
+            return whole
+        self._kept.keep(whole)
+        return memoryview(whole)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from .._interrupts import protected_methods
+from .._net.byte_stream import SLICE
 from .frames import BINARY, FIRST, SERVER, server_header
 from .stream_transport import StreamTransport
 from .transport import LARGE, Outgoing, Prepared
@@ -36,5 +37,7 @@ class ServerStreamTransport(StreamTransport):
             else:  # not joined
                 yield b"".join(out)
                 out.clear()
-                yield payload
+                view = memoryview(payload)
+                for start in range(0, len(view), SLICE):
+                    yield view[start : start + SLICE]
         yield b"".join(out)

@@ -37,6 +37,9 @@ __all__ = ["ClientStreamTransport", "StreamTransport"]
 
 #: frames of the library's that wait for a peer to read
 _REPLIES = 1024
+#: bytes; of a larger batch all but the last of it is written without a bound of what the system
+#: takes, since what has begun cannot be replaced
+_LONG, _LAST = 524_288, 65_536
 
 
 class _Phase(Enum):
@@ -232,7 +235,16 @@ class StreamTransport(StreamLayer, ABC):
         out = [self._rest, *self._protocol.out]
         self._rest = b""
         self._protocol.out.clear()
-        for data in self._framed(out, () if late else batch, size):
+        pieces = self._framed(out, () if late else batch, size)
+        if size > _LONG:
+            left = size
+            with self._stream.long_write():
+                for data in pieces:
+                    await send_all(data)
+                    left -= len(data)
+                    if left <= _LAST:
+                        break
+        for data in pieces:
             await send_all(data)
         self._out = _Out.NOTHING
         if self._phase is _Phase.CLOSED:
