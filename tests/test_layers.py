@@ -19,7 +19,7 @@ NAMES = [path.relative_to(ROOT).as_posix() for path in FILES]
 
 #: from the bottom to the top; a file imports only from its own layer or one before it
 LAYERS = [
-    ["_async_types.py", "_errors.py", "_formatting.py", "_interrupts.py"],
+    ["_async_types.py", "_errors.py", "_formatting.py", "_interrupts.py", "_memory.py"],
     ["_signatures.py", "_transport_name.py"],
     ["_anyio_nursery.py", "_asyncio_event.py", "_trio_event.py"],
     ["_runtime.py"],
