@@ -134,6 +134,8 @@ _NOTES = f"""\
   0.6 of the time and packs a hand in 0.2, but it would leave a bare install a third behind.
 - What holds round trips under asyncio: two turns of its loop for each, which nothing of ours
   shortens; more turns, so that it polls instead of sleeping, gained nothing either.
+- What holds import, which is at its floor: of 100 ms, 48 are Trio's, with `attrs` and `ssl`, and 24
+  in 68 modules of ours.
 - What holds CPU on Trio: each echo waits for the clock, at the send, for the socket and for the
   answer. A profile has two fifths in Trio's scheduler, where asyncio has a fifth, a quarter in
   ours, a quarter in the system's calls. {REFERENCE} parses and frames in C. Where this was looked
