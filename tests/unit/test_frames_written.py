@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import contextmanager
 
 import pytest
 import wsproto.events
@@ -20,9 +21,13 @@ from tests.unit.test_fast_parser import (
 from vuer_trio._websocket import frames as framing
 from vuer_trio._websocket.flush_on_abort import flush_on_abort
 from vuer_trio._websocket.frames import CLOSE, PING, apply_mask, close_payload, frame, header, xor
-from vuer_trio._websocket.stream_transport import ClientStreamTransport
+from vuer_trio._websocket.server_stream_transport import ServerStreamTransport
+from vuer_trio._websocket.stream_transport import LAST, LONG, ClientStreamTransport
 from vuer_trio._websocket.transport import LARGE, Ping
-from vuer_trio._websocket.websockets_protocol import WebsocketsClientProtocol
+from vuer_trio._websocket.websockets_protocol import (
+    WebsocketsClientProtocol,
+    WebsocketsServerProtocol,
+)
 
 SIZES = (0, 1, 2, 3, 4, 5, 124, 125, 126, 127, 65_534, 65_535, 65_536, 65_537, 200_003)
 NOISE = random.Random(2).randbytes(200_003)
@@ -197,6 +202,49 @@ def test_a_large_message_is_masked_and_written_in_slices(read):
     run(transport.write([b"before", payload, b"after"]))
     assert max(wire.writes) <= LARGE
     assert read(wire.outgoing) == [(Opcode.BINARY, data) for data in (b"before", payload, b"after")]
+
+
+class LongWire(SlicedWire):
+    """Knows what was written in blocks of `long_write`, and what behind them."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = []
+
+    @contextmanager
+    def long_write(self):
+        before = len(self.outgoing)
+        yield
+        self.blocks.append((before, len(self.outgoing)))
+
+
+def on_a_client(wire):
+    transport = ClientStreamTransport(
+        wire, make_core(WebsocketsClientProtocol), RecordingSink(), max_size=1000
+    )
+    open_over(wire, transport)
+    wire.outgoing.clear()
+    return transport
+
+
+def on_a_server(wire):
+    return ServerStreamTransport(
+        wire, WebsocketsServerProtocol(1000), RecordingSink(), max_size=1000
+    )
+
+
+@pytest.mark.parametrize("make", [on_a_client, on_a_server])
+@pytest.mark.parametrize("size", [LONG + 1, LONG + LAST, 1_000_003, 3 << 20])
+@pytest.mark.parametrize("before", [0, 1000])
+def test_all_but_the_end_of_a_long_message_is_one_long_write(make, size, before):
+    wire = LongWire()
+    transport = make(wire)
+    run(transport.write([bytes(before), bytes(size)], before + size))
+    ((start, end),) = wire.blocks
+    assert start == 0
+    assert 1 <= len(wire.outgoing) - end <= LAST + 30
+    run(transport.write([bytes(LONG)], LONG))
+    assert len(wire.blocks) == 1, "there is none for a shorter one"
 
 
 def test_small_messages_are_one_write():

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from vuer_trio import _memory
+
 _PROGRAM = """
 import resource, sys
 
@@ -35,3 +37,10 @@ def taken(*args: str) -> int:
 def test_what_was_freed_is_taken_again_instead_of_new_pages_of_the_system():
     assert taken() > 24 << 20, "there is no need for it any more"
     assert taken("keep") < 1 << 20
+
+
+def test_no_room_for_that_is_no_error(monkeypatch):
+    monkeypatch.setattr(_memory, "_LARGEST", 1 << 60)
+    with pytest.raises(MemoryError):
+        bytes(_memory._LARGEST)
+    _memory.keep_freed_memory.__wrapped__()

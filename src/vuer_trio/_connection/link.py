@@ -34,7 +34,7 @@ _OPEN = State.OPEN
 #: bytes joined into one write; a pong waits for no more than this, or for one message. Four times
 #: as much is too much for a processor's cache, and costs a quarter more.
 _CHUNK = 131_072
-#: bytes of a batch whose memory is worth to be kept
+#: bytes of a batch whose memory is worth keeping
 _LONG = 1_048_576
 #: seconds that closing a stream may take when the task is cancelled
 CLEANUP = 1.0

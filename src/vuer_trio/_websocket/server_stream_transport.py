@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from .._interrupts import protected_methods
-from .._net.byte_stream import SLICE
 from .frames import BINARY, FIRST, SERVER, server_header
-from .stream_transport import StreamTransport
+from .stream_transport import LAST, LONG, StreamTransport
 from .transport import LARGE, Outgoing, Prepared
 
 __all__ = ["ServerStreamTransport"]
@@ -37,7 +36,10 @@ class ServerStreamTransport(StreamTransport):
             else:  # not joined
                 yield b"".join(out)
                 out.clear()
-                view = memoryview(payload)
-                for start in range(0, len(view), SLICE):
-                    yield view[start : start + SLICE]
+                last: bytes | memoryview = payload
+                if len(payload) > LONG:
+                    view = memoryview(payload)
+                    yield view[:-LAST]
+                    last = view[-LAST:]
+                yield last
         yield b"".join(out)

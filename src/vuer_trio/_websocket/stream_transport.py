@@ -33,13 +33,13 @@ from .protocol import ClientProtocol, WebSocketProtocol
 from .text_check import NOT_UTF8
 from .transport import LARGE, CloseInfo, Outgoing, Sink
 
-__all__ = ["ClientStreamTransport", "StreamTransport"]
+__all__ = ["LAST", "LONG", "ClientStreamTransport", "StreamTransport"]
 
 #: frames of the library's that wait for a peer to read
 _REPLIES = 1024
 #: bytes; of a larger batch all but the last of it is written without a bound of what the system
 #: takes, since what has begun cannot be replaced
-_LONG, _LAST = 524_288, 65_536
+LONG, LAST = 524_288, 65_536
 
 
 class _Phase(Enum):
@@ -236,13 +236,13 @@ class StreamTransport(StreamLayer, ABC):
         self._rest = b""
         self._protocol.out.clear()
         pieces = self._framed(out, () if late else batch, size)
-        if size > _LONG:
+        if size > LONG:
             left = size
             with self._stream.long_write():
                 for data in pieces:
                     await send_all(data)
                     left -= len(data)
-                    if left <= _LAST:
+                    if left <= LAST:
                         break
         for data in pieces:
             await send_all(data)
