@@ -95,11 +95,12 @@ class LargeMessage:
             keep_freed_memory()
         self._room = None if self._kept is None else self._kept.take(size)
         # Without a room: parts are joined at the end, since memory that grows is moved again and
-        # again. Not if twice the size for a moment is too much, and no small ones, around which
-        # more memory would be than in them.
+        # again. Not those of messages so short that this leaves holes between them, or so long that
+        # twice the size is too much; and no small parts, around which more memory would be than in
+        # them.
         self._parts: list[bytes | bytearray] = []
         self._grown = bytearray()  # parts that are joined already
-        self._own = _OWN if size <= _LARGEST else size + 1
+        self._own = size + 1 if self._kept is None else _OWN
         #: bytes that are here
         self.arrived = 0
         #: and those that are not
