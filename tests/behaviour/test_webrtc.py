@@ -462,6 +462,48 @@ async def test_the_end_of_a_server_at_each_place_of_a_negotiation(new_server, wa
     assert await cancel_everywhere(scenario) > 5
 
 
+@pytest.mark.parametrize("during", ["binding", "asking a STUN server"])
+async def test_a_negotiation_that_is_cut_leaves_no_socket(
+    new_server, watchers, monkeypatch, during
+):
+    """aioice binds one for each address of the machine, and learns of them when all are bound."""
+    from aioice import ice
+
+    from vuer_trio.webrtc import peers
+
+    bound, real = [], asyncio.SelectorEventLoop.create_datagram_endpoint
+
+    async def binds(*args, **options):
+        if during == "binding" and bound:
+            await asyncio.sleep(0.1)
+        transport, protocol = await real(*args, **options)
+        bound.append(transport)
+        return transport, protocol
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        servers = [{"urls": f"stun:127.0.0.1:{silent.getsockname()[1]}"}]
+        app = new_server(host="127.0.0.1")
+        stream = app.create_webrtc_stream(
+            "camera", ice_servers=[] if during == "binding" else servers
+        )
+        offer = await watchers.run((await watchers.new()).offer())
+        size = f"Content-Length: {len(offer)}"
+        head = f"POST {stream.url} HTTP/1.1\r\nHost: localhost\r\n{size}\r\n\r\n"
+        monkeypatch.setattr(asyncio.SelectorEventLoop, "create_datagram_endpoint", binds)
+        monkeypatch.setattr(ice, "get_host_addresses", lambda **_: ["127.0.0.1"] * 2)
+        monkeypatch.setattr(peers, "_BINDING", 30 if during == "binding" else 0.01)
+        monkeypatch.setattr(peers, "_CLOSING", 60)
+        async with anyio.create_task_group() as tasks:
+            server = await tasks.start(serve, app)
+            async with raw(server.port) as client:
+                await client.stream.send(head.encode() + offer)
+                await eventually(lambda: len(bound) == (1 if during == "binding" else 2))
+                tasks.cancel_scope.cancel()
+    assert stream.statistics().viewers == 0
+    assert [transport.get_extra_info("socket").fileno() for transport in bound] == [-1, -1]
+
+
 async def serve(app, *, task_status):
     await app.serve(task_status=task_status)
 

@@ -28,6 +28,8 @@ log: logging.Logger = logging.getLogger("vuer_trio.webrtc")
 
 #: seconds for connections to say goodbye
 _CLOSING = 1.0
+#: seconds for sockets to be bound, one for each address of the machine
+_BINDING = 0.5
 _RTX = "video/rtx"
 
 
@@ -44,6 +46,7 @@ class Peer:
         self._max_bitrate = options.max_bitrate
         self._peers = peers
         self._timer: asyncio.TimerHandle | None = None  # from the answer on
+        self._gathering: asyncio.Task[None] | None = None  # binds the sockets
         self.pc.on("connectionstatechange", self._changed)
         self._transceiver: RTCRtpTransceiver = self.pc.addTransceiver(
             self.track, direction="sendonly"
@@ -59,7 +62,9 @@ class Peer:
             for other in self.pc.getTransceivers():
                 if other is not self._transceiver:
                     other.direction = "inactive"  # nothing that a viewer sends is decoded
-            await self.pc.setLocalDescription(await self.pc.createAnswer())
+            answer = self.pc.setLocalDescription(await self.pc.createAnswer())
+            self._gathering = asyncio.ensure_future(answer)
+            await asyncio.shield(self._gathering)
         except BadOffer:
             raise
         except Exception as exc:  # its parser raises whatever it stumbles over
@@ -67,8 +72,8 @@ class Peer:
             raise BadOffer(
                 "the SDP could not be used: it is malformed, or has neither H.264 nor VP8"
             ) from exc
-        answer = self.pc.localDescription
-        return {"sdp": answer.sdp, "type": answer.type}
+        local = self.pc.localDescription
+        return {"sdp": local.sdp, "type": local.type}
 
     def expect_connection(self) -> None:
         """It has been answered, and has `connect_timeout` seconds to connect."""
@@ -83,6 +88,12 @@ class Peer:
         """Its sockets and its encoder, too."""
         self._stop_timer()
         self.track.stop()
+        if self._gathering is not None:
+            # aioice learns of the sockets once all are bound, and closes no others: this is not cut
+            # before. What may take longer is to ask a STUN server.
+            await asyncio.wait([self._gathering], timeout=_BINDING)
+            self._gathering.cancel()
+            await asyncio.wait([self._gathering])
         # aiortc has no public name for them
         transports = list(getattr(self.pc, "_RTCPeerConnection__iceTransports", ()))
         try:
