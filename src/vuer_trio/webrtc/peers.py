@@ -64,7 +64,10 @@ class Peer:
                     other.direction = "inactive"  # nothing that a viewer sends is decoded
             answer = self.pc.setLocalDescription(await self.pc.createAnswer())
             self._gathering = asyncio.ensure_future(answer)
-            await asyncio.shield(self._gathering)
+            await asyncio.wait([self._gathering])  # cut by `close` alone
+            if self._gathering.cancelled():
+                raise BadOffer("its connection was closed")
+            self._gathering.result()
         except BadOffer:
             raise
         except Exception as exc:  # its parser raises whatever it stumbles over
