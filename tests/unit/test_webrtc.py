@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import threading
 
 import numpy as np
 import pytest
+import trio
 
 from tests.counted_frames import counted_frame, number_in
 from vuer_trio import Vuer
@@ -238,6 +240,56 @@ def test_no_secret_is_shown():
 def test_bad_names(name):
     with pytest.raises(ValueError, match="stream_id must be a name of up to 200"):
         Vuer().create_webrtc_stream(name)
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        ("the end", "the track of a stream has ended"),
+        ("no frame", "the track of a stream failed; its last frame stays"),
+    ],
+)
+def test_frames_are_read_from_a_track_until_it_ends(caplog, last, said):
+    from aiortc.mediastreams import MediaStreamError
+    from av import VideoFrame
+
+    from vuer_trio.webrtc.source import Source
+
+    class Track:
+        left = 2
+
+        async def recv(self):
+            if self.left:
+                self.left -= 1
+                return VideoFrame.from_ndarray(counted_frame(7), format="bgr24")
+            if last == "the end":
+                raise MediaStreamError
+            return last
+
+    async def read():
+        frames = NewestFrame()
+        source = Source(Track(), frames)
+        await asyncio.wait_for(source._task, 60)
+        await source.close()
+        return frames
+
+    caplog.set_level("INFO", "vuer_trio.webrtc")
+    frames = asyncio.run(read())
+    assert frames.statistics().pushed == 2
+    assert said in caplog.text
+    assert ("must return an av.VideoFrame, got str" in caplog.text) is (last == "no frame")
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("fps", [None, 5])
+async def test_send_waits_for_a_frame_if_nobody_watches(autojump_clock, fps):
+    options = {} if fps is None else {"fps": fps}
+    stream = Vuer().create_webrtc_stream("camera", **options)
+    start = trio.current_time()
+    assert not await stream.send(FRAME)
+    assert trio.current_time() - start == pytest.approx(1 / (fps or 30))
+    assert not await stream.send(None), "what a camera could not read"
+    assert repr(stream) == "<WebRTCStream 'camera', viewers: 0>"
 
 
 def test_a_stream_has_one_name_and_knows_where_it_is():
