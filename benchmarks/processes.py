@@ -38,6 +38,16 @@ def _start(*command: str, source: str = "") -> tuple[subprocess.Popen[str], IO[s
     return process, process.stdin, process.stdout
 
 
+def _ask(name: str, orders: IO[str], answers: IO[str], row: str, *more: str | int) -> float:
+    """One figure, of a process that takes orders line by line."""
+    orders.write(json.dumps([row, *more]) + "\n")
+    orders.flush()
+    answer = answers.readline()
+    if not answer:
+        raise RuntimeError(f"{name} failed at {row!r}; see above")
+    return float(answer)
+
+
 @contextmanager
 def peer() -> Iterator[str]:
     """Run the peer; yields its URI."""
@@ -61,12 +71,7 @@ class Worker:
 
     def measure(self, row: str, uri: str) -> float:
         """The row's figure."""
-        self._stdin.write(json.dumps([row, uri]) + "\n")
-        self._stdin.flush()
-        answer = self._stdout.readline()
-        if not answer:
-            raise RuntimeError(f"{self.name} failed at {row!r}; see above")
-        return float(answer)
+        return _ask(self.name, self._stdin, self._stdout, row, uri)
 
     def end(self) -> None:
         self._stdin.close()
@@ -100,12 +105,7 @@ class Server:
         return self._order(row)
 
     def _order(self, row: str, count: int = 0) -> float:
-        self._orders.write(json.dumps([row, self._port, count]) + "\n")
-        self._orders.flush()
-        answer = self._answers.readline()
-        if not answer:
-            raise RuntimeError(f"{self.name} failed at {row!r}; see above")
-        return float(answer)
+        return _ask(self.name, self._orders, self._answers, row, self._port, count)
 
     def end(self) -> None:
         for process in (self._audience, self._server):
